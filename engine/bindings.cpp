@@ -1,0 +1,268 @@
+// The Python side of the engine: conversions, the GIL, documentation. No logic lives here.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/function.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "execute.hpp"
+#include "primitives/table.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using namespace codeit;
+
+namespace {
+
+GridRef checked_grid(int64_t height, int64_t width, std::vector<int8_t> cells) {
+    auto side = [](int64_t n, const char* name) {
+        if (n < 1 || n > kMaxSide)
+            throw nb::value_error(("a grid has 1 to 30 " + std::string(name) + ", found " + std::to_string(n)).c_str());
+    };
+    side(height, "rows");
+    side(width, "columns");
+    for (size_t k = 0; k < cells.size(); ++k)
+        if (cells[k] < 0 || cells[k] >= kColours)
+            throw nb::value_error(("row " + std::to_string(k / size_t(width)) + ", column " +
+                                   std::to_string(k % size_t(width)) + ": a colour is 0 to 9, found " +
+                                   std::to_string(int(cells[k])))
+                                      .c_str());
+    auto made = std::make_shared<Grid>();
+    made->height = uint8_t(height);
+    made->width = uint8_t(width);
+    made->cells = std::move(cells);
+    return made;
+}
+
+GridRef grid_from_rows(nb::object rows) {
+    std::vector<int8_t> cells;
+    size_t height = 0, width = 0;
+    for (nb::handle row : rows) {
+        size_t n = 0;
+        for (nb::handle cell : row) {
+            auto value = nb::cast<int64_t>(nb::handle(cell));
+            cells.push_back(int8_t(std::clamp<int64_t>(value, -1, kColours)));
+            ++n;
+        }
+        if (height == 0) width = n;
+        if (n != width)
+            throw nb::value_error(("row " + std::to_string(height) + " has " + std::to_string(n) +
+                                   " columns, row 0 has " + std::to_string(width))
+                                      .c_str());
+        ++height;
+    }
+    return checked_grid(int64_t(height), int64_t(width), std::move(cells));
+}
+
+GridRef grid_from_bytes(int64_t height, int64_t width, nb::bytes data) {
+    if (height * width != int64_t(data.size())) throw nb::value_error("data is not of height * width bytes");
+    auto* begin = static_cast<const int8_t*>(data.data());
+    return checked_grid(height, width, std::vector<int8_t>(begin, begin + data.size()));
+}
+
+nb::bytes grid_bytes(const Grid& g) { return nb::bytes(reinterpret_cast<const char*>(g.cells.data()), g.cells.size()); }
+
+nb::list grid_rows(const Grid& g) {
+    nb::list rows;
+    for (int i = 0; i < g.height; ++i) {
+        nb::list row;
+        for (int j = 0; j < g.width; ++j) row.append(int(g.cells[size_t(i) * g.width + size_t(j)]));
+        rows.append(row);
+    }
+    return rows;
+}
+
+// A value as Python's own: integers, tuples, frozensets, None; a function as its text.
+nb::object to_python(Run& run, Value v);
+
+std::string function_text(Run& run, Value v) {
+    if (v.tag != Tag::Function) return nb::cast<std::string>(nb::repr(to_python(run, v)));
+    const FunctionNode* f = v.function;
+    if (f->kind == Closure::Primitive) return primitives()[f->primitive].name;
+    static constexpr const char* names[] = {"", "compose", "chain", "matcher", "rbind", "lbind", "fork"};
+    std::string text = names[int(f->kind)];
+    for (int k = 0; k < f->n; ++k) text += (k ? ", " : "(") + function_text(run, f->captured[k]);
+    return text + ")";
+}
+
+nb::object to_python(Run& run, Value v) {
+    switch (v.tag) {
+    case Tag::None: return nb::none();
+    case Tag::Bool: return nb::bool_(v.num != 0);
+    case Tag::Int: return nb::int_(v.num);
+    case Tag::Function: return nb::str(function_text(run, v).c_str());
+    default: break;
+    }
+    Items items(run, v);
+    nb::list parts;
+    for (size_t k = 0; k < items.size(); ++k) parts.append(to_python(run, items[k]));
+    if (v.is_tuple()) return nb::tuple(parts);
+    return nb::steal(PyFrozenSet_New(parts.ptr()));
+}
+
+nb::object py_parse(const std::string& text) {
+    auto parsed = parse(text);
+    if (auto* failure = std::get_if<ParseFailure>(&parsed)) return nb::cast(*failure);
+    return nb::cast(std::get<ProgramRef>(parsed));
+}
+
+nb::tuple py_trace(const Program& program, const Grid& input, Budget budget) {
+    static thread_local Run run;
+    nb::list values;
+    Outcome outcome = trace(run, program, input, budget, [&](size_t, Value v) {
+        // The conversion makes values of its own (rows of grids), which the run is not to be charged for.
+        Budget own = run.budget;
+        uint64_t steps = run.steps, peak = run.cells_peak;
+        run.budget = {UINT64_MAX, UINT64_MAX};
+        auto mark = run.mark();
+        values.append(nb::make_tuple(type_name(v), to_python(run, v)));
+        run.release(mark);
+        run.budget = own;
+        run.steps = steps;
+        run.cells_peak = peak;
+    });
+    return nb::make_tuple(values, outcome);
+}
+
+nb::list py_lines(const Program& program) {
+    nb::list lines;
+    for (const Line& line : program.lines) {
+        nb::list arguments;
+        for (int k = 0; k < line.n; ++k) arguments.append(program.name(line.arguments[k]));
+        lines.append(nb::make_tuple(line.target, program.name(line.function), nb::tuple(arguments)));
+    }
+    return lines;
+}
+
+std::vector<std::vector<Outcome>> py_run_batch(std::vector<ProgramRef> programs,
+                                               std::vector<std::vector<GridRef>> inputs, Budget budget, int threads) {
+    if (programs.size() != inputs.size()) throw nb::value_error("as many lists of inputs as programs are needed");
+    nb::gil_scoped_release release;
+    return run_batch(programs, inputs, budget, threads);
+}
+
+nb::bytes py_count_solved(std::vector<ProgramRef> programs,
+                          std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget,
+                          bool early_exit, int threads) {
+    std::vector<std::vector<Example>> examples(tasks.size());
+    for (size_t k = 0; k < tasks.size(); ++k)
+        for (auto& [input, output] : tasks[k]) examples[k].push_back({input, output});
+    std::vector<uint8_t> solved;
+    {
+        nb::gil_scoped_release release;
+        solved = count_solved(programs, examples, budget, early_exit, threads);
+    }
+    return nb::bytes(reinterpret_cast<const char*>(solved.data()), solved.size());
+}
+
+// One primitive on one set of arguments given as Python's own values: for tests against the oracle.
+struct Converter {
+    Run& run;
+    Value operator()(nb::handle h) {
+        if (h.is_none()) return Value::none();
+        if (PyBool_Check(h.ptr())) return Value::boolean(nb::cast<bool>(h));
+        if (PyLong_Check(h.ptr())) return checked(nb::cast<int64_t>(h));
+        if (PyUnicode_Check(h.ptr())) {
+            int id = find_primitive(nb::cast<std::string>(h));
+            if (id < 0) throw nb::value_error("no primitive of that name");
+            return primitive_function(id);
+        }
+        bool tuple = PyTuple_Check(h.ptr());
+        if (!tuple && !PyAnySet_Check(h.ptr())) throw nb::type_error("expected int, bool, None, str, tuple or frozenset");
+        std::vector<Value> items;
+        for (nb::handle item : h) items.push_back((*this)(item));
+        std::span<const Value> all(items);
+        return tuple ? codeit::make_tuple(run, all) : make_set(run, all);
+    }
+};
+
+nb::tuple py_call_primitive(const std::string& name, nb::tuple arguments, Budget budget) {
+    int id = find_primitive(name);
+    if (id < 0) throw nb::value_error(("no primitive is named " + name).c_str());
+    if (int(arguments.size()) != primitives()[size_t(id)].arity) throw nb::value_error("wrong number of arguments");
+    static thread_local Run run;
+    run.start(budget);
+    try {
+        Converter convert{run};
+        Value values[kMaxArguments];
+        for (size_t k = 0; k < arguments.size(); ++k) values[k] = convert(arguments[k]);
+        Value result = call(run, primitive_function(id), values, int(arguments.size()));
+        run.budget = {UINT64_MAX, UINT64_MAX};
+        return nb::make_tuple("value", to_python(run, result));
+    } catch (const Fault& fault) {
+        return nb::make_tuple(kind_name(fault.kind), nb::none());
+    }
+}
+
+} // namespace
+
+NB_MODULE(_engine, m) {
+    m.doc() = "The engine of codeit: parses and runs programs of the ARC language. See codeit.language.";
+
+    nb::class_<Grid>(m, "Grid", "An ARC grid: 1 to 30 rows and columns of colours 0 to 9. Immutable and hashable.")
+        .def(nb::new_(&grid_from_rows), "rows"_a, "From rows of colours; ValueError names the row and column at fault.")
+        .def_static("from_bytes", &grid_from_bytes, "height"_a, "width"_a, "data"_a,
+                    "From one byte a cell, row by row.")
+        .def_prop_ro("shape", [](const Grid& g) { return nb::make_tuple(int(g.height), int(g.width)); },
+                     "(height, width)")
+        .def("tolist", &grid_rows, "The rows as lists of integers.")
+        .def("__bytes__", &grid_bytes, "One byte a cell, row by row.")
+        .def("__eq__", [](const Grid& a, nb::object b) { return nb::isinstance<Grid>(b) && a == nb::cast<const Grid&>(b); },
+             "other"_a.none())
+        .def("__hash__", [](const Grid& g) { return nb::hash(nb::make_tuple(int(g.height), grid_bytes(g))); })
+        .def("__repr__", [](const Grid& g) { return nb::str("Grid({!r})").format(grid_rows(g)); })
+        .def("__reduce__", [](const Grid& g) {
+            nb::object make = nb::type<Grid>().attr("from_bytes");
+            return nb::make_tuple(make, nb::make_tuple(int(g.height), int(g.width), grid_bytes(g)));
+        });
+
+    nb::class_<Budget>(m, "Budget", "What one run may use: steps (cells touched) and cells (held at once).")
+        .def("__init__", [](Budget* self, uint64_t steps, uint64_t cells) { new (self) Budget{steps, cells}; },
+             "steps"_a = Budget{}.steps, "cells"_a = Budget{}.cells)
+        .def_ro("steps", &Budget::steps)
+        .def_ro("cells", &Budget::cells);
+
+    nb::class_<Outcome>(m, "Outcome", "How a run ended.")
+        .def_prop_ro("kind", [](const Outcome& o) { return kind_name(o.kind); },
+                     "'grid', or why there is none: 'type', 'value', 'overflow', 'steps', 'cells', 'depth', "
+                     "'not a grid', 'bad grid'.")
+        .def_ro("line", &Outcome::line, "The line at fault, from 1; 0 for a grid.")
+        .def_prop_ro("message", &Outcome::message, "The line, the primitive, what was expected and found.")
+        .def_prop_ro("grid", [](const Outcome& o) { return o.grid; }, "The result, or None.")
+        .def_ro("steps", &Outcome::steps, "Steps taken.")
+        .def_ro("cells", &Outcome::cells, "Cells held at most.");
+
+    nb::class_<ParseFailure>(m, "ParseFailure")
+        .def_ro("line", &ParseFailure::line)
+        .def_ro("token", &ParseFailure::token)
+        .def_ro("expected", &ParseFailure::expected)
+        .def_ro("suggestion", &ParseFailure::suggestion);
+
+    nb::class_<Program>(m, "Program")
+        .def("text", &Program::text)
+        .def("lines", &py_lines)
+        .def("__len__", [](const Program& p) { return p.lines.size(); })
+        .def("run", [](const Program& p, const Grid& input, Budget budget) {
+            static thread_local Run run;
+            nb::gil_scoped_release release;
+            return execute(run, p, input, budget);
+        })
+        .def("trace", &py_trace);
+
+    m.def("parse", &py_parse, "text"_a);
+    m.def("run_batch", &py_run_batch, "programs"_a, "inputs"_a, "budget"_a, "threads"_a);
+    m.def("count_solved", &py_count_solved, "programs"_a, "tasks"_a, "budget"_a, "early_exit"_a, "threads"_a);
+    m.def("call_primitive", &py_call_primitive, "name"_a, "arguments"_a, "budget"_a = Budget{},
+          "(kind, value) of one primitive on Python values; primitives as arguments are given by name. For tests.");
+
+    nb::list table;
+    for (const Primitive& p : primitives()) table.append(nb::make_tuple(p.name, p.signature, p.doc));
+    m.attr("PRIMITIVES") = table;
+    nb::dict named;
+    static Run run;
+    run.start({});
+    for (const Constant& c : constants()) named[c.name] = to_python(run, c.value);
+    m.attr("CONSTANTS") = named;
+}

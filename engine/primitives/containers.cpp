@@ -1,0 +1,370 @@
+// Tuples and sets of anything. A set is walked in its sorted order.
+#include <algorithm>
+#include <bit>
+
+#include "table.hpp"
+
+namespace codeit {
+
+Value make_like(Run& run, Value container, const Buffer<Value>& items) {
+    std::span<const Value> all{items.begin(), items.size()};
+    return container.is_set() ? make_set(run, all) : make_tuple(run, all);
+}
+
+Value merge(Run& run, Value containers) {
+    Items outer(run, containers);
+    auto uniform = [&](Tag tag) {
+        if (containers.tag != Tag::Set) return false;
+        const ItemsNode* node = containers.items;
+        return std::all_of(node->items, node->items + node->n, [&](Value v) { return v.tag == tag; });
+    };
+    if (outer.size() > 0 && uniform(Tag::Indices)) {
+        Buffer<uint32_t> keys(run);
+        for (size_t k = 0; k < outer.size(); ++k)
+            for (uint32_t m = 0; m < outer[k].indices->n; ++m) keys.push(outer[k].indices->keys[m]);
+        return make_indices_from(run, keys);
+    }
+    if (outer.size() > 0 && uniform(Tag::Object)) {
+        Buffer<uint64_t> keys(run);
+        for (size_t k = 0; k < outer.size(); ++k)
+            for (uint32_t m = 0; m < outer[k].object->n; ++m) keys.push(outer[k].object->keys[m]);
+        return make_object_from(run, keys);
+    }
+    Buffer<Value> all(run);
+    for (size_t k = 0; k < outer.size(); ++k) {
+        Items inner(run, outer[k]);
+        for (size_t m = 0; m < inner.size(); ++m) all.push(inner[m]);
+        run.charge(inner.size() + 1);
+    }
+    return make_like(run, containers, all);
+}
+
+Value commonest(Run& run, Buffer<Value>& items, bool most) {
+    run.charge(items.size() * size_t(std::bit_width(items.size())));
+    std::stable_sort(items.begin(), items.end(), [&](Value x, Value y) { return compare(run, x, y) < 0; });
+    size_t best_count = 0, best_at = 0;
+    for (size_t k = 0, next; k < items.size(); k = next) {
+        for (next = k + 1; next < items.size() && equal(run, items[k], items[next]);) ++next;
+        size_t count = next - k;
+        if (k == 0 || (most ? count > best_count : count < best_count)) {
+            best_count = count;
+            best_at = k;
+        }
+    }
+    return items[best_at];
+}
+
+namespace {
+
+bool contains(Run& run, Value container, Value value) {
+    Items items(run, container);
+    if (container.tag == Tag::Indices) {
+        if (value.tag != Tag::Pair) return false;
+        const IndicesNode* node = container.indices;
+        return std::binary_search(node->keys, node->keys + node->n, uint32_t(value.key));
+    }
+    if (container.tag == Tag::Object) {
+        if (value.tag != Tag::Cell) return false;
+        return std::binary_search(container.object->keys, container.object->keys + container.object->n, value.key);
+    }
+    if (container.tag == Tag::Set) {
+        const ItemsNode* node = container.items;
+        return std::binary_search(node->items, node->items + node->n, value,
+                                  [&](Value a, Value b) { return compare(run, a, b) < 0; });
+    }
+    auto mark = run.mark();
+    bool found = false;
+    for (size_t k = 0; k < items.size() && !found; ++k) found = equal(run, items[k], value);
+    run.charge(items.size());
+    run.release(mark);
+    return found;
+}
+
+// The elements that `keep` accepts, in a container of the same kind.
+template <class Keep> Value filter(Run& run, Value container, Keep keep) {
+    Items items(run, container);
+    Buffer<Value> kept(run);
+    run.charge(items.size());
+    for (size_t k = 0; k < items.size(); ++k) {
+        Value item = items[k];
+        if (keep(item)) kept.push(item);
+    }
+    std::span<const Value> all{kept.begin(), kept.size()};
+    return container.is_set() ? make_sorted_set(run, all) : make_tuple(run, all);
+}
+
+enum class SetOp { Union, Intersection, Difference };
+
+template <class T> void combine_keys(SetOp op, Buffer<T>& out, const T* a, size_t n, const T* b, size_t m) {
+    out.resize(op == SetOp::Union ? n + m : n);
+    T* end = op == SetOp::Union          ? std::set_union(a, a + n, b, b + m, out.begin())
+             : op == SetOp::Intersection ? std::set_intersection(a, a + n, b, b + m, out.begin())
+                                         : std::set_difference(a, a + n, b, b + m, out.begin());
+    out.resize(size_t(end - out.begin()));
+}
+
+Value combine_sets(Run& run, SetOp op, Value a, Value b) {
+    run.charge(length(a) + length(b));
+    if (a.tag == Tag::Indices && b.tag == Tag::Indices) {
+        Buffer<uint32_t> out(run);
+        combine_keys(op, out, a.indices->keys, a.indices->n, b.indices->keys, b.indices->n);
+        return make_indices(run, {out.begin(), out.size()});
+    }
+    if (a.tag == Tag::Object && b.tag == Tag::Object) {
+        Buffer<uint64_t> out(run);
+        combine_keys(op, out, a.object->keys, a.object->n, b.object->keys, b.object->n);
+        return make_object(run, {out.begin(), out.size()});
+    }
+    Items x(run, a), y(run, b);
+    Buffer<Value> out(run);
+    size_t k = 0, m = 0;
+    while (k < x.size() || (m < y.size() && op == SetOp::Union)) {
+        int order = k == x.size() ? 1 : m == y.size() ? -1 : compare(run, x[k], y[m]);
+        bool keep = op == SetOp::Union || (op == SetOp::Intersection ? order == 0 : order < 0);
+        if (keep && (order <= 0 || op == SetOp::Union)) out.push(order <= 0 ? x[k] : y[m]);
+        if (order <= 0) ++k;
+        if (order >= 0) ++m;
+    }
+    return make_sorted_set(run, {out.begin(), out.size()});
+}
+
+Value combine(Run& run, const Value* a) {
+    if (a[0].is_set() && a[1].is_set()) return combine_sets(run, SetOp::Union, a[0], a[1]);
+    Buffer<Value> all(run);
+    for (int k = 0; k < 2; ++k) {
+        Items items(run, a[k]);
+        for (size_t m = 0; m < items.size(); ++m) all.push(items[m]);
+    }
+    return make_like(run, a[0], all);
+}
+
+Value intersection(Run& run, const Value* a) {
+    if (a[0].is_number() && a[1].is_number()) { // Python's & on numbers
+        bool truth = a[0].tag == Tag::Bool && a[1].tag == Tag::Bool;
+        return truth ? Value::boolean(a[0].num && a[1].num) : Value::integer(a[0].num & a[1].num);
+    }
+    if (!a[0].is_set()) wrong_type("a set", a[0]);
+    if (!a[1].is_set()) wrong_type("a set", a[1]);
+    return combine_sets(run, SetOp::Intersection, a[0], a[1]);
+}
+
+Value difference(Run& run, const Value* a) {
+    if (a[0].is_set() && a[1].is_set()) return combine_sets(run, SetOp::Difference, a[0], a[1]);
+    if (length(a[0]) > 0) length(a[1]); // b must be a container only if it is asked
+    return filter(run, a[0], [&](Value v) { return !contains(run, a[1], v); });
+}
+
+Value dedupe(Run& run, const Value* a) {
+    Items items(run, a[0]);
+    if (items.size() == 0) return empty_tuple();
+    if (!a[0].is_tuple()) wrong_type("a tuple", a[0]);
+    Buffer<Value> kept(run);
+    for (size_t k = 0; k < items.size(); ++k) {
+        Value item = items[k];
+        run.charge(kept.size() + 1);
+        if (std::none_of(kept.begin(), kept.end(), [&](Value v) { return equal(run, v, item); })) kept.push(item);
+    }
+    return make_tuple(run, {kept.begin(), kept.size()});
+}
+
+Value order(Run& run, const Value* a) {
+    Items items(run, a[0]);
+    struct Keyed {
+        Value item, key;
+    };
+    Buffer<Keyed> keyed(run, items.size());
+    for (size_t k = 0; k < items.size(); ++k) {
+        Value item = items[k];
+        keyed.push({item, call(run, a[1], item)});
+    }
+    run.charge(keyed.size() * size_t(std::bit_width(keyed.size())));
+    std::stable_sort(keyed.begin(), keyed.end(),
+                     [&](const Keyed& x, const Keyed& y) { return less(run, x.key, y.key); });
+    Buffer<Value> sorted(run, keyed.size());
+    for (const Keyed& k : keyed) sorted.push(k.item);
+    return make_tuple(run, {sorted.begin(), sorted.size()});
+}
+
+Value repeat(Run& run, const Value* a) {
+    int64_t n = std::max<int64_t>(number(a[1]), 0);
+    run.charge(uint64_t(n));
+    Buffer<Value> items(run, size_t(n));
+    for (int64_t k = 0; k < n; ++k) items.push(a[0]);
+    return make_tuple(run, {items.begin(), items.size()});
+}
+
+enum class Extreme { Least, Greatest };
+
+// The first element whose key is extreme, and that key; without a function the key is the element.
+bool best(Run& run, Value container, const Value* function, Extreme extreme, Value& item, Value& key) {
+    Items items(run, container);
+    run.charge(items.size());
+    for (size_t k = 0; k < items.size(); ++k) {
+        auto mark = run.mark();
+        Value x = items[k];
+        Value y = function ? call(run, *function, x) : x;
+        bool better = k == 0 || (extreme == Extreme::Greatest ? less(run, key, y) : less(run, y, key));
+        if (better) {
+            item = x;
+            key = y;
+        } else {
+            run.release(mark);
+        }
+    }
+    return items.size() > 0;
+}
+
+template <Extreme E> Value best_element(Run& run, const Value* a) {
+    Value item, key;
+    return best(run, a[0], nullptr, E, item, key) ? item : Value::integer(0);
+}
+
+template <Extreme E> Value best_key(Run& run, const Value* a) {
+    Value item, key;
+    return best(run, a[0], &a[1], E, item, key) ? key : call(run, a[1], Value::integer(0));
+}
+
+template <Extreme E> Value best_argument(Run& run, const Value* a) {
+    Value item, key;
+    return best(run, a[0], &a[1], E, item, key) ? item : Value::none();
+}
+
+template <bool most> Value commonest(Run& run, const Value* a) {
+    Items items(run, a[0]);
+    if (items.size() == 0) bad_value("the container is empty");
+    if (!a[0].is_tuple()) wrong_type("a tuple", a[0]);
+    Buffer<Value> all(run, items.size());
+    for (size_t k = 0; k < items.size(); ++k) all.push(items[k]);
+    return commonest(run, all, most);
+}
+
+Value sfilter(Run& run, Value container, Value condition) {
+    return filter(run, container, [&](Value v) { return test(run, condition, v); });
+}
+
+Value extract(Run& run, const Value* a) {
+    Items items(run, a[0]);
+    for (size_t k = 0; k < items.size(); ++k) {
+        Value item = items[k];
+        if (test(run, a[1], item)) return item;
+    }
+    bad_value("no element satisfies the condition");
+}
+
+Value first(Run& run, const Value* a) {
+    Items items(run, a[0]);
+    if (items.size() == 0) bad_value("the container is empty");
+    return items[0];
+}
+
+Value last(Run& run, const Value* a) {
+    Items items(run, a[0]);
+    if (items.size() == 0) bad_value("the container is empty");
+    return items[items.size() - 1];
+}
+
+Value insert(Run& run, const Value* a) {
+    if (!a[1].is_set()) wrong_type("a set", a[1]);
+    return combine_sets(run, SetOp::Union, a[1], make_set(run, {&a[0], 1}));
+}
+
+Value remove(Run& run, const Value* a) {
+    return filter(run, a[1], [&](Value v) { return !equal(run, v, a[0]); });
+}
+
+Value other(Run& run, const Value* a) {
+    Items items(run, a[0]);
+    for (size_t k = 0; k < items.size(); ++k) {
+        Value item = items[k];
+        if (!equal(run, item, a[1])) return item;
+    }
+    bad_value("the container has no other value");
+}
+
+Value interval(Run& run, const Value* a) {
+    int64_t start = number(a[0]), stop = number(a[1]), step = number(a[2]);
+    if (step == 0) bad_value("the step is zero");
+    int64_t n = step > 0 ? (stop - start + step - 1) / step : (start - stop - step - 1) / -step;
+    n = std::max<int64_t>(n, 0);
+    run.charge(uint64_t(n));
+    Buffer<Value> items(run, size_t(n));
+    for (int64_t k = 0; k < n; ++k) items.push(Value::integer(start + k * step));
+    return make_tuple(run, {items.begin(), items.size()});
+}
+
+Value product(Run& run, const Value* a) {
+    Items x(run, a[0]), y(run, a[1]);
+    run.charge(x.size() * y.size());
+    Buffer<Value> pairs(run, x.size() * y.size());
+    for (size_t m = 0; m < y.size(); ++m)
+        for (size_t k = 0; k < x.size(); ++k) pairs.push(make_tuple(run, x[k], y[m]));
+    return make_set(run, {pairs.begin(), pairs.size()});
+}
+
+Value pair(Run& run, const Value* a) {
+    Items x(run, a[0]), y(run, a[1]);
+    size_t n = std::min(x.size(), y.size());
+    Buffer<Value> pairs(run, n);
+    for (size_t k = 0; k < n; ++k) pairs.push(make_tuple(run, x[k], y[k]));
+    return make_tuple(run, {pairs.begin(), pairs.size()});
+}
+
+Value totuple(Run& run, const Value* a) {
+    if (a[0].is_tuple()) return a[0];
+    Items items(run, a[0]);
+    Buffer<Value> all(run, items.size());
+    for (size_t k = 0; k < items.size(); ++k) all.push(items[k]);
+    return make_tuple(run, {all.begin(), all.size()});
+}
+
+} // namespace
+
+const std::vector<Primitive> themes::containers = {
+    {"contained", 2, "Any, Container -> Boolean", "Whether the value is an element of the container.",
+     [](Run& run, const Value* a) { return Value::boolean(contains(run, a[1], a[0])); }},
+    {"combine", 2, "Container, Container -> Container", "Union of sets; one tuple after another.", combine},
+    {"intersection", 2, "FrozenSet, FrozenSet -> FrozenSet", "The elements that are in both sets.", intersection},
+    {"difference", 2, "Container, Container -> Container", "The elements of the first that are not in the second.",
+     difference},
+    {"dedupe", 1, "Tuple -> Tuple", "A tuple without its repetitions; the first of each stays.", dedupe},
+    {"order", 2, "Container, Callable -> Tuple", "The elements sorted by a key, as a tuple.", order},
+    {"repeat", 2, "Any, Integer -> Tuple", "A tuple that holds an item n times.", repeat},
+    {"size", 1, "Container -> Integer", "The number of elements.",
+     [](Run&, const Value* a) { return Value::integer(int64_t(length(a[0]))); }},
+    {"merge", 1, "ContainerContainer -> Container", "The elements of the elements.",
+     [](Run& run, const Value* a) { return merge(run, a[0]); }},
+    {"maximum", 1, "IntegerSet -> Integer", "The greatest element; 0 of an empty container.",
+     best_element<Extreme::Greatest>},
+    {"minimum", 1, "IntegerSet -> Integer", "The least element; 0 of an empty container.",
+     best_element<Extreme::Least>},
+    {"valmax", 2, "Container, Callable -> Integer", "The greatest key of any element.",
+     best_key<Extreme::Greatest>},
+    {"valmin", 2, "Container, Callable -> Integer", "The least key of any element.", best_key<Extreme::Least>},
+    {"argmax", 2, "Container, Callable -> Any", "The first element with the greatest key.",
+     best_argument<Extreme::Greatest>},
+    {"argmin", 2, "Container, Callable -> Any", "The first element with the least key.",
+     best_argument<Extreme::Least>},
+    {"mostcommon", 1, "Container -> Any", "The most frequent element of a tuple.", commonest<true>},
+    {"leastcommon", 1, "Container -> Any", "The least frequent element of a tuple.", commonest<false>},
+    {"initset", 1, "Any -> FrozenSet", "The set of one value.",
+     [](Run& run, const Value* a) { return make_set(run, {a, 1}); }},
+    {"sfilter", 2, "Container, Callable -> Container", "The elements for which the condition holds.",
+     [](Run& run, const Value* a) { return sfilter(run, a[0], a[1]); }},
+    {"mfilter", 2, "Container, Callable -> FrozenSet", "The elements of the elements for which the condition holds.",
+     [](Run& run, const Value* a) { return merge(run, sfilter(run, a[0], a[1])); }},
+    {"extract", 2, "Container, Callable -> Any", "The first element for which the condition holds.", extract},
+    {"totuple", 1, "FrozenSet -> Tuple", "The elements as a tuple.", totuple},
+    {"first", 1, "Container -> Any", "The first element.", first},
+    {"last", 1, "Container -> Any", "The last element.", last},
+    {"insert", 2, "Any, FrozenSet -> FrozenSet", "The set with one more value.", insert},
+    {"remove", 2, "Any, Container -> Container", "The container without a value.", remove},
+    {"other", 2, "Container, Any -> Any", "The first element that differs from the value.", other},
+    {"interval", 3, "Integer, Integer, Integer -> Tuple", "The integers from start to before stop, by step.",
+     interval},
+    {"astuple", 2, "Integer, Integer -> IntegerTuple", "The tuple (a, b).",
+     [](Run& run, const Value* a) { return make_tuple(run, a[0], a[1]); }},
+    {"product", 2, "Container, Container -> FrozenSet", "All tuples (i, j) with i of a and j of b.", product},
+    {"pair", 2, "Tuple, Tuple -> TupleTuple", "The tuples of elements at the same place.", pair},
+};
+
+} // namespace codeit

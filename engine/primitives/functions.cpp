@@ -1,0 +1,93 @@
+// Functions as values: building them, and applying them to containers.
+#include "table.hpp"
+
+namespace codeit {
+
+namespace {
+
+Value compose(Run& run, Value outer, Value inner) {
+    Value captured[] = {outer, inner};
+    return make_function(run, Closure::Compose, 1, captured);
+}
+
+// Fixing an argument of a function of 2 or 3 gives one of 1 or 2; of any other, one of 3, as the oracle does.
+template <Closure kind> Value bind(Run& run, const Value* a) {
+    if (a[0].tag != Tag::Function) wrong_type("a function", a[0]);
+    int arity = a[0].function->arity;
+    return make_function(run, kind, arity == 2 ? 1 : arity == 3 ? 2 : 3, {a, 2});
+}
+
+Value power(Run& run, const Value* a) {
+    int64_t n = number(a[1]);
+    if (n < 1 || n > kMaxDepth) throw Fault{Kind::Depth, "a power below 1 or too high"};
+    Value result = a[0];
+    for (int64_t k = 1; k < n; ++k) result = compose(run, a[0], result);
+    return result;
+}
+
+Value apply(Run& run, Value function, Value container) {
+    Items items(run, container);
+    Buffer<Value> results(run, items.size());
+    for (size_t k = 0; k < items.size(); ++k) results.push(call(run, function, items[k]));
+    return make_like(run, container, results);
+}
+
+Value rapply(Run& run, const Value* a) {
+    Items functions(run, a[0]);
+    Buffer<Value> results(run, functions.size());
+    for (size_t k = 0; k < functions.size(); ++k) results.push(call(run, functions[k], a[1]));
+    return make_like(run, a[0], results);
+}
+
+Value papply(Run& run, const Value* a) {
+    Items x(run, a[1]), y(run, a[2]);
+    size_t n = std::min(x.size(), y.size());
+    Buffer<Value> results(run, n);
+    for (size_t k = 0; k < n; ++k) {
+        Value both[] = {x[k], y[k]};
+        results.push(call(run, a[0], both, 2));
+    }
+    return make_tuple(run, {results.begin(), results.size()});
+}
+
+Value prapply(Run& run, const Value* a) {
+    Items x(run, a[1]), y(run, a[2]);
+    run.charge(x.size() * y.size());
+    Buffer<Value> results(run, x.size() * y.size());
+    for (size_t m = 0; m < y.size(); ++m)
+        for (size_t k = 0; k < x.size(); ++k) {
+            Value both[] = {x[k], y[m]};
+            results.push(call(run, a[0], both, 2));
+        }
+    return make_set(run, {results.begin(), results.size()});
+}
+
+} // namespace
+
+const std::vector<Primitive> themes::functions = {
+    {"branch", 3, "Boolean, Any, Any -> Any", "The second argument if the first is true, else the third.",
+     [](Run&, const Value* a) { return truthy(a[0]) ? a[1] : a[2]; }},
+    {"compose", 2, "Callable, Callable -> Callable", "x -> outer(inner(x)).",
+     [](Run& run, const Value* a) { return compose(run, a[0], a[1]); }},
+    {"chain", 3, "Callable, Callable, Callable -> Callable", "x -> h(g(f(x))).",
+     [](Run& run, const Value* a) { return make_function(run, Closure::Chain, 1, {a, 3}); }},
+    {"matcher", 2, "Callable, Any -> Callable", "x -> whether function(x) is the target.",
+     [](Run& run, const Value* a) { return make_function(run, Closure::Matcher, 1, {a, 2}); }},
+    {"rbind", 2, "Callable, Any -> Callable", "The function with its last argument fixed.", bind<Closure::Rbind>},
+    {"lbind", 2, "Callable, Any -> Callable", "The function with its first argument fixed.", bind<Closure::Lbind>},
+    {"power", 2, "Callable, Integer -> Callable", "The function applied n times.", power},
+    {"fork", 3, "Callable, Callable, Callable -> Callable", "x -> outer(a(x), b(x)).",
+     [](Run& run, const Value* a) { return make_function(run, Closure::Fork, 1, {a, 3}); }},
+    {"apply", 2, "Callable, Container -> Container", "The function's result for each element.",
+     [](Run& run, const Value* a) { return apply(run, a[0], a[1]); }},
+    {"rapply", 2, "Container, Any -> Container", "Each function's result for the value.", rapply},
+    {"mapply", 2, "Callable, ContainerContainer -> FrozenSet", "The function's results, merged.",
+     [](Run& run, const Value* a) { return merge(run, apply(run, a[0], a[1])); }},
+    {"papply", 3, "Callable, Tuple, Tuple -> Tuple", "The function's result for elements at the same place.", papply},
+    {"mpapply", 3, "Callable, Tuple, Tuple -> Tuple", "The function's results for elements at the same place, merged.",
+     [](Run& run, const Value* a) { return merge(run, papply(run, a)); }},
+    {"prapply", 3, "Callable, Container, Container -> FrozenSet", "The function's result for each (i of a, j of b).",
+     prapply},
+};
+
+} // namespace codeit

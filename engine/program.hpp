@@ -1,0 +1,46 @@
+// Programs: from text to lines that can be executed.
+//
+//   x1 = objects(I, T, F, F)      one call a line: of a primitive, or of an earlier variable that holds a function
+//   O = paint(I, x1)              the last line, and only it, defines O
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "value.hpp"
+
+namespace codeit {
+
+inline constexpr size_t kMaxLines = 1000;
+inline constexpr size_t kMaxText = 1 << 18; // bytes
+inline constexpr int kMaxArguments = 4;
+
+struct Operand {
+    enum class Kind : uint8_t { Input, Variable, Primitive, Constant } kind;
+    uint16_t index; // the line that defines a variable, or the place in the table
+};
+
+struct Line {
+    Operand function; // a Primitive or a Variable
+    uint8_t n;
+    Operand arguments[kMaxArguments];
+    std::string target;
+};
+
+struct Program {
+    std::vector<Line> lines;
+    std::string text() const;
+    std::string name(Operand operand) const;
+};
+
+struct ParseFailure {
+    int line; // from 1; 0 when the text as a whole is at fault
+    std::string token, expected, suggestion;
+};
+
+std::variant<std::shared_ptr<const Program>, ParseFailure> parse(std::string_view text);
+
+} // namespace codeit

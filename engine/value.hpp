@@ -1,0 +1,122 @@
+// Values of the language: what a variable of a program can hold.
+//
+// A value has one representation. Python's rules decide what is equal (a grid is a tuple of tuples of
+// integers, a pair of integers is a coordinate, True is 1 inside a container), and the constructors below
+// always pick the most compact form that fits, so equality is a comparison of tags and bytes:
+//
+//   Pair     a tuple of two integers of 16 bits                  inline
+//   Cell     a tuple (integer, Pair): a colour and its place     inline
+//   Grid     a non-empty tuple of tuples, all of one length, of integers of 8 bits
+//   Indices  a non-empty set of Pairs, sorted
+//   Object   a non-empty set of Cells, sorted
+//   Tuple    any other tuple; the empty one too
+//   Set      any other set, sorted and without repetition; the empty one too
+//
+// Values live in the arena of a run (run.hpp) and are plain handles: copied freely, never freed one by one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace codeit {
+
+enum class Tag : uint8_t { None, Bool, Int, Pair, Cell, Grid, Tuple, Indices, Object, Set, Function };
+
+struct GridNode;
+struct ItemsNode;
+struct IndicesNode;
+struct ObjectNode;
+struct FunctionNode;
+
+// Coordinates and colours are stored biased, so that unsigned keys sort as the tuples do.
+inline constexpr int kBias = 32768;
+
+inline constexpr uint32_t pair_key(int i, int j) {
+    return (uint32_t(i + kBias) << 16) | uint32_t(j + kBias);
+}
+inline constexpr uint64_t cell_key(int value, uint32_t pair) { return (uint64_t(value + kBias) << 32) | pair; }
+inline constexpr int key_i(uint32_t key) { return int(key >> 16) - kBias; }
+inline constexpr int key_j(uint32_t key) { return int(key & 0xffff) - kBias; }
+inline constexpr int key_value(uint64_t key) { return int(key >> 32) - kBias; }
+
+struct Value {
+    Tag tag = Tag::None;
+    union {
+        int64_t num;  // Bool, Int
+        uint64_t key; // Pair (low 32 bits), Cell
+        const GridNode* grid;
+        const ItemsNode* items; // Tuple, Set
+        const IndicesNode* indices;
+        const ObjectNode* object;
+        const FunctionNode* function;
+    };
+
+    Value() : num(0) {}
+    static Value none() { return {}; }
+    static Value boolean(bool b) { return make(Tag::Bool, b); }
+    static Value integer(int64_t n) { return make(Tag::Int, n); }
+    static Value pair(uint32_t key) { return make_key(Tag::Pair, key); }
+    static Value cell(uint64_t key) { return make_key(Tag::Cell, key); }
+
+    bool is_number() const { return tag == Tag::Int || tag == Tag::Bool; }
+    bool is_tuple() const { return tag >= Tag::Pair && tag <= Tag::Tuple; }
+    bool is_set() const { return tag >= Tag::Indices && tag <= Tag::Set; }
+    bool is_inline() const { return tag <= Tag::Cell; }
+    int i() const { return key_i(uint32_t(key)); } // of a Pair or a Cell
+    int j() const { return key_j(uint32_t(key)); }
+
+  private:
+    static Value make(Tag t, int64_t n) {
+        Value v;
+        v.tag = t;
+        v.num = n;
+        return v;
+    }
+    static Value make_key(Tag t, uint64_t k) {
+        Value v;
+        v.tag = t;
+        v.key = k;
+        return v;
+    }
+};
+
+struct GridNode {
+    uint32_t height, width; // height >= 1
+    int8_t cells[];         // row by row
+    uint32_t area() const { return height * width; }
+};
+
+// `weight` is the number of cells the value would have if written out in full: values may share parts, and
+// a bound on the weight bounds the work of comparing, hashing or printing them.
+struct ItemsNode {
+    uint32_t n, weight;
+    Value items[];
+};
+
+struct IndicesNode {
+    uint32_t n;
+    uint32_t keys[];
+};
+
+struct ObjectNode {
+    uint32_t n;
+    uint64_t keys[];
+};
+
+enum class Closure : uint8_t { Primitive, Compose, Chain, Matcher, Rbind, Lbind, Fork };
+
+struct FunctionNode {
+    Closure kind;
+    uint8_t arity;     // arguments that a call takes
+    uint8_t n;         // captured values
+    uint16_t primitive; // index into the table, for Primitive
+    uint32_t weight;
+    Value captured[];
+};
+
+// The name of a value's type, as signatures write it: Integer, Grid, Objects, ...
+const char* type_name(Value v);
+
+uint64_t weight(Value v);
+
+} // namespace codeit
