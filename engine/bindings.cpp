@@ -126,6 +126,13 @@ nb::tuple py_trace(const Program& program, const Grid& input, Budget budget) {
     return nb::make_tuple(values, outcome);
 }
 
+nb::list py_types(const Program& program, const Grid& input, Budget budget) {
+    static thread_local Run run;
+    nb::list names;
+    trace(run, program, input, budget, [&](size_t, Value v) { names.append(type_name(v)); });
+    return names;
+}
+
 nb::list py_lines(const Program& program) {
     nb::list lines;
     for (const Line& line : program.lines) {
@@ -249,7 +256,8 @@ NB_MODULE(_engine, m) {
             nb::gil_scoped_release release;
             return execute(run, p, input, budget);
         })
-        .def("trace", &py_trace);
+        .def("trace", &py_trace)
+        .def("types", &py_types);
 
     m.def("parse", &py_parse, "text"_a);
     m.def("run_batch", &py_run_batch, "programs"_a, "inputs"_a, "budget"_a, "threads"_a);

@@ -177,6 +177,9 @@ class Program:
         """The value of every variable, line by line, up to where the run ends."""
         values, _ = self._compiled.trace(grid, budget or Budget())
         return [Step(line.target, str(line), *value) for line, value in zip(self.lines, values, strict=False)]
+    def types(self, grid: Grid, budget: Budget | None = None) -> tuple[str, ...]:
+        """The type of every variable, as `trace` has it, up to where the run ends."""
+        return tuple(self._compiled.types(grid, budget or Budget()))
 
 
 def run_batch(

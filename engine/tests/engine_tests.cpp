@@ -1,0 +1,180 @@
+// Unit tests of the engine, and a soak of random programs; meant to be run under sanitizers (`make sanitize`).
+//
+//   engine_tests [PROGRAMS [SEED]]     how many random programs the soak runs (default 20,000, seed 1)
+//
+// The soak proves that no text and no well-formed program crashes, leaks, or leaves its budget.
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <stdexcept>
+#include <string>
+
+#include "execute.hpp"
+#include "primitives/table.hpp"
+
+using namespace codeit;
+
+namespace {
+
+void expect(bool holds, const std::string& what) {
+    if (!holds) throw std::runtime_error(what);
+}
+
+GridRef make_grid(int height, int width, const std::vector<int>& cells) {
+    auto g = std::make_shared<Grid>();
+    g->height = uint8_t(height);
+    g->width = uint8_t(width);
+    g->cells.assign(cells.begin(), cells.end());
+    return g;
+}
+
+ProgramRef must_parse(const std::string& text) {
+    auto parsed = parse(text);
+    if (auto* failure = std::get_if<ParseFailure>(&parsed))
+        throw std::runtime_error("line " + std::to_string(failure->line) + ": " + failure->expected + "\n" + text);
+    return std::get<ProgramRef>(parsed);
+}
+
+Outcome run_text(const std::string& text, const GridRef& input, Budget budget = {}) {
+    static Run run;
+    return execute(run, *must_parse(text), *input, budget);
+}
+
+void parses_and_prints() {
+    std::string text = "x1 = objects(I, T, F, F)\nx2 = argmax(x1, size)\nO = subgrid(x2, I)";
+    expect(must_parse("\n  x1=objects( I,T , F,F)\r\n\nx2 = argmax(x1,size)\nO = subgrid(x2, I)\n")->text() == text,
+           "text comes back in its canonical form");
+    auto failure = std::get<ParseFailure>(parse("x1 = objets(I, T, F, F)\nO = fill(I, ONE, x1)"));
+    expect(failure.line == 1 && failure.token == "objets" && failure.suggestion == "objects", "nearest name");
+    for (const char* bad : {"", "x1 = rot90(I)", "O = rot90(I, I)", "O = rot90(x1)", "O = x1(I)", "O = rot90(I",
+                            "O = rot90(I) I", "O = rot90(I)\nO = rot90(I)", "x0 = rot90(I)\nO = rot90(x0)",
+                            "x1 = rot90(I)\nx1 = rot90(I)\nO = rot90(x1)", "O = __import__(I)", "O = ONE(I)"})
+        expect(std::holds_alternative<ParseFailure>(parse(bad)), std::string("accepted: ") + bad);
+}
+
+void runs_and_faults() {
+    auto g = make_grid(2, 3, {0, 1, 2, 3, 4, 5});
+    auto turned = run_text("O = rot90(I)", g);
+    expect(turned.grid && *turned.grid == *make_grid(3, 2, {3, 0, 4, 1, 5, 2}), "rot90");
+    auto called = run_text("x1 = rbind(hupscale, TWO)\nO = x1(I)", g);
+    expect(called.grid && called.grid->width == 6, "a variable that holds a function is called");
+    expect(run_text("O = size(I)", g).kind == Kind::NotAGrid, "an integer is no grid");
+    expect(run_text("O = canvas(TEN, UNITY)", g).kind == Kind::BadGrid, "10 is no colour");
+    expect(run_text("x1 = fill(I, I, I)\nO = rot90(x1)", g).line == 1, "the line at fault");
+    expect(run_text("x1 = divide(ONE, ZERO)\nO = canvas(x1, UNITY)", g).kind == Kind::Value, "division by zero");
+}
+
+void budgets_hold() {
+    auto g = make_grid(1, 1, {1});
+    std::string grow = "x1 = upscale(I, TEN)\n", add = "x1 = double(TEN)\n", nest = "x1 = rbind(add, I)\n";
+    for (int k = 1; k < 40; ++k) {
+        std::string from = "x" + std::to_string(k), to = "x" + std::to_string(k + 1);
+        grow += to + " = vconcat(" + from + ", " + from + ")\n";
+        add += to + " = multiply(" + from + ", " + from + ")\n";
+        nest += to + " = compose(" + from + ", " + from + ")\n";
+    }
+    expect(run_text(grow + "O = rot90(x40)", g).kind == Kind::Cells, "growth ends at the budget of cells");
+    expect(run_text(add + "O = canvas(x40, UNITY)", g).kind == Kind::Overflow, "integers end at 32 bits");
+    expect(run_text(nest + "O = x40(I)", g).kind == Kind::Cells, "functions weigh what they hold");
+    // A function that applies its argument to itself: f({f}) without end.
+    auto loop = run_text("x1 = fork(apply, identity, initset)\nO = x1(x1)", g);
+    expect(loop.kind == Kind::Depth || loop.kind == Kind::Cells, "self-application ends");
+    expect(run_text("x1 = repeat(I, TEN)\nx2 = product(x1, x1)\nO = first(x1)", g, {5, 100}).kind == Kind::Steps,
+           "a budget of steps");
+}
+
+// A program whose arguments fit their parameters more often than not, so that many runs go far.
+std::string random_program(std::mt19937& rng, int lines) {
+    auto below = [&](size_t n) { return rng() % n; };
+    std::string text;
+    for (int k = 1; k <= lines; ++k) {
+        auto variable = [&]() -> std::string {
+            if (k == 1) return "I";
+            return "x" + std::to_string(std::max<int>(1, k - 1 - int(below(4))));
+        };
+        auto operand = [&](const std::string& type) -> std::string {
+            bool fits = below(8) > 0;
+            if (fits && type == "Callable") return primitives()[below(primitives().size())].name;
+            if (fits && (type == "Integer" || type == "Numerical") && below(2)) return constants()[below(11)].name;
+            if (fits && type == "Boolean") return below(2) ? "T" : "F";
+            if (fits && type == "IntegerTuple" && below(2)) return constants()[14 + below(10)].name;
+            if (fits && (type == "Grid" || type == "Element" || type == "Piece") && below(2)) return "I";
+            if (fits || below(2)) return variable();
+            return below(2) ? constants()[below(constants().size())].name : "I";
+        };
+        const Primitive* p = &primitives()[below(primitives().size())];
+        while (k == lines && !std::string(p->signature).ends_with("-> Grid")) p = &primitives()[below(primitives().size())];
+        bool by_name = k == 1 || below(8) > 0;
+        text += (k == lines ? "O" : "x" + std::to_string(k)) + " = " + (by_name ? p->name : variable()) + "(";
+        std::string signature = p->signature;
+        size_t at = 0;
+        int arity = by_name ? p->arity : 1 + int(below(kMaxArguments));
+        for (int n = 0; n < arity; ++n) {
+            size_t end = std::min(signature.find(", ", at), signature.find(" -> ", at));
+            std::string type = by_name ? signature.substr(at, end - at) : "Any";
+            at = end + 2;
+            text += (n ? ", " : "") + operand(type);
+        }
+        text += ")\n";
+    }
+    return text;
+}
+
+std::string soup(std::mt19937& rng) {
+    static const char* pieces[] = {"x1", "O", " = ", "(", ")", ", ", "\n", "I", "fill", "ONE", "x9999", "=", "\t", "é", "0"};
+    std::string text;
+    for (size_t n = rng() % 40; n > 0; --n) text += pieces[rng() % std::size(pieces)];
+    if (rng() % 4 == 0) text += char(rng());
+    return text;
+}
+
+GridRef random_grid(std::mt19937& rng) {
+    int h = 1 + int(rng() % 12), w = 1 + int(rng() % 12), colours = 1 + int(rng() % 4);
+    std::vector<int> cells;
+    for (int k = 0; k < h * w; ++k) cells.push_back(int(rng() % size_t(colours)) * 3 % 10);
+    return make_grid(h, w, cells);
+}
+
+void soak(size_t programs, unsigned seed) {
+    constexpr Budget kBudget{200'000, 50'000};
+    std::mt19937 rng(seed);
+    std::vector<ProgramRef> batch;
+    std::vector<std::vector<GridRef>> inputs;
+    size_t grids = 0;
+    for (size_t k = 0; k < programs; ++k) {
+        if (k % 4 == 0) (void)parse(soup(rng));
+        batch.push_back(must_parse(random_program(rng, 1 + int(rng() % 12))));
+        inputs.push_back({random_grid(rng)});
+        if (batch.size() < 2000 && k + 1 < programs) continue;
+        auto alone = run_batch(batch, inputs, kBudget, 1), together = run_batch(batch, inputs, kBudget, 2);
+        for (size_t p = 0; p < batch.size(); ++p) {
+            const Outcome &a = alone[p][0], &b = together[p][0];
+            expect(a.kind == b.kind && a.line == b.line && a.steps == b.steps && a.cells == b.cells &&
+                       (a.grid ? b.grid && *a.grid == *b.grid : !b.grid),
+                   "two threads change an outcome of\n" + batch[p]->text());
+            expect(a.cells <= kBudget.cells, "more cells held than the budget in\n" + batch[p]->text());
+            grids += a.kind == Kind::Grid;
+        }
+        batch.clear();
+        inputs.clear();
+    }
+    std::printf("soak: %zu programs, %zu gave a grid\n", programs, grids);
+    expect(programs < 1000 || grids > programs / 50, "hardly a program gives a grid: the soak tests nothing");
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    size_t programs = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 20'000;
+    unsigned seed = argc > 2 ? unsigned(std::strtoul(argv[2], nullptr, 10)) : 1;
+    try {
+        parses_and_prints();
+        runs_and_faults();
+        budgets_hold();
+        soak(programs, seed);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "FAILED: %s\n", error.what());
+        return 1;
+    }
+    std::puts("engine tests passed");
+}
