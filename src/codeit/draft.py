@@ -8,7 +8,7 @@ from codeit.language import Line, Program
 
 
 class Draft(NamedTuple):
-    """Lines with any distinct targets, in an order that defines before use, and the target that is the result."""
+    """Lines with distinct targets of any name, each defined before use, and the target that is the result."""
 
     lines: tuple[Line, ...]
     result: str = "O"

@@ -1,9 +1,10 @@
 """Typed mutation of expert programs (Butt et al. 2024, arXiv 2402.04858, section 3 and appendix).
 
-One random line of an expert changes: an argument is swapped (half the time for a new variable, defined on a new
-line in front), or the function is swapped for one of the same signature, or the whole right-hand side becomes a
-new call with a result of the same type. The types of variables are those observed on the task's first input.
-A mutant is accepted if it gives a grid on all of the task's inputs and is not the identity on all of them.
+One random line of an expert changes: an argument is swapped (half the time for a new variable, defined on
+a new line in front), or the function is swapped for one of the same signature, or the whole right-hand side
+becomes a new call with a result of the same type. The types of variables are those observed on the task's
+first input. A mutant is accepted if it gives a grid on all of the task's inputs and is not the identity on
+all of them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ NEW_VARIABLE = 0.5
 """How often a swapped argument becomes a new variable (the paper's share)."""
 BATCH = 4096
 """Candidates proposed before they are run together. Part of what a seed means."""
+BARREN = 16
+"""Batches in a row without a new mutant after which mutation gives up."""
 
 _TUPLES = {"IntegerTuple", "Cell", "Grid", "Tuple", "TupleTuple"}
 _SETS = {"Indices", "Object", "Objects", "IndicesSet", "IntegerSet", "FrozenSet"}
@@ -76,7 +79,9 @@ def _constants_of(type_name: str) -> tuple[str, ...]:
 def _functions_like(name: str) -> tuple[str, ...]:
     """The other primitives with the signature of this one."""
     wanted = PRIMITIVES[name][1:3]
-    return tuple(other for other, primitive in PRIMITIVES.items() if primitive[1:3] == wanted and other != name)
+    return tuple(
+        other for other, primitive in PRIMITIVES.items() if primitive[1:3] == wanted and other != name
+    )
 
 
 @cache
@@ -192,10 +197,10 @@ def mutants(
 ) -> list[Mutant]:
     """`n` distinct programs, each one mutation away from an expert chosen uniformly.
 
-    Same experts, n and seed: same mutants, on any number of threads; a smaller n gives a prefix. Each runs to a
-    grid on every input of its expert's task and is not the identity on all of them. Lines that a mutation leaves
-    unused are dropped. No two have the same text, and none has an expert's. Raises ValueError if after
-    1,000 candidates for each mutant wanted there are not enough (too few or too small experts).
+    Same experts, n and seed: same mutants, on any number of threads; a smaller n gives a prefix. Each runs to
+    a grid on every input of its expert's task and is not the identity on all of them. Lines that a mutation
+    leaves unused are dropped. No two have the same text, and none has an expert's. Raises ValueError if the
+    experts are too few or too small to give as many.
     """
     parents = _parents(experts, tasks)
     if not parents and n:
@@ -203,9 +208,9 @@ def mutants(
     rng = random.Random(f"mutants {seed}")
     seen = set(experts.values())
     accepted: list[Mutant] = []
-    proposed = 0
+    barren = 0
     while len(accepted) < n:
-        if proposed > 1000 * max(n, BATCH):
+        if barren == BARREN:
             raise ValueError(f"only {len(accepted)} distinct mutants found of {n} wanted; use more experts")
         candidates: list[tuple[_Parent, Program]] = []
         for _ in range(BATCH):
@@ -217,8 +222,9 @@ def mutants(
             if program not in seen:
                 seen.add(program)
                 candidates.append((parent, program))
-        proposed += BATCH
-        accepted += _accepted(candidates, threads, budget)
+        new = _accepted(candidates, threads, budget)
+        accepted += new
+        barren = 0 if new else barren + 1
         if progress:
             progress(min(len(accepted), n), n)
     return accepted[:n]
@@ -228,7 +234,9 @@ def _accepted(
     candidates: Sequence[tuple[_Parent, Program]], threads: int, budget: Budget | None
 ) -> list[Mutant]:
     """Those that give a grid on all inputs and change at least one. The first input weeds out most."""
-    first = run_batch([p for _, p in candidates], [q.inputs[:1] for q, _ in candidates], budget=budget, threads=threads)
+    first = run_batch(
+        [p for _, p in candidates], [q.inputs[:1] for q, _ in candidates], budget=budget, threads=threads
+    )
     alive = [c for c, outcomes in zip(candidates, first, strict=True) if outcomes[0].grid is not None]
     rest = run_batch([p for _, p in alive], [q.inputs for q, _ in alive], budget=budget, threads=threads)
     return [

@@ -5,9 +5,10 @@ A program is straight-line code over the typed primitives of the ARC domain-spec
     x1 = objects(I, T, F, F)
     O = paint(I, x1)
 
-`I` is the input grid; each line calls a primitive, or an earlier variable that holds a function; the last line
-defines the result `O`. The engine parses and interprets programs within a budget. Nothing is ever evaluated as
-Python, so any text, from whatever source, ends in a program or a `ParseError`, and any run in an `Outcome`.
+`I` is the input grid; each line calls a primitive, or an earlier variable that holds a function; the last
+line defines the result `O`. The engine parses and interprets programs within a budget. Nothing is ever
+evaluated as Python, so any text, from whatever source, ends in a program or a `ParseError`, and any run in
+an `Outcome`.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ CONSTANTS: dict[str, int | bool | tuple[int, int]] = dict(_engine.CONSTANTS)
 class ParseError(ValueError):
     """A text that is no program.
 
-    Attributes: `line` (from 1; 0 for the text as a whole), `token` (what stands there), `expected` (what should),
-    `suggestion` (the nearest known name, or "").
+    Attributes: `line` (from 1; 0 for the text as a whole), `token` (what stands there), `expected` (what
+    should), `suggestion` (the nearest known name, or "").
     """
 
     def __init__(self, line: int, token: str, expected: str, suggestion: str = "") -> None:
@@ -103,8 +104,8 @@ class Line(NamedTuple):
 class Step(NamedTuple):
     """One line of a trace: the variable, the line's text, and the type and value that the variable got.
 
-    Values are Python's own: integers, booleans, None, tuples (a grid is a tuple of rows), frozensets; a function
-    is given by its text.
+    Values are Python's own: integers, booleans, None, tuples (a grid is a tuple of rows), frozensets; a
+    function is given by its text.
     """
 
     name: str
@@ -126,7 +127,7 @@ class Program:
     @classmethod
     def parse(cls, text: str) -> Program:
         """The program that `text` says. Raises ParseError. Blank lines and spacing do not matter."""
-        parsed = _engine.parse(text)
+        parsed = _engine.parse(text.encode("utf-8", "replace"))
         if isinstance(parsed, _engine.ParseFailure):
             raise ParseError(parsed.line, parsed.token, parsed.expected, parsed.suggestion)
         return cls(parsed)
@@ -177,6 +178,7 @@ class Program:
         """The value of every variable, line by line, up to where the run ends."""
         values, _ = self._compiled.trace(grid, budget or Budget())
         return [Step(line.target, str(line), *value) for line, value in zip(self.lines, values, strict=False)]
+
     def types(self, grid: Grid, budget: Budget | None = None) -> tuple[str, ...]:
         """The type of every variable, as `trace` has it, up to where the run ends."""
         return tuple(self._compiled.types(grid, budget or Budget()))
@@ -207,8 +209,8 @@ def count_solved(
 ) -> NDArray[np.uint8]:
     """How many (input, output) pairs of each task each program solves: shape (tasks, programs).
 
-    With `early_exit` a program leaves a task at the first pair that it fails, so that only a full count says more
-    than a lower bound.
+    With `early_exit` a program leaves a task at the first pair that it fails: a count below the number of
+    pairs is then a lower bound.
     """
     compiled = [program._compiled for program in programs]
     pairs = [[(pair[0], pair[1]) for pair in task] for task in tasks]

@@ -1,0 +1,52 @@
+# make demo        set up, then a few meta-iterations on real evaluation tasks
+# make test        set up, then all tests
+# make bench       set up, then the engine beside the oracle
+# make lint        ruff and mypy
+# make sanitize    the engine's tests under address, undefined-behaviour and thread sanitizers
+
+VENV   ?= .venv
+PYTHON ?= python3
+RUN    ?= runs/demo
+SOAK   ?= 100000
+
+setup: $(VENV)/.ready
+
+# What the build and the constraints are made of; a change of either sets up again.
+$(VENV)/.ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard engine/*.hpp engine/*.cpp engine/primitives/*)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch==2.13.0 nanobind scikit-build-core
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt \
+	  --no-build-isolation --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(VENV)/bin/codeit run configs/smoke.toml --out $(RUN)
+
+test: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest
+	$(MAKE) sanitize SOAK=20000
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: setup
+	$(VENV)/bin/python benchmarks/engine.py
+
+# Address and undefined behaviour: no program reads or writes where it must not. Thread: no two threads share
+# what they must not.
+sanitize:
+	cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=None -DCODEIT_SANITIZE=address,undefined
+	cmake --build build/asan --parallel 2
+	build/asan/engine_tests $(SOAK)
+	cmake -S . -B build/tsan -DCMAKE_BUILD_TYPE=None -DCODEIT_SANITIZE=thread
+	cmake --build build/tsan --parallel 2
+	build/tsan/engine_tests $(SOAK)
+
+clean:
+	rm -rf $(VENV) build
+
+.PHONY: setup demo test lint bench sanitize clean
