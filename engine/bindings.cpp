@@ -102,8 +102,8 @@ nb::object to_python(Run& run, Value v) {
     return nb::steal(PyFrozenSet_New(parts.ptr()));
 }
 
-nb::object py_parse(const std::string& text) {
-    auto parsed = parse(text);
+nb::object py_parse(nb::bytes text) {
+    auto parsed = parse({text.c_str(), text.size()});
     if (auto* failure = std::get_if<ParseFailure>(&parsed)) return nb::cast(*failure);
     return nb::cast(std::get<ProgramRef>(parsed));
 }
@@ -197,7 +197,7 @@ nb::tuple py_call_primitive(const std::string& name, nb::tuple arguments, Budget
         for (size_t k = 0; k < arguments.size(); ++k) values[k] = convert(arguments[k]);
         Value result = call(run, primitive_function(id), values, int(arguments.size()));
         run.budget = {UINT64_MAX, UINT64_MAX};
-        return nb::make_tuple("value", to_python(run, result));
+        return nb::make_tuple("ok", to_python(run, result));
     } catch (const Fault& fault) {
         return nb::make_tuple(kind_name(fault.kind), nb::none());
     }
@@ -221,8 +221,7 @@ NB_MODULE(_engine, m) {
         .def("__hash__", [](const Grid& g) { return nb::hash(nb::make_tuple(int(g.height), grid_bytes(g))); })
         .def("__repr__", [](const Grid& g) { return nb::str("Grid({!r})").format(grid_rows(g)); })
         .def("__reduce__", [](const Grid& g) {
-            nb::object make = nb::type<Grid>().attr("from_bytes");
-            return nb::make_tuple(make, nb::make_tuple(int(g.height), int(g.width), grid_bytes(g)));
+            return nb::make_tuple(nb::type<Grid>(), nb::make_tuple(grid_rows(g)));
         });
 
     nb::class_<Budget>(m, "Budget", "What one run may use: steps (cells touched) and cells (held at once).")
@@ -263,7 +262,7 @@ NB_MODULE(_engine, m) {
     m.def("run_batch", &py_run_batch, "programs"_a, "inputs"_a, "budget"_a, "threads"_a);
     m.def("count_solved", &py_count_solved, "programs"_a, "tasks"_a, "budget"_a, "early_exit"_a, "threads"_a);
     m.def("call_primitive", &py_call_primitive, "name"_a, "arguments"_a, "budget"_a = Budget{},
-          "(kind, value) of one primitive on Python values; primitives as arguments are given by name. For tests.");
+          "('ok' or the kind of fault, value) of one primitive on Python values; primitives as arguments are given by name. For tests.");
 
     nb::list table;
     for (const Primitive& p : primitives()) table.append(nb::make_tuple(p.name, p.signature, p.doc));

@@ -57,7 +57,9 @@ struct Parser {
         skip_spaces();
         size_t begin = at;
         while (at < line.size() && is_name_char(line[at])) ++at;
-        if (at == begin && at < line.size()) ++at;
+        if (at == begin && at < line.size()) // one character, of any number of bytes
+            do ++at;
+            while (at < line.size() && (line[at] & 0xc0) == 0x80);
         return line.substr(begin, at - begin);
     }
 
