@@ -176,7 +176,7 @@ def _parents(experts: Mapping[str, Program], tasks: Mapping[str, Task]) -> list[
     parents = []
     for task_id, program in sorted(experts.items()):
         task = tasks[task_id]
-        inputs = tuple(pair.input for pair in (*task.train, *task.test))
+        inputs = (*(pair.input for pair in task.train), *(pair.input for pair in task.test))
         types = {"I": "Grid"} | dict(
             zip((line.target for line in program.lines), program.types(inputs[0]), strict=False)
         )

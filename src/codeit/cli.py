@@ -1,0 +1,376 @@
+"""The command line: `codeit run`, `resume`, `mutate`, `verify`, `tasks`.
+
+Results go to stdout, all else to stderr. A user's mistake ends in one message and exit code 2, without a
+traceback, and Ctrl-C in exit code 130. What takes long to import waits until it is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn, Self
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from codeit.config import Config, keys
+
+if TYPE_CHECKING:
+    from codeit.folder import RunFolder
+
+MISTAKE, INTERRUPTED = 2, 130
+
+console = Console(highlight=False)
+messages = Console(stderr=True, highlight=False)
+
+app = App(
+    name="codeit",
+    help="CodeIt: a language model that learns to write programs for ARC tasks from its own attempts.",
+    console=console,
+    error_console=messages,
+    result_action="return_value",
+)
+tasks_app = App(name="tasks", help="List, show and compare tasks.")
+app.command(tasks_app)
+
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+Natural = Annotated[int, Parameter(validator=Number(gte=0))]
+Tasks = Annotated[str, Parameter(name="--tasks")]
+
+
+def main() -> NoReturn:
+    """Run the command given and exit."""
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # what ends a run cleanly by hand does so by kill
+    try:
+        code = app()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout, say `head`, has seen enough
+        sys.stdout = None
+        code = 0
+    except (ValueError, OSError, FloatingPointError) as error:
+        if isinstance(error, ValueError) and not type(error).__module__.startswith("codeit."):
+            raise  # not one of our messages to the user, but a fault of ours
+        code = _mistake(str(error))
+    sys.exit(code)
+
+
+def _mistake(message: str) -> int:
+    """Tell of a user's mistake; exit code."""
+    messages.print(f"codeit: {message}", style="red", markup=False, soft_wrap=True)
+    return MISTAKE
+
+
+def _settings_help() -> str:
+    lines = [f"- `--{key}` {description} **[{default}]**" for key, description, default in keys()]
+    return "\n".join(["**Settings**, any of which may follow, each with its default:", "", *lines])
+
+
+@app.command(
+    usage="Usage: codeit run CONFIG --out DIR [--section.key value ...]", help_epilogue=_settings_help()
+)
+def run(config: Path, /, *, out: Path, **settings: Annotated[dict[str, str], Parameter(show=False)]) -> int:
+    """Run CodeIt as a configuration says, into a folder of its own.
+
+    A run that was stopped or killed goes on with `codeit resume DIR`, or with the same command again.
+
+    Parameters
+    ----------
+    config:
+        TOML file, say configs/laptop.toml.
+    out:
+        The run's folder, made if need be: run.sqlite, config.toml, metrics.csv, solutions.jsonl, checkpoints
+        and TensorBoard events.
+    """
+    from codeit.folder import RunFolder
+
+    overrides = {
+        f"{section}.{key}".replace("-", "_"): value
+        for section, table in settings.items()
+        for key, value in table.items()
+    }
+    return _go_on(lambda: RunFolder(out, Config.load(config, overrides)))
+
+
+@app.command
+def resume(folder: Annotated[Path, Parameter(name="DIR")], /) -> int:
+    """Go on with a run that was stopped or killed; it ends as if it had never been.
+
+    Parameters
+    ----------
+    folder:
+        The run's folder, as given to `codeit run --out`.
+    """
+    from codeit.folder import RunFolder
+
+    return _go_on(lambda: RunFolder(folder))
+
+
+@app.command
+def mutate(
+    *,
+    count: Count = 19_200,
+    seed: Natural = 0,
+    out: Path | None = None,
+    tasks: Tasks = "arc-agi-1/training",
+    threads: Natural = 0,
+) -> int:
+    """Mutate expert programs: distinct programs, one mutation each from an expert, as JSON lines.
+
+    A line is an object: the parent's `task` and the mutant's `program`. The same seed gives the same lines.
+
+    Parameters
+    ----------
+    count:
+        Programs to make.
+    seed:
+        Seed of the random choices.
+    out:
+        File to write; stdout if not given.
+    tasks:
+        Tasks whose experts are mutated: arc-agi-1/training, a folder of ARC JSON files, or a JSON file.
+    threads:
+        CPU threads; 0 takes every core.
+    """
+    from codeit.evolution import mutants
+    from codeit.experts import load_experts
+    from codeit.tasks import load
+
+    of_id = {task.id: task for task in load(tasks)}
+    with Live() as live:
+        experts = load_experts(progress=partial(live.progress, 0, "simplify experts"))
+        experts = {id: program for id, program in experts.items() if id in of_id}
+        started = time.monotonic()
+        progress = partial(live.progress, 0, "mutate")
+        try:
+            made = mutants(experts, of_id, count, seed, threads=threads, progress=progress)
+        except ValueError as error:
+            return _mistake(f"--tasks {tasks} --count {count}: {error}")
+    seconds = time.monotonic() - started
+    lines = (json.dumps({"task": mutant.task_id, "program": str(mutant.program)}) + "\n" for mutant in made)
+    if out is None:
+        sys.stdout.writelines(lines)
+    else:
+        out.write_text("".join(lines), encoding="utf-8")
+    messages.print(f"{len(made)} mutants in {seconds:.1f} s, {len(made) / max(seconds, 1e-9):.0f} a second")
+    return 0
+
+
+@app.command
+def verify(
+    file: Path,
+    /,
+    *,
+    tasks: Tasks = "arc-agi-1/evaluation",
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    threads: Natural = 0,
+) -> None:
+    """Run every program of a solutions file again and score it from scratch.
+
+    Of each task's programs, those that solve most demonstrations come first, then the shortest, then the
+    earliest; the task is solved if one of the best 3 (or 2) gives every test output exactly.
+
+    Parameters
+    ----------
+    file:
+        JSON lines, each an object with a task's id as `task` and a program's text as `program`.
+    tasks:
+        arc-agi-1/training, arc-agi-1/evaluation, a folder of ARC JSON files, or a (Kaggle) JSON file.
+    as_json:
+        Print one JSON object, in place of a table.
+    threads:
+        CPU threads; 0 takes every core.
+    """
+    from codeit.scoring import read_solutions, verify
+    from codeit.tasks import load
+
+    score = verify(read_solutions(file), load(tasks), threads=threads)
+    for problem in score.problems:
+        messages.print(problem, style="yellow", markup=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(score)) + "\n")
+        return
+    table = Table("", "", show_header=False, title=str(file))
+    for name, value in asdict(score).items():
+        if isinstance(value, int):
+            table.add_row(name.replace("_", " "), str(value))
+    table.add_row("solved", " ".join(score.solved) or "none")
+    console.print(table)
+
+
+@tasks_app.command(name="list")
+def list_tasks(tasks: str = "arc-agi-1/evaluation", /) -> None:
+    """List the tasks of a set: id, pairs, and the sizes of the grids (height x width, in cells).
+
+    Parameters
+    ----------
+    tasks:
+        arc-agi-1/training, arc-agi-1/evaluation, a folder of ARC JSON files, or a (Kaggle) JSON file.
+    """
+    from codeit.tasks import load
+
+    for task in load(tasks):
+        sizes = " ".join("{}x{}->{}x{}".format(*given.shape, *wanted.shape) for given, wanted in task.train)
+        console.print(f"{task.id}  {len(task.train)}+{len(task.test)}  {sizes}", soft_wrap=True)
+
+
+@tasks_app.command
+def show(
+    task: str,
+    /,
+    *,
+    tasks: Tasks = "arc-agi-1/evaluation",
+    answers: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Show a task in colour.
+
+    Parameters
+    ----------
+    task:
+        The task's id.
+    tasks:
+        arc-agi-1/training, arc-agi-1/evaluation, a folder of ARC JSON files, or a (Kaggle) JSON file.
+    answers:
+        Show the test outputs too.
+    """
+    import difflib
+
+    from codeit.report.terminal import task_view
+    from codeit.tasks import load
+
+    of_id = {found.id: found for found in load(tasks)}
+    if task not in of_id:
+        close = difflib.get_close_matches(task, of_id, n=1)
+        hint = (
+            f"; did you mean {close[0]}?"
+            if close
+            else f"; `codeit tasks list {tasks}` lists its {len(of_id)}"
+        )
+        return _mistake(f"no task {task} in {tasks}{hint}")
+    console.print(task_view(of_id[task], answers=answers))
+    return 0
+
+
+@tasks_app.command
+def compare(first: str = "arc-agi-1/training", second: str = "arc-agi-1/evaluation", /) -> None:
+    """List the tasks that two sets share, grid for grid, whatever their names.
+
+    Parameters
+    ----------
+    first:
+        A set of tasks: a name, a folder or a file, as in `codeit tasks list`.
+    second:
+        The other.
+    """
+    from codeit.tasks import equal_tasks, load
+
+    equal = equal_tasks(load(first), load(second))
+    for pair in equal:
+        console.print("{} = {}".format(*pair))
+    messages.print(f"{len(equal)} equal task{'s' * (len(equal) != 1)}")
+
+
+def _go_on(open_folder: Callable[[], RunFolder]) -> int:
+    """Run what is left of a run, shown live; exit code."""
+    with open_folder() as folder, Live() as live:
+        try:
+            from codeit.loop import Loop
+
+            loop = Loop(folder, live)
+            if loop.leaked:
+                live.say(f"in both training and test set: {', '.join(sorted(loop.leaked))}")
+            loop.run()
+        except KeyboardInterrupt:
+            live.stop()
+            folder.publish()
+            messages.print(
+                f"stopped; what is done is kept. To go on: codeit resume {folder.path}", soft_wrap=True
+            )
+            return INTERRUPTED
+        live.stop()
+        console.print(closing_table(folder))
+        console.print(f"run folder: {folder.path}", soft_wrap=True)
+    return 0
+
+
+class Live:
+    """A `loop.Watch` that shows the phase's progress bar and a line an iteration, on stderr."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=messages, disable=not messages.is_terminal)
+        self._bar = self._progress.add_task("start", total=None)
+        self._phase = ""
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self._progress.stop()
+
+    def say(self, line: str) -> None:
+        messages.print(line, soft_wrap=True)
+
+    def progress(self, iteration: int, phase: str, done: int, total: int) -> None:
+        description = f"iteration {iteration}: {phase}" if iteration else phase
+        if description != self._phase:
+            self._phase = description
+            self._progress.reset(self._bar, description=description)
+            if not messages.is_terminal:
+                self.say(f"{description}, of {total}")
+        self._progress.update(self._bar, completed=done, total=total)
+
+    def recorded(self, iteration: int, metrics: dict[str, float]) -> None:
+        row = ", ".join(f"{name} {value}" for name, value in _summary(metrics).items() if value)
+        self.say(f"iteration {iteration}: {row}")
+
+
+def _summary(metrics: dict[str, float]) -> dict[str, str]:
+    """The few metrics of an iteration that a table shows, as text; empty if not recorded."""
+
+    def text(form: str, name: str) -> str:
+        return form.format(metrics[name]) if name in metrics else ""
+
+    buffer = sum(value for name, value in metrics.items() if name.startswith("buffer_"))
+    seconds = sum(value for name, value in metrics.items() if name.startswith("seconds_"))
+    return {
+        "solved": text("{:.0f}", "cumulative_top3"),
+        "this iteration": text("{:.0f}", "policy_top3"),
+        "parse": text("{:.0%}", "share_parse"),
+        "run": text("{:.0%}", "share_run"),
+        "new": text("{:.0%}", "share_new"),
+        "loss": text("{:.3f}", "loss"),
+        "buffer": f"{buffer:.0f}",
+        "seconds": f"{seconds:.0f}",
+    }
+
+
+def closing_table(folder: RunFolder) -> Table:
+    """A row an iteration: tasks solved at top 3 so far and by the iteration's own samples, and the rest."""
+    metrics = folder.store.metrics()
+    last = list(metrics.values())[-1]
+    title = (
+        f"{last['cumulative_top3']:.0f} tasks solved (top 3); {last['cumulative_top2']:.0f} at top 2; "
+        f"{last['cumulative_top3_without_leak']:.0f} without leaked tasks"
+    )
+    table = Table("iteration", *_summary({}), title=title)
+    for column in table.columns:
+        column.justify = "right"
+    for iteration, row in metrics.items():
+        table.add_row(str(iteration), *_summary(row).values())
+    return table

@@ -1,0 +1,335 @@
+"""The configuration of a run: one immutable pydantic model, read from TOML, overridden by dotted names.
+
+The defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever the paper gives one;
+each field's description says its unit and where its default comes from, and doubles as its command-line help.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+MAX_EXTENDS = 8
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used: the message names file, key, what was expected, what was found."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class RunConfig(Section):
+    seed: int = Field(
+        default=0,
+        ge=0,
+        description="The run's one seed; each phase, iteration and task derives its own. Ours: 0.",
+    )
+    iterations: int = Field(
+        default=100, ge=0, description="Meta-iterations after the preparation. Paper: about 100."
+    )
+    threads: int = Field(default=0, ge=0, description="CPU threads; 0 takes every core. Ours.")
+
+
+class DataConfig(Section):
+    train: str = Field(
+        default="arc-agi-1/training",
+        description="Tasks with expert programs: a data set's name or a path. Paper: the 400 training tasks.",
+    )
+    test: str = Field(
+        default="arc-agi-1/evaluation",
+        description="Tasks to solve: a data set's name or a path. Paper: the 400 public evaluation tasks.",
+    )
+    tasks: int = Field(
+        default=0,
+        ge=0,
+        description="Only the first N tasks to solve, in the order of their ids; 0 takes all. Paper: all.",
+    )
+
+
+class EvolutionConfig(Section):
+    mutants: int = Field(
+        default=19_200, ge=0, description="Mutated programs in the initial buffer. Paper: 19,200."
+    )
+    mutants_per_iteration: int = Field(
+        default=0,
+        ge=0,
+        description="Mutated programs added in each meta-iteration. Paper: 0, but in ablation A1.",
+    )
+    try_on_tasks: bool = Field(
+        default=True,
+        description="Try experts and mutants on the test tasks; cumulative scores count them. Paper: true.",
+    )
+
+
+class PolicyConfig(Section):
+    init: str = Field(
+        default="codet5p-220m",
+        min_length=1,
+        description="Initial weights: 'codet5p-220m', 'random', or the folder of a saved policy. "
+        "Paper: Salesforce/codet5p-220m.",
+    )
+    encoding: Literal["compact", "paper"] = Field(
+        default="paper",
+        description="'paper' (sparse text, CodeT5+'s tokenizer) or 'compact' (a token a primitive or cell). "
+        "Paper: the former.",
+    )
+    device: str = Field(default="auto", description="'auto' (a GPU if there is one), 'cpu' or 'cuda'. Ours.")
+    d_model: int = Field(
+        default=128, ge=8, description="Width of a random policy, in units. Ours, for a laptop."
+    )
+    d_ff: int = Field(default=512, ge=8, description="Width of its feed-forward layers, in units. Ours.")
+    heads: int = Field(
+        default=4, ge=1, description="Attention heads of a random policy; must divide d_model. Ours."
+    )
+    layers_encoder: int = Field(
+        default=4, ge=1, description="Encoder layers of a random policy. Ours, for a laptop."
+    )
+    layers_decoder: int = Field(
+        default=2, ge=1, description="Decoder layers of a random policy. Ours, for a laptop."
+    )
+    dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of units dropped in learning. CodeT5+'s."
+    )
+    max_input_tokens: int = Field(
+        default=512, ge=16, description="Demonstration inputs are cut at this many tokens. Paper: 512."
+    )
+    max_output_tokens: int = Field(
+        default=512, ge=16, description="Demonstration outputs are cut at this many tokens. Paper: 512."
+    )
+    max_program_tokens: int = Field(
+        default=512, ge=8, description="Programs are cut at so many tokens. Paper: 512."
+    )
+    demonstrations: int = Field(
+        default=10,
+        ge=1,
+        le=10,
+        description="Demonstrations shown to the policy, smallest first. Paper: 10 (A5: 1).",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.d_model % self.heads:
+            raise ValueError(f"heads must divide d_model, found {self.heads} and {self.d_model}")
+        if self.init == "codet5p-220m" and self.encoding != "paper":
+            raise ValueError(
+                f"init = 'codet5p-220m' needs encoding = 'paper' (its tokenizer), found '{self.encoding}'; "
+                "set encoding = 'paper', or init = 'random'"
+            )
+        return self
+
+
+class SamplingConfig(Section):
+    samples_per_task: int = Field(
+        default=24, ge=1, description="Programs a task and meta-iteration. Paper: 24."
+    )
+    temperature: float = Field(default=0.95, gt=0, description="Softmax temperature. Paper: 0.95.")
+    top_k: int = Field(
+        default=50,
+        ge=0,
+        description="Draw from the k likeliest tokens; 0: from all. Paper: 50, its library's.",
+    )
+    batch_rows: int = Field(
+        default=384, ge=1, description="Programs decoded side by side. Ours; memory only."
+    )
+    tasks_per_commit: int = Field(
+        default=16, ge=1, description="Tasks sampled between two commits: the most a kill can lose. Ours."
+    )
+
+
+class LearningConfig(Section):
+    learning_rate: float = Field(default=5e-5, gt=0, description="AdamW's, without schedule. Paper: 5e-5.")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's. Ours: none, the paper names none.")
+    batch_size: int = Field(
+        default=512,
+        ge=1,
+        description="Sequences an optimizer step, accumulated. Paper: 512 (8 x 64 accumulated).",
+    )
+    micro_batch_tokens: int = Field(
+        default=16_384,
+        ge=64,
+        description="Most padded tokens a forward pass, but one sequence at least. Ours.",
+    )
+    epochs: int = Field(default=1, ge=1, description="Passes over the experiences drawn. Paper: 1.")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="Arithmetic of learning. Paper: fp16; ours: fp32, fit for a CPU."
+    )
+    clip: float = Field(
+        default=1.0, gt=0, description="Largest norm of the gradient. Ours; the paper names none."
+    )
+
+
+class ReplayConfig(Section):
+    capacity: int = Field(
+        default=500_000, ge=1, description="Most experiences kept; the lowest priority goes first. Ours."
+    )
+    expert_draws: int = Field(
+        default=10_000,
+        ge=0,
+        description="Experiences drawn from the expert and mutated part. Paper: up to 10,000.",
+    )
+    policy_draws: int = Field(
+        default=90_000, ge=0, description="Experiences drawn from the policy part. Paper: up to 90,000."
+    )
+    priority_floor: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Least weight in a draw, so that programs solving nothing are drawn too. Ours: 0.1.",
+    )
+    prioritized: bool = Field(
+        default=True, description="Draw by priority, else uniformly. Paper: true (A3: false)."
+    )
+
+
+class HindsightConfig(Section):
+    relabel: bool = Field(
+        default=True,
+        description="Every valid output becomes a goal; else only programs solving all demonstrations enter. "
+        "Paper: true (false in ablation A2).",
+    )
+    keep_samples: bool = Field(
+        default=True, description="The policy's samples enter the buffer. Paper: true (false in ablation A1)."
+    )
+
+
+class BudgetConfig(Section):
+    steps: int = Field(
+        default=5_000_000, ge=1, description="Most steps (cells touched) a run of a program. Ours."
+    )
+    cells: int = Field(
+        default=2_000_000, ge=1, description="Most cells held at once by a run of a program. Ours."
+    )
+
+
+class Config(Section):
+    """All settings of a run. Immutable; unknown keys are errors."""
+
+    run: RunConfig = RunConfig()
+    data: DataConfig = DataConfig()
+    evolution: EvolutionConfig = EvolutionConfig()
+    policy: PolicyConfig = PolicyConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    learning: LearningConfig = LearningConfig()
+    replay: ReplayConfig = ReplayConfig()
+    hindsight: HindsightConfig = HindsightConfig()
+    budget: BudgetConfig = BudgetConfig()
+
+    @classmethod
+    def load(cls, path: str | Path, overrides: Mapping[str, object] | None = None) -> Self:
+        """Read a TOML file over the file that its `extends` names (relative to it), then the overrides.
+
+        An override's key is dotted (`policy.init`); its text is read as TOML if it can be, else as it is.
+        Raises ConfigError, which names the file, the key, what was expected and what was found.
+        """
+        path = Path(path)
+        origin: dict[str, str] = {}
+        values = _read(path, origin, ())
+        for key, value in (overrides or {}).items():
+            section, dot, name = key.partition(".")
+            if not dot:
+                raise ConfigError(f"--{key}: expected a dotted key such as --run.seed{_nearest(key)}")
+            table = values.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"--{key}: '{section}' is no section")
+            table[name] = _toml_value(value) if isinstance(value, str) else value
+            origin[key] = f"--{key}"
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(_explain(error, path, origin)) from None
+
+    def flat(self) -> dict[str, Any]:
+        """Every value by its dotted key, in the order of declaration."""
+        tables = self.model_dump().items()
+        return {f"{section}.{key}": value for section, table in tables for key, value in table.items()}
+
+    def to_toml(self) -> str:
+        """The resolved configuration as TOML; reading it back gives an equal Config."""
+        tables = []
+        for section, table in self.model_dump().items():
+            # JSON's numbers, booleans and strings (with \u escapes) are TOML's.
+            lines = (f"{key} = {json.dumps(value)}" for key, value in table.items())
+            tables.append("\n".join([f"[{section}]", *lines]))
+        return "\n\n".join(tables) + "\n"
+
+
+def keys() -> Iterator[tuple[str, str, object]]:
+    """Every dotted key with its description and default, in the order of declaration."""
+    defaults = Config()
+    for section in Config.model_fields:
+        table = getattr(defaults, section)
+        for name, field in type(table).model_fields.items():
+            yield f"{section}.{name}", field.description or "", getattr(table, name)
+
+
+def _read(path: Path, origin: dict[str, str], seen: tuple[Path, ...]) -> dict[str, Any]:
+    """The file's values over those of the files it extends; `origin` gets the file that set each key."""
+    resolved = path.resolve()
+    if resolved in seen or len(seen) >= MAX_EXTENDS:
+        chain = " -> ".join(str(p) for p in (*seen, resolved))
+        raise ConfigError(f"{path}: 'extends' goes round in a circle: {chain}")
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        by = f" (extended by {seen[-1]})" if seen else ""
+        raise ConfigError(f"{path}: no such file{by}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    base: dict[str, Any] = {}
+    if "extends" in values:
+        parent = values.pop("extends")
+        if not isinstance(parent, str):
+            raise ConfigError(f"{path}: extends: expected the path of a TOML file, found {parent!r}")
+        base = _read(path.parent / parent, origin, (*seen, resolved))
+    for section, table in values.items():
+        if isinstance(table, dict):
+            base.setdefault(section, {}).update(table)
+            origin.update({f"{section}.{name}": str(path) for name in table})
+        else:
+            base[section] = table
+        origin[section] = str(path)
+    return base
+
+
+def _toml_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError):
+        return text
+
+
+def _nearest(key: str) -> str:
+    known = [name for name, _, _ in keys()] + list(Config.model_fields)
+    right_name_wrong_section = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
+    close = right_name_wrong_section or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _explain(error: ValidationError, path: Path, origin: Mapping[str, str]) -> str:
+    """One line a fault: where it was set, the key, what was expected, what was found."""
+    lines = []
+    for fault in error.errors():
+        key = ".".join(str(part) for part in fault["loc"])
+        where = origin.get(key) or origin.get(key.partition(".")[0]) or str(path)
+        if where.startswith("--"):
+            where = "command line"
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{where}: {key}: unknown key{_nearest(key)}")
+        elif fault["type"] == "model_type":
+            lines.append(f"{where}: {key}: expected a table [{key}], found {fault['input']!r}")
+        elif fault["type"] == "value_error":
+            lines.append(f"{where}: {key}: {fault['ctx']['error']}")
+        else:
+            expected = fault["msg"].removeprefix("Input should be ")
+            lines.append(f"{where}: {key}: expected {expected}, found {fault['input']!r}")
+    return "\n".join(lines)

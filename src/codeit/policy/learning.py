@@ -1,0 +1,175 @@
+"""Teach the policy: cross-entropy on program tokens, in plain PyTorch steps.
+
+AdamW without a schedule, gradients accumulated to an effective batch (Butt et al. 2024, arXiv 2402.04858:
+5e-5, 512). An effective batch is cut into micro-batches of like length, so that little is spent on padding,
+and its loss is the mean over its program tokens: neither padding nor the cut into micro-batches moves it,
+but for rounding.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.nn import functional
+
+from codeit.config import LearningConfig
+from codeit.policy.model import Policy, PolicyError
+
+IGNORED = -100
+"""The label of padding; cross-entropy leaves it out."""
+_STATE = "optimizer.safetensors"
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Example(NamedTuple):
+    """Token ids of a task (`source`) and of a program, end included (`target`)."""
+
+    source: list[int]
+    target: list[int]
+
+
+@dataclass(frozen=True)
+class LearningReport:
+    """What an epoch did: mean loss a target token (nats), optimizer steps, target tokens, seconds taken."""
+
+    loss: float
+    steps: int
+    tokens: int
+    seconds: float
+
+
+class Learner:
+    """A policy and its optimizer, whose state lasts across epochs."""
+
+    def __init__(self, policy: Policy, config: LearningConfig) -> None:
+        """`config.precision` is that of a GPU's forward passes; weights, and all on a CPU, are fp32."""
+        self.policy, self.config = policy, config
+        self.dtype = _DTYPES[config.precision] if policy.device.type == "cuda" else torch.float32
+        self.optimizer = torch.optim.AdamW(
+            policy.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.scaler = torch.amp.GradScaler(policy.device.type, enabled=self.dtype == torch.float16)
+
+    def epoch(
+        self, examples: Sequence[Example], seed: int, progress: Callable[[int, int], None] | None = None
+    ) -> LearningReport:
+        """`config.epochs` passes over `examples`, in an order fixed by `seed`, as dropout is.
+
+        `progress(done, total)` is called after each optimizer step, in examples. No examples: nothing is
+        done. Raises FloatingPointError if the loss is no longer finite; the weights before that step are
+        kept.
+        """
+        started = time.perf_counter()
+        model, device = self.policy.model, self.policy.device
+        total, done, steps, tokens, loss = len(examples) * self.config.epochs, 0, 0, 0, 0.0
+        model.train()
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            order = torch.Generator().manual_seed(seed)
+            for _ in range(self.config.epochs):
+                shuffled = torch.randperm(len(examples), generator=order).tolist()
+                for start in range(0, len(shuffled), self.config.batch_size):
+                    batch = [examples[index] for index in shuffled[start : start + self.config.batch_size]]
+                    batch_tokens = sum(len(example.target) for example in batch)
+                    batch_loss = self._step(batch, batch_tokens)
+                    loss += batch_loss * batch_tokens
+                    tokens += batch_tokens
+                    done, steps = done + len(batch), steps + 1
+                    if progress:
+                        progress(done, total)
+        model.eval()
+        return LearningReport(loss / max(tokens, 1), steps, tokens, time.perf_counter() - started)
+
+    def _step(self, batch: Sequence[Example], batch_tokens: int) -> float:
+        """One optimizer step on an effective batch; its mean loss a target token."""
+        model, device = self.policy.model, self.policy.device
+        total = torch.zeros((), device=device)
+        self.optimizer.zero_grad()
+        for micro in micro_batches(batch, self.config.micro_batch_tokens):
+            ids, mask, labels = (part.to(device) for part in collate(micro, self.policy.encoding.pad_id))
+            with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+                output = model(input_ids=ids, attention_mask=mask, decoder_input_ids=self._shift(labels))
+            loss = functional.cross_entropy(
+                output.logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+            )
+            self.scaler.scale(loss / batch_tokens).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        mean = float(total) / batch_tokens
+        if not torch.isfinite(total):
+            raise FloatingPointError(
+                f"the loss is {mean} after finite ones; lower learning.learning_rate (now "
+                f"{self.config.learning_rate}), or set learning.precision to 'bf16' or 'fp32' if it is 'fp16'"
+            )
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), self.config.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return mean
+
+    def _shift(self, labels: torch.Tensor) -> torch.Tensor:
+        """What the decoder reads when it is to write `labels`: the start, then all but the last."""
+        encoding = self.policy.encoding
+        shifted = labels.roll(1, dims=1).masked_fill(labels.roll(1, dims=1) == IGNORED, encoding.pad_id)
+        shifted[:, 0] = encoding.start_id
+        return shifted
+
+    def save(self, folder: Path) -> None:
+        """Write the policy (as `Policy.save`) and the optimizer's state into `folder`."""
+        self.policy.save(folder)
+        tensors = {
+            f"{index}.{key}": value.contiguous()
+            for index, state in self.optimizer.state_dict()["state"].items()
+            for key, value in state.items()
+        }
+        save_file(tensors, folder / _STATE, metadata={"scaler": json.dumps(self.scaler.state_dict())})
+
+    @classmethod
+    def load(cls, folder: Path, config: LearningConfig, device: str = "auto") -> Learner:
+        """Go on from a folder written by `save`; settings come from `config`. Raises PolicyError."""
+        learner = cls(Policy.load(folder, device), config)
+        path = folder / _STATE
+        if not path.exists():
+            raise PolicyError(f"{path}: no such file; expected a folder written by Learner.save")
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+                index, key = name.split(".", 1)
+                state.setdefault(int(index), {})[key] = file.get_tensor(name)
+            scaler = json.loads(file.metadata()["scaler"])
+        learner.optimizer.load_state_dict({**learner.optimizer.state_dict(), "state": state})
+        if scaler and learner.scaler.is_enabled():
+            learner.scaler.load_state_dict(scaler)
+        return learner
+
+
+def micro_batches(batch: Sequence[Example], most_tokens: int) -> Iterator[list[Example]]:
+    """Split `batch` into runs of like length of at most `most_tokens` padded tokens, one example at least."""
+    micro: list[Example] = []
+    source = target = 0
+    for example in sorted(batch, key=lambda example: (len(example.source), len(example.target))):
+        wider = max(source, len(example.source)), max(target, len(example.target))
+        if micro and (len(micro) + 1) * sum(wider) > most_tokens:
+            yield micro
+            micro, wider = [], (len(example.source), len(example.target))
+        micro.append(example)
+        source, target = wider
+    if micro:
+        yield micro
+
+
+def collate(examples: Sequence[Example], pad_id: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Pad to source ids, source mask and labels, each (examples, longest); labels are padded with IGNORED."""
+    widest = max(len(example.source) for example in examples)
+    longest = max(len(example.target) for example in examples)
+    ids = [example.source + [pad_id] * (widest - len(example.source)) for example in examples]
+    mask = [[1] * len(example.source) + [0] * (widest - len(example.source)) for example in examples]
+    labels = [example.target + [IGNORED] * (longest - len(example.target)) for example in examples]
+    return torch.tensor(ids), torch.tensor(mask), torch.tensor(labels)

@@ -1,0 +1,186 @@
+"""The policy's network and its encoding: made afresh, from CodeT5+, or from a folder.
+
+One class, `T5ForConditionalGeneration`, in two set-ups (Butt et al. 2024, arXiv 2402.04858, use the first):
+CodeT5+ 220M with its own tokenizer and the paper's text, and a small T5 of random weights with the compact
+encoding.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, T5Config, T5ForConditionalGeneration
+from transformers.utils import logging as transformers_logging
+
+from codeit.config import PolicyConfig
+from codeit.policy.encoding import CompactEncoding, Encoding, PaperEncoding
+
+CODET5P = "Salesforce/codet5p-220m"
+"""The paper's model on the Hugging Face hub."""
+_CARD = "policy.json"
+_LIMITS = ("demonstrations", "max_input_tokens", "max_output_tokens", "max_program_tokens")
+_CARD_KEYS = ("encoding", "dropout", *_LIMITS)
+
+# Its bars would tear a live display.
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+class PolicyError(ValueError):
+    """A policy that cannot be made or read: the message names the folder or field and the likely fix."""
+
+
+class Policy:
+    """A T5 on a device, and the encoding that it reads and writes."""
+
+    def __init__(self, model: T5ForConditionalGeneration, encoding: Encoding, device: torch.device) -> None:
+        self.model: Any = model.to(device)  # type: ignore[arg-type]  # transformers' stubs take a device amiss
+        if device.type == "cpu":
+            # A fifth faster in learning, at these lengths, than torch's fused attention.
+            self.model.set_attn_implementation("eager")
+        self.encoding = encoding
+        self.device = device
+
+    @classmethod
+    def create(cls, config: PolicyConfig, seed: int) -> Policy:
+        """The policy that a run starts from, as `config.init` says.
+
+        "random" draws a network with `seed`: of the sizes in `config` with the compact encoding, of CodeT5+'s
+        architecture with the paper's (ablation A4). "codet5p-220m" loads that model from the Hugging Face
+        hub or its cache. Anything else is a folder: one written by `save`, or a transformers folder of a T5
+        and its tokenizer. Raises PolicyError if a part is missing or does not fit.
+        """
+        device = choose_device(config.device)
+        if config.init == "random" and config.encoding == "compact":
+            return cls(*_small_t5(config, seed), device)
+        if config.init not in ("random", "codet5p-220m"):
+            folder = Path(config.init)
+            if not folder.is_dir():
+                raise PolicyError(
+                    f"policy.init = {config.init!r}: no such folder, nor 'random' or 'codet5p-220m'"
+                )
+            if (folder / _CARD).exists():
+                return cls._read(folder, config, device)
+        if config.encoding != "paper":
+            raise PolicyError(
+                f"policy.encoding: expected 'paper', as policy.init = {config.init!r} has its own tokenizer, "
+                f"found {config.encoding!r}"
+            )
+        source = CODET5P if config.init in ("random", "codet5p-220m") else config.init
+        return cls(*_pretrained(source, config, None if config.init != "random" else seed), device)
+
+    def save(self, folder: Path) -> None:
+        """Write model.safetensors, config.json, the tokenizer and policy.json (encoding, dropout, limits)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(folder)
+        self.encoding.save(folder)
+        limits = {name: getattr(self.encoding, name) for name in _LIMITS}
+        card = {"encoding": self.encoding.name, "dropout": self.model.config.dropout_rate, **limits}
+        (folder / _CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "auto") -> Policy:
+        """Read a folder written by `save`, limits and dropout as they were. Raises PolicyError."""
+        card = _read_card(folder)
+        config = PolicyConfig(init=str(folder), device=device, **{name: card[name] for name in _CARD_KEYS})
+        return cls._read(folder, config, choose_device(device))
+
+    @classmethod
+    def _read(cls, folder: Path, config: PolicyConfig, device: torch.device) -> Policy:
+        written = _read_card(folder)["encoding"]
+        if written != config.encoding:
+            raise PolicyError(
+                f"{folder}: expected policy.encoding = {written!r}, in which it was saved, "
+                f"found {config.encoding!r}"
+            )
+        if config.encoding == "paper":
+            return cls(*_pretrained(str(folder), config, None), device)
+        try:
+            encoding = CompactEncoding.load(folder, config)
+            model = T5ForConditionalGeneration.from_pretrained(
+                folder, dropout_rate=config.dropout, dtype=torch.float32, local_files_only=True
+            )
+        except OSError as error:
+            raise PolicyError(f"{folder}: incomplete: {error}") from error
+        return cls(model, encoding, device)
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, tied ones counted once."""
+        return sum(weight.numel() for weight in self.model.parameters())
+
+
+def choose_device(name: str) -> torch.device:
+    """For "auto" a GPU if there is one, else the CPU. Raises PolicyError if a GPU asked for is missing."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise PolicyError(f"policy.device = {name!r}: torch sees no GPU; set policy.device = 'cpu' or 'auto'")
+    return torch.device(name)
+
+
+def _read_card(folder: Path) -> dict[str, Any]:
+    path = folder / _CARD
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PolicyError(f"{path}: no such file; expected a folder written by Policy.save") from None
+    except ValueError as error:
+        raise PolicyError(f"{path}: not JSON: {error}") from None
+    missing = [name for name in _CARD_KEYS if name not in card]
+    if missing:
+        raise PolicyError(f"{path}: lacks {', '.join(missing)}; expected a file written by Policy.save")
+    return card
+
+
+def _random_t5(config: T5Config, seed: int) -> T5ForConditionalGeneration:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return T5ForConditionalGeneration(config)
+
+
+def _small_t5(config: PolicyConfig, seed: int) -> tuple[T5ForConditionalGeneration, Encoding]:
+    encoding = CompactEncoding(config)
+    architecture = T5Config(
+        vocab_size=encoding.vocab_size,
+        d_model=config.d_model,
+        d_kv=config.d_model // config.heads,
+        d_ff=config.d_ff,
+        num_heads=config.heads,
+        num_layers=config.layers_encoder,
+        num_decoder_layers=config.layers_decoder,
+        dropout_rate=config.dropout,
+        pad_token_id=encoding.pad_id,
+        eos_token_id=encoding.eos_id,
+        decoder_start_token_id=encoding.start_id,  # type: ignore[call-arg]
+    )
+    return _random_t5(architecture, seed), encoding
+
+
+def _pretrained(
+    source: str, config: PolicyConfig, seed: int | None
+) -> tuple[T5ForConditionalGeneration, Encoding]:
+    """The T5 and tokenizer of a folder or hub name; random weights of its architecture if a seed is given."""
+    try:
+        architecture = AutoConfig.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        if seed is None:
+            model = T5ForConditionalGeneration.from_pretrained(
+                source, dropout_rate=config.dropout, dtype=torch.float32
+            )
+        else:
+            architecture.dropout_rate = config.dropout
+            model = _random_t5(architecture, seed)
+    except (OSError, ValueError) as error:
+        raise PolicyError(
+            f"policy.init = {config.init!r}: cannot load {source!r} from disk, cache or Hugging Face hub: "
+            f"{str(error).splitlines()[0]} Fix: fill the cache with `hf download {CODET5P}`, "
+            "or set policy.init to a folder with config.json, model.safetensors and the "
+            "tokenizer's files"
+        ) from error
+    start = model.config.decoder_start_token_id
+    if start is None:
+        raise PolicyError(f"{source}: config.json lacks decoder_start_token_id")
+    return model, PaperEncoding(config, tokenizer, model.config.vocab_size, start)

@@ -1,0 +1,248 @@
+"""Draw programs from the policy: encode each task once, decode its samples side by side.
+
+transformers' `generate` copies the encoder's states for every sample and decodes all rows until the last
+one ends. Here a batch is a block of tasks × samples: attention to the source reads one copy of its keys and
+values a task, and finished samples leave the block. Temperature and top-k as in Butt et al. 2024 (arXiv
+2402.04858).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from codeit.policy.encoding import CompactEncoding, Demonstrations, Encoding
+from codeit.policy.grammar import Grammar
+from codeit.policy.model import Policy
+
+SHRINK_AT = 0.8
+"""The block is made anew without its finished samples once it would have at most this share of its rows."""
+
+
+@torch.inference_mode()
+def sample(
+    policy: Policy,
+    tasks: Sequence[Demonstrations],
+    n: int,
+    *,
+    temperature: float = 0.95,
+    top_k: int = 50,
+    seeds: Sequence[int],
+    batch_rows: int = 384,
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield (index of the task, its `n` program texts), tasks of like length together, as batches end.
+
+    `seeds`, one a task, fix all of a task's draws, whatever tasks share its batch; about `batch_rows`
+    samples are decoded at once. `temperature` > 0; `top_k` = 0 draws from all tokens. With the compact
+    encoding every text parses. Raises ValueError if there is not one seed a task.
+    """
+    if len(seeds) != len(tasks):
+        raise ValueError(f"seeds: expected one a task, {len(tasks)}, found {len(seeds)}")
+    encoding = policy.encoding
+    policy.model.eval()
+    dtype = torch.float32 if policy.device.type == "cpu" else torch.bfloat16
+    decoder = Decoder(policy.model, dtype, encoding.output_size)
+    grammar = Grammar(encoding, policy.device) if isinstance(encoding, CompactEncoding) else None
+    sources = [encoding.encode_task(task) for task in tasks]
+    order = sorted(range(len(tasks)), key=lambda index: len(sources[index]))
+    tasks_a_batch, rows_a_task = max(1, batch_rows // n), min(n, batch_rows)
+    for start in range(0, len(order), tasks_a_batch):
+        batch = order[start : start + tasks_a_batch]
+        memory = decoder.encode([sources[index] for index in batch], encoding.pad_id)
+        uniforms = torch.stack([_uniforms(seeds[index], n, encoding.max_program_tokens) for index in batch])
+        texts: list[list[str]] = [[] for _ in batch]
+        for part in torch.split(uniforms.to(policy.device), rows_a_task, dim=1):
+            tokens = _decode(decoder, memory, part, grammar, encoding, temperature, top_k)
+            for found, rows in zip(texts, tokens.tolist(), strict=True):
+                found += [encoding.decode_program(row) for row in rows]
+        yield from zip(batch, texts, strict=True)
+
+
+def _uniforms(seed: int, n: int, steps: int) -> torch.Tensor:
+    """The task's numbers in [0, 1), shape (n, steps): drawn ahead, on the CPU, so nothing else moves them."""
+    return torch.rand(n, steps, generator=torch.Generator().manual_seed(seed))
+
+
+def _decode(
+    decoder: Decoder,
+    memory: Memory,
+    uniforms: torch.Tensor,
+    grammar: Grammar | None,
+    encoding: Encoding,
+    temperature: float,
+    top_k: int,
+) -> torch.Tensor:
+    """Token ids, shape (tasks, samples, steps), padded after each end; `uniforms` has that shape too."""
+    tasks, samples, steps = uniforms.shape
+    written = torch.full((tasks * samples, steps), encoding.pad_id, device=uniforms.device)
+    # Where in `written` each sample of the block goes.
+    rows = torch.arange(tasks * samples, device=uniforms.device).view(tasks, samples)
+    uniforms = uniforms.reshape(-1, steps)
+    tokens = torch.full_like(rows, encoding.start_id)
+    live = torch.ones_like(rows, dtype=torch.bool)
+    state = grammar.start(rows.numel()) if grammar else None
+    cache = decoder.cache(tasks, samples, steps)
+    for step in range(steps):
+        logits = decoder.step(tokens, step, cache, memory).flatten(0, 1)
+        if grammar and state is not None:
+            logits = logits.masked_fill(~grammar.allowed(state, step), -torch.inf)
+        chosen = draw(logits / temperature, uniforms[rows.flatten(), step], top_k)
+        if grammar and state is not None:
+            state = grammar.advance(state, chosen)
+        tokens = chosen.view_as(rows)
+        written[rows[live], step] = tokens[live]
+        live = live & (tokens != encoding.eos_id) & (tokens != encoding.pad_id)
+        counts = live.sum(1)
+        widest, kept = int(counts.max()), int((counts > 0).sum())
+        if widest == 0:
+            break
+        if widest * kept <= SHRINK_AT * live.numel():
+            # Live samples first in each task, then as many columns as the task with most of them needs.
+            tasks_kept = (counts > 0).nonzero().flatten()
+            columns = live[tasks_kept].int().sort(dim=1, descending=True, stable=True).indices[:, :widest]
+            places = tasks_kept[:, None] * live.shape[1] + columns
+            rows, tokens, live = (block.flatten()[places] for block in (rows, tokens, live))
+            state = state[places.flatten()] if state is not None else None
+            cache = decoder.select_rows(cache, places, step + 1)
+            memory = memory.select_tasks(tasks_kept)
+    return written.view(tasks, samples, steps)
+
+
+def draw(logits: torch.Tensor, uniforms: torch.Tensor, top_k: int) -> torch.Tensor:
+    """One token a row by inverting the distribution function: logits (rows, vocabulary), uniforms (rows,)."""
+    if 0 < top_k < logits.shape[1]:
+        logits, tokens = logits.topk(top_k, dim=1)
+    else:
+        tokens = None
+    cumulated = logits.softmax(dim=1).cumsum(dim=1)
+    cumulated = cumulated / cumulated[:, -1:]  # ends in exactly 1, so that no impossible token is drawn
+    places = (cumulated <= uniforms[:, None]).sum(dim=1)
+    return places if tokens is None else tokens.gather(1, places[:, None])[:, 0]
+
+
+class Memory:
+    """What the decoder sees of a batch of sources: a layer's keys and values, and what is padding."""
+
+    def __init__(self, layers: list[tuple[torch.Tensor, torch.Tensor]], mask: torch.Tensor) -> None:
+        # keys (tasks, heads, head size, length), values (tasks, heads, length, head size)
+        self.layers = layers
+        self.mask = mask  # (tasks, 1, 1, length), 0 or -inf
+
+    def select_tasks(self, tasks: torch.Tensor) -> Memory:
+        if len(tasks) == len(self.mask):
+            return self
+        return Memory([(keys[tasks], values[tasks]) for keys, values in self.layers], self.mask[tasks])
+
+
+Cache = list[torch.Tensor]
+"""A layer's keys and values of the tokens so far: (2, tasks × samples, heads, steps, head size)."""
+
+
+class Decoder:
+    """The decoder of any T5ForConditionalGeneration, one token at a time, with the model's own weights.
+
+    Weights are read from the modules when it is made (a step after learning needs a new one); projections
+    of the same input are joined into one matrix.
+    """
+
+    def __init__(self, model: Any, dtype: torch.dtype, output_size: int) -> None:
+        config, self.dtype = model.config, dtype
+        self.model = model
+        self.heads, self.head_size = config.num_heads, config.d_kv
+        self.epsilon = config.layer_norm_epsilon
+        self.device = model.shared.weight.device
+        self.embedding = model.decoder.embed_tokens.weight.to(dtype)
+        self.layers = [_Layer(block.layer, dtype) for block in model.decoder.block]
+        self.final_norm = model.decoder.final_layer_norm.weight.to(dtype)
+        # transformers scales the decoder's states in front of the head in T5 v1.0, not in v1.1.
+        self.scale = config.d_model**-0.5 if config.scale_decoder_outputs else 1.0
+        self.head = model.lm_head.weight[:output_size].to(dtype)
+        self.bias = torch.empty(0)
+
+    def encode(self, sources: Sequence[Sequence[int]], pad_id: int) -> Memory:
+        """Run the encoder once over `sources`, token ids, padded to the longest."""
+        longest = max(map(len, sources))
+        ids = torch.tensor([[*source, *[pad_id] * (longest - len(source))] for source in sources])
+        lengths = torch.tensor([len(source) for source in sources])
+        mask = (torch.arange(longest) < lengths[:, None]).to(self.device)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            states = self.model.encoder(input_ids=ids.to(self.device), attention_mask=mask).last_hidden_state
+        layers = []
+        for layer in self.layers:
+            both = functional.linear(states.to(self.dtype), layer.cross_key_value)
+            keys, values = both.view(*both.shape[:2], 2, self.heads, self.head_size).unbind(2)
+            layers.append((keys.permute(0, 2, 3, 1).contiguous(), values.transpose(1, 2).contiguous()))
+        zero = torch.zeros(mask.shape, dtype=self.dtype, device=self.device)
+        return Memory(layers, zero.masked_fill(~mask, -torch.inf)[:, None, None])
+
+    def cache(self, tasks: int, samples: int, steps: int) -> Cache:
+        """An empty cache for a block of tasks × samples, and the position biases for `steps` tokens."""
+        first = self.model.decoder.block[0].layer[0].SelfAttention
+        # (heads, query, key); only the first layer holds the weights, as in transformers
+        self.bias = first.compute_bias(steps, steps, device=self.device)[0].to(self.dtype)
+        shape = (2, tasks * samples, self.heads, steps, self.head_size)
+        return [torch.empty(shape, dtype=self.dtype, device=self.device) for _ in self.layers]
+
+    def select_rows(self, cache: Cache, places: torch.Tensor, filled: int) -> Cache:
+        """The cache of the rows at `places` only; copies the `filled` first steps."""
+        selected = []
+        for layer in cache:
+            fresh = layer.new_empty((2, places.numel(), *layer.shape[2:]))
+            fresh[:, :, :, :filled] = layer[:, places.flatten(), :, :filled]
+            selected.append(fresh)
+        return selected
+
+    def step(self, tokens: torch.Tensor, step: int, cache: Cache, memory: Memory) -> torch.Tensor:
+        """fp32 logits (tasks, samples, output_size) after `tokens` (tasks, samples) at place `step`."""
+        (tasks, samples), size = tokens.shape, (self.heads, self.head_size)
+        states = functional.embedding(tokens, self.embedding)
+        bias = self.bias[:, step : step + 1, : step + 1]
+        for layer, past, (keys, values) in zip(self.layers, cache, memory.layers, strict=True):
+            fused = functional.linear(self._norm(states, layer.self_norm), layer.self_query_key_value)
+            query, *key_value = fused.view(tasks * samples, 3, *size).unbind(1)
+            past[0, :, :, step], past[1, :, :, step] = key_value
+            past_keys, past_values = past[:, :, :, : step + 1]
+            scores = query[:, :, None] @ past_keys.transpose(2, 3) + bias
+            seen = scores.softmax(-1) @ past_values
+            states = states + functional.linear(seen.view(tasks, samples, -1), layer.self_out)
+
+            query = functional.linear(self._norm(states, layer.cross_norm), layer.cross_query)
+            scores = query.view(tasks, samples, *size).transpose(1, 2) @ keys + memory.mask
+            seen = (scores.softmax(-1) @ values).transpose(1, 2).flatten(2)
+            states = states + functional.linear(seen, layer.cross_out)
+
+            states = states + layer.feed_forward(self._norm(states, layer.forward_norm))
+        states = self._norm(states, self.final_norm) * self.scale
+        return functional.linear(states, self.head).float()
+
+    def _norm(self, states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """T5's norm: root mean square in fp32, no mean, no shift."""
+        wide = states.float()
+        return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.epsilon)).to(self.dtype) * weight
+
+
+class _Layer:
+    """The weights of one decoder layer, joined where they share their input."""
+
+    def __init__(self, parts: Any, dtype: torch.dtype) -> None:
+        own, cross, dense = parts[0].SelfAttention, parts[1].EncDecAttention, parts[2].DenseReluDense
+        norms = [part.layer_norm.weight.to(dtype) for part in parts]
+        self.self_norm, self.cross_norm, self.forward_norm = norms
+        self.self_query_key_value = torch.cat([own.q.weight, own.k.weight, own.v.weight]).to(dtype)
+        self.self_out = own.o.weight.to(dtype)
+        self.cross_query, self.cross_out = cross.q.weight.to(dtype), cross.o.weight.to(dtype)
+        self.cross_key_value = torch.cat([cross.k.weight, cross.v.weight]).to(dtype)
+        self.gated = hasattr(dense, "wi_0")
+        wide = [dense.wi_0.weight, dense.wi_1.weight] if self.gated else [dense.wi.weight]
+        self.wide, self.narrow = torch.cat(wide).to(dtype), dense.wo.weight.to(dtype)
+        self.activation = dense.act
+
+    def feed_forward(self, states: torch.Tensor) -> torch.Tensor:
+        wide = functional.linear(states, self.wide)
+        if self.gated:
+            gate, wide = wide.chunk(2, dim=-1)
+            return functional.linear(self.activation(gate) * wide, self.narrow)
+        return functional.linear(self.activation(wide), self.narrow)
