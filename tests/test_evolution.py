@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from codeit.evolution import ACCEPTS, mutants
+from codeit.evolution import mutants
 from codeit.experts import published
-from codeit.language import CONSTANTS, PRIMITIVES, Budget, Program, run_batch
+from codeit.language import Budget, Program, run_batch
 from codeit.tasks import Task, load
 
 
@@ -43,9 +43,3 @@ def test_no_expert_no_mutant(training: dict[str, Task]) -> None:
         mutants({}, training, 1, seed=0)
     with pytest.raises(ValueError, match="distinct mutants"):
         mutants({"67a3c6ac": Program.parse("O = vmirror(I)")}, training, 9, seed=0, budget=Budget(steps=1))
-
-
-def test_types_cover_the_language() -> None:
-    named = {name for p in PRIMITIVES.values() for name in (*p.parameters, p.result)}
-    assert named == ACCEPTS.keys()
-    assert CONSTANTS["T"] is True

@@ -10,6 +10,7 @@ ORDER = [
     "codeit._engine",
     "codeit.language",
     "codeit.draft",
+    "codeit.signatures",
     "codeit.tasks",
     "codeit.experts",
     "codeit.evolution",

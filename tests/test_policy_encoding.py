@@ -155,7 +155,7 @@ def test_another_languages_tokenizer_is_refused(tmp_path: Path) -> None:
 
 def walk(encoding: CompactEncoding, rows: int, seed: int, bias_to_end: float = 0.0) -> list[list[int]]:
     """Random allowed choices, each of equal weight but the end's."""
-    grammar, random_ = Grammar(encoding, CPU), torch.Generator().manual_seed(seed)
+    grammar, random_ = Grammar(encoding, CPU, typed=False), torch.Generator().manual_seed(seed)
     state, written = grammar.start(rows), []
     for position in range(encoding.max_program_tokens):
         weights = grammar.allowed(state, position).double()
@@ -183,7 +183,7 @@ def test_every_walk_through_the_grammar_is_a_program(limit: int) -> None:
 @settings(max_examples=30, deadline=None)
 def test_the_grammar_allows_every_program(program: Program) -> None:
     ids = compact(max_program_tokens=4000).encode_program(program)
-    grammar = Grammar(compact(max_program_tokens=max(len(ids), 8)), CPU)
+    grammar = Grammar(compact(max_program_tokens=max(len(ids), 8)), CPU, typed=False)
     state = grammar.start(1)
     for position, token in enumerate(ids):
         assert grammar.allowed(state, position)[0, token], f"{position}: {token}"
@@ -191,7 +191,7 @@ def test_the_grammar_allows_every_program(program: Program) -> None:
 
 
 def test_the_grammar_forbids_what_would_not_parse() -> None:
-    grammar = Grammar(ENCODING, CPU)
+    grammar = Grammar(ENCODING, CPU, typed=False)
 
     def allowed(words: str) -> set[str]:
         state = grammar.start(1)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from codeit.draft import Draft
 from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Line, ParseError, Program, run_batch
+from codeit.signatures import ACCEPTS
 from codeit.tasks import Task
 
 SWAP_ARGUMENT, SWAP_FUNCTION, NEW_CALL = 0.5, 0.25, 0.25
@@ -26,36 +27,6 @@ BATCH = 4096
 """Candidates proposed before they are run together. Part of what a seed means."""
 BARREN = 16
 """Batches in a row without a new mutant after which mutation gives up."""
-
-_TUPLES = {"IntegerTuple", "Cell", "Grid", "Tuple", "TupleTuple"}
-_SETS = {"Indices", "Object", "Objects", "IndicesSet", "IntegerSet", "FrozenSet"}
-_PATCHES = {"Object", "Indices"}
-
-ACCEPTS: Mapping[str, frozenset[str]] = {
-    name: frozenset(types)
-    for name, types in {
-        "Any": {"Boolean", "Integer", "Callable"} | _TUPLES | _SETS,
-        "Boolean": {"Boolean"},
-        "Callable": {"Callable"},
-        "Container": _TUPLES | _SETS,
-        "ContainerContainer": {"Grid", "TupleTuple", "Objects", "IndicesSet"},
-        "Element": {"Object", "Grid"},
-        "FrozenSet": _SETS,
-        "Grid": {"Grid"},
-        "Indices": {"Indices"},
-        "Integer": {"Integer"},
-        "IntegerSet": {"IntegerSet"},
-        "IntegerTuple": {"IntegerTuple"},
-        "Numerical": {"Integer", "IntegerTuple"},
-        "Object": {"Object"},
-        "Objects": {"Objects"},
-        "Patch": _PATCHES,
-        "Piece": _PATCHES | {"Grid"},
-        "Tuple": {"Tuple", "TupleTuple"},
-        "TupleTuple": {"TupleTuple"},
-    }.items()
-}
-"""The observed types that a signature's type admits."""
 
 
 class Mutant(NamedTuple):

@@ -105,7 +105,7 @@ def _decode(
             columns = live[tasks_kept].int().sort(dim=1, descending=True, stable=True).indices[:, :widest]
             places = tasks_kept[:, None] * live.shape[1] + columns
             rows, tokens, live = (block.flatten()[places] for block in (rows, tokens, live))
-            state = state[places.flatten()] if state is not None else None
+            state = [state[place] for place in places.flatten().tolist()] if state is not None else None
             cache = decoder.select_rows(cache, places, step + 1)
             memory = memory.select_tasks(tasks_kept)
     return written.view(tasks, samples, steps)
