@@ -1,6 +1,6 @@
 # make demo        set up, then a few meta-iterations on real evaluation tasks
 # make test        set up, then all tests
-# make bench       set up, then the engine beside the oracle
+# make bench       set up, then the engine beside the oracle in plain Python
 # make lint        ruff and mypy
 # make sanitize    the engine's tests under address, undefined-behaviour and thread sanitizers
 
@@ -17,6 +17,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard engine/
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch==2.13.0 nanobind scikit-build-core
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt \
 	  --no-build-isolation --editable '.[dev]'
+	$(VENV)/bin/codeit experts
 	touch $@
 
 demo: setup

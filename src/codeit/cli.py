@@ -1,4 +1,4 @@
-"""The command line: `codeit run`, `resume`, `mutate`, `verify`, `tasks`.
+"""The command line: `codeit run`, `resume`, `experts`, `mutate`, `verify`, `tasks`.
 
 Results go to stdout, all else to stderr. A user's mistake ends in one message and exit code 2, without a
 traceback, and Ctrl-C in exit code 130. What takes long to import waits until it is needed.
@@ -115,6 +115,31 @@ def resume(folder: Annotated[Path, Parameter(name="DIR")], /) -> int:
     from codeit.folder import RunFolder
 
     return _go_on(lambda: RunFolder(folder))
+
+
+@app.command
+def experts(*, out: Path | None = None, threads: Natural = 0) -> None:
+    """Make the expert programs of the training tasks, simplified; kept in the user's cache folder.
+
+    The first call takes a minute or two; other commands make them too where they are missing.
+
+    Parameters
+    ----------
+    out:
+        File to write them to as JSON lines with `task` and `program`, as `codeit verify` reads them.
+    threads:
+        Processes that simplify; 0 takes every core.
+    """
+    from codeit.experts import load_experts, published
+
+    with Live() as live:
+        made = load_experts(workers=threads, progress=partial(live.progress, 0, "simplify experts"))
+    if out is not None:
+        rows = ({"task": id, "program": str(program)} for id, program in made.items())
+        out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    originals = published().programs.values()
+    mean = {name: sum(map(len, of)) / len(of) for name, of in (("as", originals), ("now", made.values()))}
+    messages.print(f"{len(made)} experts, {mean['as']:.2f} lines as published, {mean['now']:.2f} simplified")
 
 
 @app.command
