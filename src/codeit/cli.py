@@ -235,7 +235,7 @@ def verify(
 
 
 @tasks_app.command(name="list")
-def list_tasks(tasks: str = "arc-agi-1/evaluation", /) -> None:
+def list_tasks(tasks: Tasks = "arc-agi-1/evaluation") -> None:
     """List the tasks of a set: id, pairs, and the sizes of the grids (height x width, in cells).
 
     Parameters
@@ -255,7 +255,7 @@ def show(
     task: str,
     /,
     *,
-    tasks: Tasks = "arc-agi-1/evaluation",
+    tasks: Annotated[str | None, Parameter(name="--tasks")] = None,
     answers: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Show a task in colour.
@@ -265,7 +265,8 @@ def show(
     task:
         The task's id.
     tasks:
-        arc-agi-1/training, arc-agi-1/evaluation, a folder of ARC JSON files, or a (Kaggle) JSON file.
+        arc-agi-1/training, arc-agi-1/evaluation, a folder of ARC JSON files, or a (Kaggle) JSON file; if not
+        given, both sets of ARC-AGI-1.
     answers:
         Show the test outputs too.
     """
@@ -274,15 +275,12 @@ def show(
     from codeit.report.terminal import task_view
     from codeit.tasks import load
 
-    of_id = {found.id: found for found in load(tasks)}
+    sets = [tasks] if tasks else ["arc-agi-1/evaluation", "arc-agi-1/training"]
+    of_id = {found.id: found for name in sets for found in load(name)}
     if task not in of_id:
         close = difflib.get_close_matches(task, of_id, n=1)
-        hint = (
-            f"; did you mean {close[0]}?"
-            if close
-            else f"; `codeit tasks list {tasks}` lists its {len(of_id)}"
-        )
-        return _mistake(f"no task {task} in {tasks}{hint}")
+        hint = f"did you mean {close[0]}?" if close else f"`codeit tasks list {sets[0]}` lists them"
+        return _mistake(f"no task {task} in {' or '.join(sets)}; {hint}")
     console.print(task_view(of_id[task], answers=answers))
     return 0
 
