@@ -154,6 +154,7 @@ Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells) {
     // Each factor is bounded before the product is taken, so that the product cannot wrap.
     checked_weight(run, std::max<uint64_t>(uint64_t(height), uint64_t(width)));
     checked_weight(run, uint64_t(height) * uint64_t(width));
+    run.charge(uint64_t(height)); // a grid may have rows and no columns
     auto* node = run.allocate<GridNode, int8_t>(uint64_t(height) * uint64_t(width));
     node->height = uint32_t(height);
     node->width = uint32_t(width);
@@ -483,14 +484,12 @@ Places::Places(Run& run, Value patch) : store_(run) {
     } else {
         Items items(run, patch);
         bool cells = coloured(run, patch);
-        auto mark = run.mark();
         for (size_t k = 0; k < items.size(); ++k) {
             Value item = items[k];
             if (item.tag != (cells ? Tag::Cell : Tag::Pair)) wrong_type("a patch", patch);
             store_.push(uint32_t(item.key));
         }
         run.charge(items.size());
-        (void)mark;
         if (cells) {
             sort_distinct(run, store_); // toindices makes a set of them
         } else {

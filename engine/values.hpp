@@ -16,6 +16,14 @@ Value empty_set();
 Value make_pair(int64_t i, int64_t j);
 // A grid to be filled through `cells`; the empty tuple when height is 0.
 Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells);
+// A grid whose cells are what `cell(row, column)` gives.
+template <class Cell> Value build_grid(Run& run, int64_t height, int64_t width, Cell cell) {
+    int8_t* cells;
+    Value v = new_grid(run, height, width, cells);
+    for (int64_t i = 0; i < height; ++i)
+        for (int64_t j = 0; j < width; ++j) *cells++ = int8_t(cell(int(i), int(j)));
+    return v;
+}
 Value make_tuple(Run& run, std::span<const Value> items);
 Value make_tuple(Run& run, Value a, Value b);
 Value make_set(Run& run, std::span<const Value> items); // any order, repetitions allowed

@@ -89,26 +89,24 @@ Value color(Run& run, Value object) {
     return parts[0];
 }
 
-Value colorfilter(Run& run, const Value* a) {
-    Items items(run, a[0]);
+// The set of the elements whose property equals a value.
+template <class Property> Value with_property(Run& run, Value container, Property property, Value wanted) {
+    Items items(run, container);
     Buffer<Value> kept(run);
+    run.charge(items.size());
     for (size_t k = 0; k < items.size(); ++k) {
         Value item = items[k];
-        run.charge(1);
-        if (equal(run, color(run, item), a[1])) kept.push(item);
+        if (equal(run, property(item), wanted)) kept.push(item);
     }
     return make_set(run, {kept.begin(), kept.size()});
 }
 
+Value colorfilter(Run& run, const Value* a) {
+    return with_property(run, a[0], [&](Value item) { return color(run, item); }, a[1]);
+}
+
 Value sizefilter(Run& run, const Value* a) {
-    Items items(run, a[0]);
-    Buffer<Value> kept(run);
-    for (size_t k = 0; k < items.size(); ++k) {
-        Value item = items[k];
-        run.charge(1);
-        if (equal(run, Value::integer(int64_t(length(item))), a[1])) kept.push(item);
-    }
-    return make_set(run, {kept.begin(), kept.size()});
+    return with_property(run, a[0], [](Value item) { return Value::integer(int64_t(length(item))); }, a[1]);
 }
 
 // --- places and objects of a grid -------------------------------------------------------------------
@@ -320,25 +318,17 @@ Value compress(Run& run, const Value* a) {
 
 // --- new grids from old -----------------------------------------------------------------------------
 
-template <class Cell> Value build(Run& run, int64_t h, int64_t w, Cell cell) {
-    int8_t* out;
-    Value v = new_grid(run, h, w, out);
-    for (int64_t i = 0; i < h; ++i)
-        for (int64_t j = 0; j < w; ++j) *out++ = int8_t(cell(int(i), int(j)));
-    return v;
-}
-
 Value rot90(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return build(run, g.w, g.h, [&](int i, int j) { return g.at(g.h - 1 - j, i); });
+    return build_grid(run, g.w, g.h, [&](int i, int j) { return g.at(g.h - 1 - j, i); });
 }
 Value rot180(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return build(run, g.h, g.w, [&](int i, int j) { return g.at(g.h - 1 - i, g.w - 1 - j); });
+    return build_grid(run, g.h, g.w, [&](int i, int j) { return g.at(g.h - 1 - i, g.w - 1 - j); });
 }
 Value rot270(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return build(run, g.w, g.h, [&](int i, int j) { return g.at(j, g.w - 1 - i); });
+    return build_grid(run, g.w, g.h, [&](int i, int j) { return g.at(j, g.w - 1 - i); });
 }
 
 struct Slice {
@@ -353,7 +343,7 @@ Slice slice(int64_t start, int64_t stop, int64_t n) {
 }
 
 Value cut(Run& run, const GridView& g, Slice rows, Slice columns) {
-    return build(run, rows.size(), columns.size(),
+    return build_grid(run, rows.size(), columns.size(),
                  [&](int i, int j) { return g.at(int(rows.begin) + i, int(columns.begin) + j); });
 }
 
@@ -418,7 +408,7 @@ Value left_or_right(Run& run, Value v, bool left) {
 
 Value hconcat(Run& run, const Value* a) {
     GridView x = grid(a[0]), y = grid(a[1]);
-    return build(run, std::min(x.h, y.h), int64_t(x.w) + y.w,
+    return build_grid(run, std::min(x.h, y.h), int64_t(x.w) + y.w,
                  [&](int i, int j) { return j < x.w ? x.at(i, j) : y.at(i, j - x.w); });
 }
 
@@ -427,7 +417,7 @@ Value vconcat(Run& run, const Value* a) {
         if (!a[k].is_tuple()) wrong_type("a grid", a[k]);
     if (a[0].tag == Tag::Grid && a[1].tag == Tag::Grid && a[0].grid->width == a[1].grid->width) {
         GridView x = grid(a[0]), y = grid(a[1]);
-        return build(run, int64_t(x.h) + y.h, x.w,
+        return build_grid(run, int64_t(x.h) + y.h, x.w,
                      [&](int i, int j) { return i < x.h ? x.at(i, j) : y.at(i - x.h, j); });
     }
     Buffer<Value> rows(run);
@@ -442,7 +432,7 @@ Value stretch(Run& run, Value v, int64_t down, int64_t across) {
     GridView g = grid(v);
     down = std::max<int64_t>(down, 0);
     across = std::max<int64_t>(across, 0);
-    return build(run, g.h * down, g.w * across,
+    return build_grid(run, g.h * down, g.w * across,
                  [&](int i, int j) { return g.at(int(i / down), int(j / across)); });
 }
 
@@ -470,7 +460,7 @@ Value downscale(Run& run, const Value* a) {
     GridView g = nonempty_grid(a[0]);
     int64_t factor = std::abs(number(a[1]));
     if (factor == 0) bad_value("division by zero");
-    return build(run, (g.h + factor - 1) / factor, (g.w + factor - 1) / factor,
+    return build_grid(run, (g.h + factor - 1) / factor, (g.w + factor - 1) / factor,
                  [&](int i, int j) { return g.at(int(i * factor), int(j * factor)); });
 }
 
@@ -478,7 +468,7 @@ Value cellwise(Run& run, const Value* a) {
     GridView x = nonempty_grid(a[0]), y = grid(a[1]);
     if (y.h < x.h || y.w < x.w) bad_value("the second grid is smaller");
     int fallback = colour(a[2]);
-    return build(run, x.h, x.w,
+    return build_grid(run, x.h, x.w,
                  [&](int i, int j) { return x.at(i, j) == y.at(i, j) ? x.at(i, j) : int8_t(fallback); });
 }
 
@@ -488,13 +478,13 @@ Value replace(Run& run, const Value* a) {
     run.charge(g.area());
     if (!occurs) return a[0];
     int from = colour(a[1]), to = colour(a[2]);
-    return build(run, g.h, g.w, [&](int i, int j) { return g.at(i, j) == from ? to : g.at(i, j); });
+    return build_grid(run, g.h, g.w, [&](int i, int j) { return g.at(i, j) == from ? to : g.at(i, j); });
 }
 
 Value exchange(Run& run, const Value* a) {
     GridView g = grid(a[0]);
     int x = colour(a[1]), y = colour(a[2]);
-    return build(run, g.h, g.w, [&](int i, int j) {
+    return build_grid(run, g.h, g.w, [&](int i, int j) {
         int v = g.at(i, j);
         return v == x ? y : v == y ? x : v;
     });
@@ -504,7 +494,7 @@ Value canvas(Run& run, const Value* a) {
     int64_t h, w;
     coordinate(a[1], h, w);
     int v = h > 0 && w > 0 ? colour(a[0]) : 0;
-    return build(run, h, w, [&](int, int) { return v; });
+    return build_grid(run, h, w, [&](int, int) { return v; });
 }
 
 Value index(Run&, const Value* a) {

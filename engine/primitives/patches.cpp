@@ -101,14 +101,6 @@ Value mirror_diagonal(Run& run, Value patch) {
     return moved(run, patch, [&](int i, int j) { return Place(j - e.left + e.top, i - e.top + e.left); });
 }
 
-template <class Cell> Value mapped_grid(Run& run, int h, int w, Cell cell) {
-    int8_t* out;
-    Value v = new_grid(run, h, w, out);
-    for (int i = 0; i < h; ++i)
-        for (int j = 0; j < w; ++j) *out++ = cell(i, j);
-    return v;
-}
-
 Value reversed(Run& run, Value tuple) {
     Items items(run, tuple);
     Buffer<Value> all(run, items.size());
@@ -120,25 +112,25 @@ Value hmirror(Run& run, const Value* a) {
     if (!a[0].is_tuple()) return mirror_rows(run, a[0]);
     if (a[0].tag != Tag::Grid) return reversed(run, a[0]);
     GridView g = grid(a[0]);
-    return mapped_grid(run, g.h, g.w, [&](int i, int j) { return g.at(g.h - 1 - i, j); });
+    return build_grid(run, g.h, g.w, [&](int i, int j) { return g.at(g.h - 1 - i, j); });
 }
 
 Value vmirror(Run& run, const Value* a) {
     if (!a[0].is_tuple()) return mirror_columns(run, a[0]);
     GridView g = grid(a[0]);
-    return mapped_grid(run, g.h, g.w, [&](int i, int j) { return g.at(i, g.w - 1 - j); });
+    return build_grid(run, g.h, g.w, [&](int i, int j) { return g.at(i, g.w - 1 - j); });
 }
 
 Value dmirror(Run& run, const Value* a) {
     if (!a[0].is_tuple()) return mirror_diagonal(run, a[0]);
     GridView g = grid(a[0]);
-    return mapped_grid(run, g.w, g.h, [&](int i, int j) { return g.at(j, i); });
+    return build_grid(run, g.w, g.h, [&](int i, int j) { return g.at(j, i); });
 }
 
 Value cmirror(Run& run, const Value* a) {
     if (!a[0].is_tuple()) return mirror_columns(run, mirror_diagonal(run, mirror_columns(run, a[0])));
     GridView g = grid(a[0]);
-    return mapped_grid(run, g.w, g.h, [&](int i, int j) { return g.at(g.h - 1 - j, g.w - 1 - i); });
+    return build_grid(run, g.w, g.h, [&](int i, int j) { return g.at(g.h - 1 - j, g.w - 1 - i); });
 }
 
 Value recolor(Run& run, const Value* a) {
