@@ -32,7 +32,8 @@ struct Budget {
     uint64_t cells = 2'000'000;
 };
 
-inline constexpr int kMaxDepth = 1000; // nested calls of function values
+inline constexpr int kMaxDepth = 1000;        // nested calls of function values
+inline constexpr uint32_t kMaxNesting = 1000; // levels of a value: sets in tuples, functions of functions
 
 // A bump allocator whose memory is given back in the reverse order, down to a mark.
 class Arena {

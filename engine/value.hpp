@@ -87,9 +87,10 @@ struct GridNode {
 };
 
 // `weight` is the number of cells the value would have if written out in full: values may share parts, and
-// a bound on the weight bounds the work of comparing, hashing or printing them.
+// a bound on the weight bounds the work of comparing, hashing or printing them. `nesting` is the number of
+// levels that it has, and bounds the recursion of the same.
 struct ItemsNode {
-    uint32_t n, weight;
+    uint32_t n, weight, nesting;
     Value items[];
 };
 
@@ -110,7 +111,7 @@ struct FunctionNode {
     uint8_t arity;     // arguments that a call takes
     uint8_t n;         // captured values
     uint16_t primitive; // index into the table, for Primitive
-    uint32_t weight;
+    uint32_t weight, nesting;
     Value captured[];
 };
 
@@ -118,5 +119,6 @@ struct FunctionNode {
 const char* type_name(Value v);
 
 uint64_t weight(Value v);
+uint32_t nesting(Value v);
 
 } // namespace codeit

@@ -12,13 +12,20 @@ namespace {
 const ItemsNode* const kEmpty = [] {
     auto* node = new ItemsNode; // for as long as the program runs
     node->n = 0;
-    node->weight = 1;
+    node->weight = node->nesting = 1;
     return node;
 }();
 
 uint64_t checked_weight(Run& run, uint64_t weight) {
     if (weight > run.budget.cells) throw Fault{Kind::Cells, "over the budget of cells"};
     return weight;
+}
+
+uint32_t checked_nesting(std::span<const Value> parts) {
+    uint32_t deepest = 0;
+    for (Value part : parts) deepest = std::max(deepest, nesting(part));
+    if (deepest >= kMaxNesting) throw Fault{Kind::Depth, "a value nested too deeply"};
+    return deepest + 1;
 }
 
 // Inside a container a Boolean is the integer that it equals.
@@ -43,6 +50,7 @@ Value make_items(Run& run, Tag tag, std::span<const Value> items) {
     auto* node = run.allocate<ItemsNode, Value>(items.size());
     node->n = uint32_t(items.size());
     node->weight = uint32_t(checked_weight(run, total));
+    node->nesting = checked_nesting(items);
     for (size_t k = 0; k < items.size(); ++k) node->items[k] = settled(items[k]);
     Value v;
     v.tag = tag;
@@ -121,6 +129,20 @@ uint64_t weight(Value v) {
     case Tag::Indices: return v.indices->n + 1;
     case Tag::Object: return v.object->n + 1;
     case Tag::Function: return v.function->weight;
+    default: return 1;
+    }
+}
+
+uint32_t nesting(Value v) {
+    switch (v.tag) {
+    case Tag::Cell:
+    case Tag::Grid:
+    case Tag::Indices: return 3;
+    case Tag::Object: return 4;
+    case Tag::Pair: return 2;
+    case Tag::Tuple:
+    case Tag::Set: return v.items->nesting;
+    case Tag::Function: return v.function->nesting;
     default: return 1;
     }
 }
@@ -272,6 +294,7 @@ Value make_function(Run& run, Closure kind, int arity, std::span<const Value> ca
     node->n = uint8_t(captured.size());
     node->primitive = 0;
     node->weight = uint32_t(checked_weight(run, total));
+    node->nesting = checked_nesting(captured);
     std::copy(captured.begin(), captured.end(), node->captured);
     Value v;
     v.tag = Tag::Function;
@@ -288,7 +311,7 @@ Value primitive_function(int id) {
             node->arity = uint8_t(p.arity);
             node->n = 0;
             node->primitive = uint16_t(made.size());
-            node->weight = 1;
+            node->weight = node->nesting = 1;
             made.push_back(std::move(node));
         }
         return made;
@@ -447,6 +470,7 @@ Value Items::operator[](size_t k) const {
         auto* node = run_.allocate<ItemsNode, Value>(width);
         node->n = width;
         node->weight = width + 1;
+        node->nesting = 2;
         for (uint32_t j = 0; j < width; ++j) node->items[j] = Value::integer(row[j]);
         Value v;
         v.tag = Tag::Tuple;

@@ -79,6 +79,11 @@ void budgets_hold() {
     // A function that applies its argument to itself: f({f}) without end.
     auto loop = run_text("x1 = fork(apply, identity, initset)\nO = x1(x1)", g);
     expect(loop.kind == Kind::Depth || loop.kind == Kind::Cells, "self-application ends");
+    // Two equal values of half a million levels would take as many frames to compare.
+    std::string deep = "x1 = interval(ZERO, TEN, ONE)\nx2 = size(x1)\nx3 = multiply(x2, x2)\nx4 = power(initset, x3)\n"
+                       "x5 = power(x4, NINE)\nx6 = x5(ONE)\nx7 = x5(TWO)\nx8 = x5(ONE)\n";
+    expect(run_text(deep + "x9 = equality(x6, x8)\nO = canvas(x9, UNITY)", g).grid != nullptr, "nested 900 levels");
+    expect(run_text(deep + "x9 = x5(x6)\nO = canvas(ONE, UNITY)", g).kind == Kind::Depth, "nested too deeply");
     expect(run_text("x1 = repeat(I, TEN)\nx2 = product(x1, x1)\nO = first(x1)", g, {5, 100}).kind == Kind::Steps,
            "a budget of steps");
 }
