@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from codeit.draft import Draft
 from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Line, ParseError, Program, run_batch
-from codeit.signatures import ACCEPTS
+from codeit.signatures import ACCEPTS, atom_of
 from codeit.tasks import Task
 
 SWAP_ARGUMENT, SWAP_FUNCTION, NEW_CALL = 0.5, 0.25, 0.25
@@ -38,12 +38,7 @@ class Mutant(NamedTuple):
 
 @cache
 def _constants_of(type_name: str) -> tuple[str, ...]:
-    def type_of(value: int | bool | tuple[int, int]) -> str:
-        if isinstance(value, tuple):
-            return "IntegerTuple"
-        return "Boolean" if isinstance(value, bool) else "Integer"
-
-    return tuple(name for name, value in CONSTANTS.items() if type_of(value) in ACCEPTS[type_name])
+    return tuple(name for name in CONSTANTS if atom_of(name) in ACCEPTS[type_name])
 
 
 @cache
@@ -103,16 +98,6 @@ class _Scope:
         return Line(target, function, tuple(map(self.term, PRIMITIVES[function].parameters)))
 
 
-def _type_of(name: str, types: Mapping[str, str]) -> str:
-    """The observed type of any name that can be an argument."""
-    if name in types:
-        return types[name]
-    if name in PRIMITIVES:
-        return "Callable"
-    value = CONSTANTS[name]
-    return "IntegerTuple" if isinstance(value, tuple) else "Boolean" if isinstance(value, bool) else "Integer"
-
-
 def _mutated(parent: _Parent, rng: random.Random) -> Draft:
     """One random change of one random line. Raises _Dead where that line admits none."""
     lines = list(parent.draft.lines)
@@ -122,7 +107,7 @@ def _mutated(parent: _Parent, rng: random.Random) -> Draft:
     kind = rng.choices(("argument", "function", "call"), (SWAP_ARGUMENT, SWAP_FUNCTION, NEW_CALL))[0]
     if kind == "argument":
         place = rng.randrange(len(arguments))
-        type_name = _type_of(arguments[place], parent.types)
+        type_name = parent.types.get(arguments[place]) or atom_of(arguments[place])
         if type_name not in ACCEPTS:  # None, which no signature names
             raise _Dead
         swapped = list(arguments)

@@ -21,13 +21,13 @@ import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from codeit.draft import Draft
 from codeit.language import CONSTANTS, Grid, Line, ParseError, Program, count_solved, run_batch
+from codeit.signatures import atom_of
 from codeit.tasks import Task, load
 
 EXAMPLES = 120
@@ -186,16 +186,9 @@ def _without_line(draft: Draft, index: int, types: Mapping[str, str]) -> list[Dr
 def _types(draft: Draft, grid: Grid) -> dict[str, str]:
     """The type that each name a draft may use has when it runs on a grid."""
     types = draft.program().types(grid)
-    return _types_of_constants() | {x.target: type for x, type in zip(draft.lines, types, strict=True)}
-
-
-@cache
-def _types_of_constants() -> dict[str, str]:
-    """The type of the input and of each constant, as a trace names it."""
-    names = ["I", *CONSTANTS]
-    lines = tuple(Line(f"value of {name}", "identity", (name,)) for name in names)
-    types = Draft(lines, lines[-1].target).program().types(Grid([[0]]))
-    return dict(zip(names, types, strict=True))
+    return {name: atom_of(name) for name in ("I", *CONSTANTS)} | {
+        line.target: type for line, type in zip(draft.lines, types, strict=True)
+    }
 
 
 def inputs_for(id: str, program: Program, seed: int) -> Iterator[Grid]:

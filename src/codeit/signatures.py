@@ -315,16 +315,22 @@ def result_type(function: str, a: tuple[Type, ...]) -> Type:
     return Type(declared)
 
 
+def atom_of(name: str) -> str:
+    """The observed type of `I`, of a constant, or of a primitive as a value."""
+    if name == "I":
+        return "Grid"
+    if name in PRIMITIVES:
+        return "Callable"
+    value = CONSTANTS[name]
+    return "IntegerTuple" if isinstance(value, tuple) else "Boolean" if isinstance(value, bool) else "Integer"
+
+
 @lru_cache(None)
 def term_type(name: str) -> Type:
     """The type of `I`, of a constant, or of a primitive as a value."""
-    if name == "I":
-        return Type(_BIT["Grid"])
-    if name in CONSTANTS:
-        value = CONSTANTS[name]
-        atom = "IntegerTuple" if isinstance(value, tuple) else type(value).__name__
-        return Type(_BIT[{"bool": "Boolean", "int": "Integer"}.get(atom, atom)])
-    return _function(_PLACES[name], name, ())
+    if name in PRIMITIVES:
+        return _function(_PLACES[name], name, ())
+    return Type(_BIT[atom_of(name)])
 
 
 _UNARY = {
