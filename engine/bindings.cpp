@@ -144,10 +144,11 @@ nb::list py_lines(const Program& program) {
 }
 
 std::vector<std::vector<Outcome>> py_run_batch(std::vector<ProgramRef> programs,
-                                               std::vector<std::vector<GridRef>> inputs, Budget budget, int threads) {
+                                               std::vector<std::vector<GridRef>> inputs, Budget budget, int threads,
+                                               bool share) {
     if (programs.size() != inputs.size()) throw nb::value_error("as many lists of inputs as programs are needed");
     nb::gil_scoped_release release;
-    return run_batch(programs, inputs, budget, threads);
+    return run_batch(programs, inputs, budget, threads, share);
 }
 
 nb::bytes py_count_solved(std::vector<ProgramRef> programs,
@@ -259,7 +260,7 @@ NB_MODULE(_engine, m) {
         .def("types", &py_types);
 
     m.def("parse", &py_parse, "text"_a);
-    m.def("run_batch", &py_run_batch, "programs"_a, "inputs"_a, "budget"_a, "threads"_a);
+    m.def("run_batch", &py_run_batch, "programs"_a, "inputs"_a, "budget"_a, "threads"_a, "share"_a = true);
     m.def("count_solved", &py_count_solved, "programs"_a, "tasks"_a, "budget"_a, "early_exit"_a, "threads"_a);
     m.def("call_primitive", &py_call_primitive, "name"_a, "arguments"_a, "budget"_a = Budget{},
           "('ok' or the kind of fault, value) of one primitive on Python values; primitives as arguments are given by name. For tests.");

@@ -3,7 +3,9 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <unordered_map>
 
 #include "primitives/table.hpp"
 
@@ -18,33 +20,86 @@ Value input_value(Run& run, const Grid& input) {
     return v;
 }
 
-Value read(const std::vector<Value>& values, Value input, Operand operand) {
-    switch (operand.kind) {
-    case Operand::Kind::Input: return input;
-    case Operand::Kind::Variable: return values[operand.index];
-    case Operand::Kind::Primitive: return primitive_function(operand.index);
-    case Operand::Kind::Constant: return constants()[operand.index].value;
+// How a run ended: with a value, in the run's memory until its next start, or early, at a line.
+struct Ending {
+    Value value;
+    std::optional<Fault> fault;
+    size_t line = 0;
+};
+
+// Calls each line's function in turn: `call(function, arguments, n, fault)`; `see` is shown each result.
+template <class Call, class See>
+void run_lines(Run& run, const Program& program, Value input, Ending& end, Call call, See see) {
+    static thread_local std::vector<Value> slots;
+    size_t known = program.literals.size();
+    if (slots.size() < known + 1 + program.lines.size()) slots.resize(known + 1 + program.lines.size());
+    Value* const values = slots.data();
+    std::copy(program.literals.begin(), program.literals.end(), values);
+    values[known] = input;
+    for (end.line = 0; end.line < program.lines.size(); ++end.line) {
+        const Line& l = program.lines[end.line];
+        Value arguments[kMaxArguments];
+        for (int k = 0; k < l.n; ++k) put(arguments[k], values[l.arguments[k].slot]);
+        run.primitive = -1;
+        end.value = call(values[l.function.slot], arguments, l.n, end.fault);
+        if (end.fault) return;
+        put(values[known + 1 + end.line], end.value);
+        see(end.line, end.value);
     }
-    return Value::none();
 }
 
-// Runs the lines; the result stays in the run's memory until the next start.
-template <class See>
-Value evaluate(Run& run, const Program& program, const Grid& input, Budget budget, size_t& line, See see) {
-    static thread_local std::vector<Value> values;
-    values.assign(program.lines.size(), Value::none());
-    run.start(budget);
-    Value in = input_value(run, input);
-    for (line = 0; line < program.lines.size(); ++line) {
-        const Line& l = program.lines[line];
-        Value arguments[kMaxArguments];
-        for (int k = 0; k < l.n; ++k) arguments[k] = read(values, in, l.arguments[k]);
-        run.primitive = -1;
-        values[line] = call(run, read(values, in, l.function), arguments, l.n);
-        see(line, values[line]);
+template <class See> Ending run_alone(Run& run, const Program& program, const Grid& input, Budget budget, See see) {
+    Ending end;
+    try {
+        run.start(budget);
+        auto plain = [&](Value function, const Value* a, int n, std::optional<Fault>&) { return call(run, function, a, n); };
+        run_lines(run, program, input_value(run, input), end, plain, see);
+    } catch (const Fault& fault) {
+        end.fault = fault;
     }
-    return values.back();
+    return end;
 }
+
+auto ignore = [](size_t, Value) {};
+
+// Programs run one after another on one input, and share their work.
+class Company {
+  public:
+    // The next programs run on this input.
+    void gather(const Grid& input, Budget budget) {
+        input_ = &input;
+        budget_ = budget;
+        Budget enough;
+        run_.start({std::max(budget.steps, enough.steps), std::max(budget.cells, enough.cells)});
+        value_ = input_value(run_, input);
+        steps_ = run_.steps;
+        cells_ = run_.cells;
+        alone_ = steps_ > budget.steps || cells_ > budget.cells || input.cells.size() > budget.cells;
+    }
+    Run& run() { return run_; }
+
+    Ending run(const Program& program) {
+        if (alone_) return run_alone(run_, program, *input_, budget_, ignore); // the input is too much as it is
+        if (!run_.has_room()) gather(*input_, budget_);
+        run_.join(budget_);
+        run_.steps = steps_;
+        run_.cells = run_.cells_peak = cells_;
+        Ending end;
+        auto shared = [&](Value function, const Value* a, int n, std::optional<Fault>& fault) {
+            return call_shared(run_, function, a, n, fault);
+        };
+        run_lines(run_, program, value_, end, shared, ignore);
+        return end;
+    }
+
+  private:
+    Run run_;
+    const Grid* input_ = nullptr;
+    Budget budget_;
+    Value value_;
+    uint64_t steps_ = 0, cells_ = 0; // of the input
+    bool alone_ = false;
+};
 
 bool is_answer(Value v, const char*& what, Kind& kind) {
     if (v.tag != Tag::Grid) {
@@ -58,70 +113,54 @@ bool is_answer(Value v, const char*& what, Kind& kind) {
         what = "a result of 1 to 30 rows and columns";
         return false;
     }
-    for (size_t k = 0; k < g.area(); ++k)
-        if (g.cells[k] < 0 || g.cells[k] >= kColours) {
-            what = "a result of colours 0 to 9";
-            return false;
-        }
-    return true;
+    bool colours = true;
+    for (size_t k = 0; k < g.area(); ++k) colours &= uint8_t(g.cells[k]) < kColours;
+    what = "a result of colours 0 to 9";
+    return colours;
 }
 
-template <class See>
-Outcome execute_with(Run& run, const Program& program, const Grid& input, Budget budget, See see) {
+Outcome outcome(const Run& run, const Program& program, const Ending& end) {
     Outcome out;
-    size_t line = 0;
-    try {
-        Value result = evaluate(run, program, input, budget, line, see);
-        if (is_answer(result, out.what, out.kind)) {
-            GridView g = grid(result);
-            auto made = std::make_shared<Grid>();
-            made->height = uint8_t(g.h);
-            made->width = uint8_t(g.w);
-            made->cells.assign(g.cells, g.cells + g.area());
-            out.grid = std::move(made);
-            out.kind = Kind::Grid;
-            out.what = nullptr;
-        } else {
-            out.line = int(program.lines.size());
-            if (out.kind == Kind::NotAGrid) out.found = type_name(result);
-        }
-    } catch (const Fault& fault) {
-        out.kind = fault.kind;
-        out.line = int(line) + 1;
-        out.what = fault.what;
-        out.found = fault.found;
-        if (run.primitive >= 0) out.primitive = primitives()[size_t(run.primitive)].name;
-    }
     out.steps = run.steps;
     out.cells = run.cells_peak;
+    if (end.fault) {
+        out.kind = end.fault->kind;
+        out.line = int(end.line) + 1;
+        out.what = end.fault->what;
+        out.found = end.fault->found;
+        if (run.primitive >= 0) out.primitive = primitives()[size_t(run.primitive)].name;
+    } else if (is_answer(end.value, out.what, out.kind)) {
+        GridView g = grid(end.value);
+        auto made = std::make_shared<Grid>();
+        made->height = uint8_t(g.h);
+        made->width = uint8_t(g.w);
+        made->cells.assign(g.cells, g.cells + g.area());
+        out.grid = std::move(made);
+        out.kind = Kind::Grid;
+        out.what = nullptr;
+    } else {
+        out.line = int(program.lines.size());
+        if (out.kind == Kind::NotAGrid) out.found = type_name(end.value);
+    }
     return out;
 }
 
-bool solves(Run& run, const Program& program, const Example& example, Budget budget) {
-    size_t line;
-    try {
-        Value result = evaluate(run, program, *example.input, budget, line, [](size_t, Value) {});
-        if (result.tag != Tag::Grid) return false;
-        GridView g = grid(result);
-        const Grid& want = *example.output;
-        return g.h == want.height && g.w == want.width && std::memcmp(g.cells, want.cells.data(), g.area()) == 0;
-    } catch (const Fault&) {
-        return false;
-    }
+bool solves(const Ending& end, const Grid& want) {
+    if (end.fault || end.value.tag != Tag::Grid) return false;
+    GridView g = grid(end.value);
+    return g.h == want.height && g.w == want.width && std::memcmp(g.cells, want.cells.data(), g.area()) == 0;
 }
 
-// Runs job(run, k) for k below n on some threads, in blocks of consecutive k; each thread has its own run.
-template <class Job> void parallel(size_t n, int threads, size_t block, Job job) {
+// Does job(k) for k below n on some threads.
+template <class Job> void parallel(size_t n, int threads, Job job) {
     size_t count = threads > 0 ? size_t(threads) : std::max(1u, std::thread::hardware_concurrency());
-    count = std::min(count, (n + block - 1) / block);
+    count = std::min(count, n);
     std::atomic<size_t> next{0};
     std::exception_ptr error;
     std::mutex error_lock;
     auto work = [&] {
         try {
-            static thread_local Run own;
-            for (size_t begin; (begin = next.fetch_add(block)) < n;)
-                for (size_t k = begin; k < std::min(n, begin + block); ++k) job(own, k);
+            for (size_t k; (k = next.fetch_add(1)) < n;) job(k);
         } catch (...) { // out of memory: reported by the caller's thread
             std::lock_guard lock(error_lock);
             error = std::current_exception();
@@ -132,6 +171,37 @@ template <class Job> void parallel(size_t n, int threads, size_t block, Job job)
     work();
     for (auto& helper : helpers) helper.join();
     if (error) std::rethrow_exception(error);
+}
+
+struct Job { // one program on one of its inputs
+    uint32_t program, input;
+};
+
+// The jobs of a batch with those on equal grids side by side; each group in the order of its first.
+std::vector<std::vector<Job>> by_input(std::span<const std::vector<GridRef>> inputs) {
+    std::vector<std::vector<Job>> groups;
+    std::unordered_map<std::string_view, std::vector<size_t>> known; // by cells; shapes may differ
+    auto grid_of = [&](Job job) -> const Grid& { return *inputs[job.program][job.input]; };
+    for (uint32_t k = 0; k < inputs.size(); ++k)
+        for (uint32_t m = 0; m < inputs[k].size(); ++m) {
+            const Grid& grid = *inputs[k][m];
+            auto& same_cells = known[{reinterpret_cast<const char*>(grid.cells.data()), grid.cells.size()}];
+            auto found = std::find_if(same_cells.begin(), same_cells.end(), [&](size_t group) {
+                return grid_of(groups[group][0]).width == grid.width;
+            });
+            if (found == same_cells.end()) {
+                same_cells.push_back(groups.size());
+                groups.push_back({{k, m}});
+            } else {
+                groups[*found].push_back({k, m});
+            }
+        }
+    return groups;
+}
+
+Company& company() {
+    static thread_local Company own;
+    return own;
 }
 
 } // namespace
@@ -163,21 +233,36 @@ std::string Outcome::message() const {
 }
 
 Outcome execute(Run& run, const Program& program, const Grid& input, Budget budget) {
-    return execute_with(run, program, input, budget, [](size_t, Value) {});
+    return outcome(run, program, run_alone(run, program, input, budget, ignore));
 }
 
 Outcome trace(Run& run, const Program& program, const Grid& input, Budget budget,
               const std::function<void(size_t, Value)>& see) {
-    return execute_with(run, program, input, budget, see);
+    return outcome(run, program, run_alone(run, program, input, budget, see));
 }
 
 std::vector<std::vector<Outcome>> run_batch(std::span<const ProgramRef> programs,
                                             std::span<const std::vector<GridRef>> inputs, Budget budget,
-                                            int threads) {
+                                            int threads, bool share) {
     std::vector<std::vector<Outcome>> outcomes(programs.size());
-    parallel(programs.size(), threads, 16, [&](Run& run, size_t k) {
-        outcomes[k].reserve(inputs[k].size());
-        for (const GridRef& input : inputs[k]) outcomes[k].push_back(execute(run, *programs[k], *input, budget));
+    for (size_t k = 0; k < programs.size(); ++k) outcomes[k].resize(inputs[k].size());
+    constexpr size_t kBlock = 128; // jobs that one thread takes at once
+    std::vector<std::span<const Job>> blocks;
+    std::vector<std::vector<Job>> groups = by_input(inputs);
+    for (std::span<const Job> group : groups)
+        for (size_t at = 0; at < group.size(); at += kBlock)
+            blocks.push_back(group.subspan(at, std::min(kBlock, group.size() - at)));
+    parallel(blocks.size(), threads, [&](size_t b) {
+        Company& together = company();
+        std::span<const Job> block = blocks[b];
+        const Grid& input = *inputs[block[0].program][block[0].input];
+        bool alone = !share || block.size() == 1;
+        if (!alone) together.gather(input, budget);
+        for (Job job : block) {
+            const Program& program = *programs[job.program];
+            Ending end = alone ? run_alone(together.run(), program, input, budget, ignore) : together.run(program);
+            outcomes[job.program][job.input] = outcome(together.run(), program, end);
+        }
     });
     return outcomes;
 }
@@ -186,12 +271,20 @@ std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
                                   std::span<const std::vector<Example>> tasks, Budget budget, bool early_exit,
                                   int threads) {
     std::vector<uint8_t> solved(programs.size() * tasks.size());
-    parallel(solved.size(), threads, 64, [&](Run& run, size_t k) {
-        const Program& program = *programs[k % programs.size()];
-        for (const Example& example : tasks[k / programs.size()]) {
-            bool right = solves(run, program, example, budget);
-            solved[k] += right;
-            if (!right && early_exit) break;
+    constexpr size_t kBlock = 1024; // programs
+    size_t blocks = (programs.size() + kBlock - 1) / kBlock;
+    parallel(blocks * tasks.size(), threads, [&](size_t b) {
+        size_t task = b / blocks, begin = b % blocks * kBlock, end = std::min(programs.size(), begin + kBlock);
+        std::vector<size_t> left; // the programs that are still to be tried
+        for (size_t k = begin; k < end; ++k) left.push_back(k);
+        Company& together = company();
+        for (const Example& example : tasks[task]) {
+            together.gather(*example.input, budget);
+            std::erase_if(left, [&](size_t k) {
+                bool right = solves(together.run(*programs[k]), *example.output);
+                solved[task * programs.size() + k] += right;
+                return !right && early_exit;
+            });
         }
     });
     return solved;

@@ -45,9 +45,11 @@ struct Example {
     GridRef input, output;
 };
 
-// programs[k] on each of inputs[k]; `threads` of 0 means one a core. No result depends on `threads`.
+// programs[k] on each of inputs[k]; `threads` of 0 means one a core. Programs on equal grids share their work with
+// `share`. No outcome depends on `threads` or `share`.
 std::vector<std::vector<Outcome>> run_batch(std::span<const ProgramRef> programs,
-                                            std::span<const std::vector<GridRef>> inputs, Budget budget, int threads);
+                                            std::span<const std::vector<GridRef>> inputs, Budget budget, int threads,
+                                            bool share = true);
 
 // How many examples of each task each program solves, by task and then by program. With `early_exit` a program
 // stops at the first example that it fails.

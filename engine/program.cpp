@@ -84,11 +84,11 @@ struct Parser {
     }
 
     std::variant<Operand, ParseFailure> operand(std::string_view name) const {
-        if (name == "I") return Operand{Operand::Kind::Input, 0};
+        if (name == "I") return Operand{Operand::Kind::Input, 0, 0};
         if (auto found = variables.find(name); found != variables.end())
-            return Operand{Operand::Kind::Variable, found->second};
-        if (int id = find_primitive(name); id >= 0) return Operand{Operand::Kind::Primitive, uint16_t(id)};
-        if (int id = find_constant(name); id >= 0) return Operand{Operand::Kind::Constant, uint16_t(id)};
+            return Operand{Operand::Kind::Variable, found->second, 0};
+        if (int id = find_primitive(name); id >= 0) return Operand{Operand::Kind::Primitive, uint16_t(id), 0};
+        if (int id = find_constant(name); id >= 0) return Operand{Operand::Kind::Constant, uint16_t(id), 0};
         if (is_variable(name)) return fail(name, "a variable that an earlier line defines", nearest(name));
         return fail(or_end(name), "a constant, a primitive, a variable or I", nearest(name));
     }
@@ -134,6 +134,29 @@ struct Parser {
         return made;
     }
 };
+
+// Gives each operand its slot.
+void place(Program& program) {
+    auto each = [&](auto see) {
+        for (Line& line : program.lines) {
+            see(line.function);
+            for (int k = 0; k < line.n; ++k) see(line.arguments[k]);
+        }
+    };
+    each([&](Operand& o) {
+        if (o.kind != Operand::Kind::Primitive && o.kind != Operand::Kind::Constant) return;
+        Value value = o.kind == Operand::Kind::Primitive ? primitive_function(o.index) : constants()[o.index].value;
+        auto same = [&](Value v) { return identical(v, value); };
+        auto found = std::find_if(program.literals.begin(), program.literals.end(), same);
+        o.slot = uint16_t(found - program.literals.begin());
+        if (found == program.literals.end()) program.literals.push_back(value);
+    });
+    auto input = uint16_t(program.literals.size());
+    each([&](Operand& o) {
+        if (o.kind == Operand::Kind::Input) o.slot = input;
+        if (o.kind == Operand::Kind::Variable) o.slot = uint16_t(input + 1 + o.index);
+    });
+}
 
 } // namespace
 
@@ -186,6 +209,7 @@ std::variant<std::shared_ptr<const Program>, ParseFailure> parse(std::string_vie
     if (parser.program->lines.empty()) return ParseFailure{0, "an empty text", "at least one line, O = …", ""};
     if (parser.program->lines.back().target != "O")
         return ParseFailure{parser.number, parser.program->lines.back().target, "a last line that defines O", ""};
+    place(*parser.program);
     return std::shared_ptr<const Program>(parser.program);
 }
 

@@ -10,17 +10,17 @@
 #include <variant>
 #include <vector>
 
-#include "value.hpp"
+#include "memo.hpp"
 
 namespace codeit {
 
 inline constexpr size_t kMaxLines = 1000;
 inline constexpr size_t kMaxText = 1 << 18; // bytes
-inline constexpr int kMaxArguments = 4;
 
 struct Operand {
     enum class Kind : uint8_t { Input, Variable, Primitive, Constant } kind;
     uint16_t index; // the line that defines a variable, or the place in the table
+    uint16_t slot;  // where a run finds its value: see Program
 };
 
 struct Line {
@@ -30,8 +30,11 @@ struct Line {
     std::string target;
 };
 
+// A run keeps its values in numbered slots: first the constants and primitives that the program names, then the
+// input, then the results of the lines.
 struct Program {
     std::vector<Line> lines;
+    std::vector<Value> literals;
     std::string text() const;
     std::string name(Operand operand) const;
 };

@@ -1,31 +1,22 @@
 // The context of one run: memory, budgets, faults.
 //
-// A budget counts steps (cells touched) and cells (elements held at once), never seconds: the same program
-// on the same grid ends the same way on every machine.
+// A budget counts steps (cells touched) and cells (memory in use), never seconds: the same program on the
+// same grid ends the same way on every machine.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <algorithm>
 #include <memory>
-#include <new>
 #include <type_traits>
 #include <vector>
 
-#include "value.hpp"
+#include "memo.hpp"
 
 namespace codeit {
 
-enum class Kind : uint8_t { Grid, Type, Value, Overflow, Steps, Cells, Depth, NotAGrid, BadGrid };
-
-// Why a run ended early. `what` is a static text; `found` names the type met where another was expected.
-struct Fault {
-    Kind kind;
-    const char* what;
-    const char* found = nullptr;
-};
+inline constexpr size_t kCellBytes = 16; // what a budget's cell is: room for one value, or 16 colours of a grid
 
 struct Budget {
     uint64_t steps = 5'000'000;
@@ -35,135 +26,198 @@ struct Budget {
 inline constexpr int kMaxDepth = 1000;        // nested calls of function values
 inline constexpr uint32_t kMaxNesting = 1000; // levels of a value: sets in tuples, functions of functions
 
-// A bump allocator whose memory is given back in the reverse order, down to a mark.
+// Memory handed out in order, and given back in the reverse order down to a mark. It is one region, of which
+// the system provides only the pages that were touched.
 class Arena {
   public:
-    struct Mark {
-        size_t block, used;
-    };
-
-    Mark mark() const { return {block_, used_}; }
-    void release(Mark m) {
-        block_ = m.block;
-        used_ = m.used;
+    // Room for so many bytes; forgets what it holds when it has to move.
+    void reserve(size_t bytes) {
+        if (bytes > capacity_) replace(bytes);
+    }
+    std::byte* mark() const { return at_; }
+    void release(std::byte* mark) { at_ = mark; }
+    // Forget everything. What an unusually large run touched is given back to the system.
+    void clear() {
+        constexpr size_t kKept = 8 << 20;
+        if (size_t(highest_ - base_.get()) > kKept) replace(capacity_);
+        at_ = base_.get();
     }
 
-    void* allocate(size_t bytes) {
-        bytes = (bytes + 15) & ~size_t(15);
-        if (block_ < blocks_.size() && used_ + bytes <= blocks_[block_].size) {
-            void* p = blocks_[block_].data.get() + used_;
-            used_ += bytes;
-            return p;
-        }
-        return allocate_in_new_block(bytes);
+    void* allocate(size_t bytes) { // a multiple of kCellBytes
+        if (size_t(base_.get() + capacity_ - at_) < bytes) throw Fault{Kind::Cells, "over the budget of cells"};
+        void* p = at_;
+        at_ += bytes;
+        highest_ = std::max(highest_, at_);
+        return p;
     }
-
-    // Free the blocks that only a large run needed.
-    void trim(size_t keep_bytes) {
-        size_t total = 0, k = 0;
-        while (k < blocks_.size() && total + blocks_[k].size <= keep_bytes) total += blocks_[k++].size;
-        blocks_.resize(k);
-        block_ = used_ = 0;
-    }
+    size_t used() const { return size_t(at_ - base_.get()); }
 
   private:
-    struct Block {
-        std::unique_ptr<std::byte[]> data;
-        size_t size;
-    };
-
-    void* allocate_in_new_block(size_t bytes) {
-        if (block_ < blocks_.size()) ++block_;
-        while (block_ < blocks_.size() && blocks_[block_].size < bytes) ++block_;
-        if (block_ >= blocks_.size()) {
-            size_t size = blocks_.empty() ? 64 * 1024 : std::min<size_t>(blocks_.back().size * 2, 4 << 20);
-            size = std::max(size, bytes);
-            blocks_.push_back({std::unique_ptr<std::byte[]>(new std::byte[size]), size});
-            block_ = blocks_.size() - 1;
-        }
-        used_ = bytes;
-        return blocks_[block_].data.get();
+    void replace(size_t bytes) {
+        base_.reset(); // first, so that two are never held
+        base_.reset(new std::byte[bytes]);
+        capacity_ = bytes;
+        at_ = highest_ = base_.get();
     }
 
-    std::vector<Block> blocks_;
-    size_t block_ = 0, used_ = 0;
+    std::unique_ptr<std::byte[]> base_;
+    size_t capacity_ = 0;
+    std::byte *at_ = nullptr, *highest_ = nullptr;
 };
 
 struct Run {
     Budget budget;
     uint64_t steps = 0;
-    uint64_t cells = 0;      // held now
-    uint64_t cells_peak = 0; // held at most
+    uint64_t cells = 0;      // in use now
+    uint64_t cells_peak = 0; // in use at most
     int depth = 0;
+    int deepest = 0;
     int primitive = -1; // the one being executed, for messages
-    Arena heap;
+    Memo memo;
 
+    // A new run in empty memory.
     void start(Budget b) {
-        budget = b;
-        steps = cells = cells_peak = 0;
-        depth = 0;
-        primitive = -1;
-        heap.trim(8 << 20);
+        begin(b);
+        shares_ = false;
+        memo.clear();
+        heap_.reserve(size_t(std::min(b.cells, kMostCells)) * kCellBytes + kSharedBytes);
+        heap_.clear();
     }
+    // A new run behind what earlier ones have left, which it may share; from the last start on.
+    void join(Budget b) {
+        begin(b);
+        shares_ = true;
+        wanted_ = heap_.mark();
+    }
+    // Whether there is room for more to share.
+    bool has_room() const { return heap_.used() <= kSharedBytes && !memo.full(); }
 
     void charge(uint64_t n) {
         steps += n;
         if (steps > budget.steps) throw Fault{Kind::Steps, "over the budget of steps"};
     }
 
-    void hold(uint64_t n) {
-        cells += n;
-        if (cells > budget.cells) throw Fault{Kind::Cells, "over the budget of cells"};
-        if (cells > cells_peak) cells_peak = cells;
-    }
-
-    // Room for a node with n elements of T behind its header; charged to both budgets.
+    void* allocate(size_t bytes) { return heap_.allocate(hold(bytes)); }
+    // Room for a node with n elements of T behind its header; its elements are charged as steps.
     template <class Node, class T> Node* allocate(uint64_t n) {
         charge(n + 1);
-        hold(n + 1);
-        return static_cast<Node*>(heap.allocate(sizeof(Node) + n * sizeof(T)));
+        return static_cast<Node*>(allocate(sizeof(Node) + n * sizeof(T)));
     }
+
+    // Whether p is what was allocated last, of so many bytes; it can then be made longer, or shorter. The count of cells
+    // does not show it: it must not depend on what else is in memory.
+    bool is_last(const void* p, size_t bytes) const {
+        return static_cast<const std::byte*>(p) + whole(bytes) * kCellBytes == heap_.mark();
+    }
+    void lengthen(void* p, size_t bytes) {
+        hold(bytes);
+        heap_.release(static_cast<std::byte*>(p));
+        heap_.allocate(whole(bytes) * kCellBytes);
+    }
+    void shorten(void* p, size_t bytes) { heap_.release(static_cast<std::byte*>(p) + whole(bytes) * kCellBytes); }
 
     struct Mark {
-        Arena::Mark heap;
+        std::byte* heap;
         uint64_t cells;
     };
-    Mark mark() const { return {heap.mark(), cells}; }
-    void release(Mark m) {
-        heap.release(m.heap);
+    Mark mark() const { return {heap_.mark(), cells}; }
+    bool untouched(const Mark& m) const { return heap_.mark() == m.heap && cells == m.cells; } // since the mark
+    void release(const Mark& m) {
         cells = m.cells;
+        if (m.heap < wanted_) {
+            if (shares_ && has_room()) return;
+            wanted_ = m.heap;
+        }
+        memo.forget_since(m.heap);
+        heap_.release(m.heap);
     }
+    // Gives back what was allocated since a mark, if it is much, but for the node of `bytes` at p; where that is now.
+    // An older node is copied too: whether a value was made in this call or recalled must change nothing.
+    const void* keep_only(const Mark& m, const void* p, size_t bytes) {
+        if (cells - m.cells <= 2 * whole(bytes) + 16) return p;
+        release(m);
+        return std::memmove(allocate(bytes), p, bytes);
+    }
+
+    // Remembers a call until memory that is in use now is given back; for the programs to come too, if they share.
+    void remember(Call& call) {
+        if (shares_ && !call.failed) call.result = memo.known_as(call.result, heap_.mark());
+        memo.insert(call, heap_.mark());
+        if (shares_) wanted_ = heap_.mark();
+    }
+    bool shares() const { return shares_; }
+
+  private:
+    static constexpr uint64_t kMostCells = uint64_t(1) << 32; // 64 GiB: beyond any sensible budget
+    static constexpr size_t kSharedBytes = 16 << 20;
+
+    void begin(Budget b) {
+        budget = b;
+        steps = cells = cells_peak = 0;
+        depth = deepest = 0;
+        primitive = -1;
+    }
+
+    static size_t whole(size_t bytes) { return (bytes + kCellBytes - 1) / kCellBytes; } // cells
+    size_t hold(size_t bytes) { // the bytes rounded up to whole cells
+        size_t n = whole(bytes);
+        cells += n;
+        if (cells > budget.cells) throw Fault{Kind::Cells, "over the budget of cells"};
+        cells_peak = std::max(cells_peak, cells);
+        return n * kCellBytes;
+    }
+
+    Arena heap_;
+    bool shares_ = false;
+    std::byte* wanted_ = nullptr; // what lies before it is remembered
 };
 
-// A growing array for a primitive's own work, gone at the end of its scope; counts as cells held.
+// While it lives, the run's peaks are those of this scope alone; then they are those of the run again.
+class Watch {
+  public:
+    explicit Watch(Run& run) : run_(run), peak_(run.cells_peak), deepest_(run.deepest) {
+        run.cells_peak = run.cells;
+        run.deepest = run.depth;
+    }
+    ~Watch() {
+        run_.cells_peak = std::max(run_.cells_peak, peak_);
+        run_.deepest = std::max(run_.deepest, deepest_);
+    }
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+
+  private:
+    Run& run_;
+    uint64_t peak_;
+    int deepest_;
+};
+
+// A growing array for a primitive's own work, in the run's memory when it is not small. The memory is given back at
+// the end of its scope if nothing was allocated behind it, and with the call's otherwise; it counts until then.
 template <class T> class Buffer {
     static_assert(std::is_trivially_copyable_v<T>);
 
   public:
-    explicit Buffer(Run& run, size_t capacity = 0) : run_(run) { reserve(capacity); }
+    explicit Buffer(Run& run, size_t capacity = 0) : run_(run) {
+        if (capacity > kInline) grow(capacity);
+    }
     ~Buffer() {
-        run_.cells -= capacity_ - kInline;
-        if (data_ != small()) std::free(data_);
+        if (is_last()) run_.shorten(data_, 0);
     }
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
 
     void push(T item) {
-        if (size_ == capacity_) reserve(capacity_ * 2);
+        if (size_ == capacity_) grow(capacity_ * 2);
         data_[size_++] = item;
     }
-    void reserve(size_t capacity) {
-        if (capacity <= capacity_) return;
-        run_.hold(capacity - capacity_);
-        T* grown = static_cast<T*>(std::malloc(capacity * sizeof(T)));
-        if (!grown) throw std::bad_alloc();
-        if (size_) std::memcpy(static_cast<void*>(grown), data_, size_ * sizeof(T));
-        if (data_ != small()) std::free(data_);
-        data_ = grown;
-        capacity_ = capacity;
+    void append(const T* items, size_t n) {
+        if (size_ + n > capacity_) grow(std::max(size_ + n, capacity_ * 2));
+        if (n) std::memcpy(static_cast<void*>(data_ + size_), items, n * sizeof(T));
+        size_ += n;
     }
     void resize(size_t n) { // new elements are not initialised
-        reserve(n);
+        if (n > capacity_) grow(n);
         size_ = n;
     }
 
@@ -178,10 +232,24 @@ template <class T> class Buffer {
 
   private:
     static constexpr size_t kInline = 256 / sizeof(T);
+    size_t bytes() const { return capacity_ * sizeof(T); }
     T* small() { return reinterpret_cast<T*>(store_); }
+    bool is_last() { return data_ != small() && run_.is_last(data_, bytes()); }
+
+    void grow(size_t capacity) {
+        if (capacity > SIZE_MAX / sizeof(T) / 2) throw Fault{Kind::Cells, "over the budget of cells"};
+        if (is_last()) {
+            run_.lengthen(data_, capacity * sizeof(T));
+        } else {
+            T* grown = static_cast<T*>(run_.allocate(capacity * sizeof(T)));
+            if (size_) std::memcpy(static_cast<void*>(grown), data_, size_ * sizeof(T));
+            data_ = grown;
+        }
+        capacity_ = capacity;
+    }
 
     Run& run_;
-    T* data_ = reinterpret_cast<T*>(store_);
+    T* data_ = small();
     size_t size_ = 0, capacity_ = kInline;
     alignas(T) std::byte store_[kInline * sizeof(T)];
 };

@@ -20,7 +20,7 @@
 
 namespace codeit {
 
-enum class Tag : uint8_t { None, Bool, Int, Pair, Cell, Grid, Tuple, Indices, Object, Set, Function };
+enum class Tag : uint32_t { None, Bool, Int, Pair, Cell, Grid, Tuple, Indices, Object, Set, Function };
 
 struct GridNode;
 struct ItemsNode;
@@ -81,8 +81,10 @@ struct Value {
 };
 
 struct GridNode {
-    uint32_t height, width; // height >= 1
-    int8_t cells[];         // row by row
+    uint32_t height, width;        // height >= 1
+    mutable int16_t background;    // the most frequent colour, or kUnknown until it is asked for
+    int8_t cells[];                // row by row
+    static constexpr int16_t kUnknown = INT16_MIN;
     uint32_t area() const { return height * width; }
 };
 
@@ -106,19 +108,58 @@ struct ObjectNode {
 
 enum class Closure : uint8_t { Primitive, Compose, Chain, Matcher, Rbind, Lbind, Fork };
 
+struct Run;
+
 struct FunctionNode {
     Closure kind;
-    uint8_t arity;     // arguments that a call takes
-    uint8_t n;         // captured values
-    uint16_t primitive; // index into the table, for Primitive
+    uint8_t arity;      // arguments that a call takes
+    uint8_t n;          // captured values
+    bool quick;         // it and all that it calls take a fixed, short time
+    mutable bool remembered; // some call of it is
+    uint16_t primitive; // index into the table, and its code, for Primitive
     uint32_t weight, nesting;
+    Value (*code)(Run& run, const Value* arguments);
     Value captured[];
 };
 
 // The name of a value's type, as signatures write it: Integer, Grid, Objects, ...
 const char* type_name(Value v);
 
-uint64_t weight(Value v);
-uint32_t nesting(Value v);
+inline uint64_t weight(Value v) {
+    switch (v.tag) {
+    case Tag::Grid: return v.grid->area() + 1;
+    case Tag::Tuple:
+    case Tag::Set: return v.items->weight;
+    case Tag::Indices: return v.indices->n + 1;
+    case Tag::Object: return v.object->n + 1;
+    case Tag::Function: return v.function->weight;
+    default: return 1;
+    }
+}
+
+inline uint32_t nesting(Value v) {
+    switch (v.tag) {
+    case Tag::Cell:
+    case Tag::Grid:
+    case Tag::Indices: return 3;
+    case Tag::Object: return 4;
+    case Tag::Pair: return 2;
+    case Tag::Tuple:
+    case Tag::Set: return v.items->nesting;
+    case Tag::Function: return v.function->nesting;
+    default: return 1;
+    }
+}
+
+// Copies field by field: a value that was just made comes from registers, and a wider load would wait for memory.
+inline void put(Value& to, const Value& from) {
+    Tag tag = from.tag;
+    uint64_t key = from.key;
+    to.tag = tag;
+    to.key = key;
+}
+
+// The same inline value, or the same node.
+inline bool identical(Value a, Value b) { return a.tag == b.tag && a.key == b.key; }
 
 } // namespace codeit

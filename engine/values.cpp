@@ -21,11 +21,9 @@ uint64_t checked_weight(Run& run, uint64_t weight) {
     return weight;
 }
 
-uint32_t checked_nesting(std::span<const Value> parts) {
-    uint32_t deepest = 0;
-    for (Value part : parts) deepest = std::max(deepest, nesting(part));
-    if (deepest >= kMaxNesting) throw Fault{Kind::Depth, "a value nested too deeply"};
-    return deepest + 1;
+uint32_t checked_nesting(uint32_t deepest_part) {
+    if (deepest_part >= kMaxNesting) throw Fault{Kind::Depth, "a value nested too deeply"};
+    return deepest_part + 1;
 }
 
 // Inside a container a Boolean is the integer that it equals.
@@ -45,13 +43,17 @@ int row_width(Value v) { // of a tuple of integers that fit a grid's row; -1 for
 }
 
 Value make_items(Run& run, Tag tag, std::span<const Value> items) {
-    uint64_t total = 1;
-    for (Value item : items) total += weight(item);
     auto* node = run.allocate<ItemsNode, Value>(items.size());
+    uint64_t total = 1;
+    uint32_t deepest = 0;
+    for (size_t k = 0; k < items.size(); ++k) {
+        total += weight(items[k]);
+        deepest = std::max(deepest, nesting(items[k]));
+        put(node->items[k], settled(items[k]));
+    }
     node->n = uint32_t(items.size());
     node->weight = uint32_t(checked_weight(run, total));
-    node->nesting = checked_nesting(items);
-    for (size_t k = 0; k < items.size(); ++k) node->items[k] = settled(items[k]);
+    node->nesting = checked_nesting(deepest);
     Value v;
     v.tag = tag;
     v.items = node;
@@ -72,10 +74,51 @@ Value rows_to_grid(Run& run, std::span<const Value> rows, int width) {
     return v;
 }
 
-template <class T> void sort_distinct(Run& run, Buffer<T>& keys) {
-    run.charge(2 * keys.size());
-    if (!std::is_sorted(keys.begin(), keys.end())) std::sort(keys.begin(), keys.end());
-    keys.resize(size_t(std::unique(keys.begin(), keys.end()) - keys.begin()));
+// The places of keys that lie close together, as one bit each: a word for a row of one colour. Reading the bits in
+// order sorts the keys. False, and nothing done, where the keys are too few or too far apart for it to pay.
+template <class T> bool sort_by_bits(Run& run, std::span<T> keys, size_t& distinct) {
+    constexpr size_t kFew = 16;
+    if (keys.size() < kFew) return false;
+    uint32_t low_line = UINT32_MAX, high_line = 0, low_j = UINT32_MAX, high_j = 0;
+    uint32_t low_i = UINT32_MAX, high_i = 0;
+    for (T key : keys) {
+        uint32_t i = uint32_t(key) >> 16, j = uint32_t(key) & 0xffff, value = uint32_t(uint64_t(key) >> 32);
+        low_line = std::min(low_line, value);
+        high_line = std::max(high_line, value);
+        low_i = std::min(low_i, i);
+        high_i = std::max(high_i, i);
+        low_j = std::min(low_j, j);
+        high_j = std::max(high_j, j);
+    }
+    size_t height = high_i - low_i + 1, words = size_t(high_line - low_line + 1) * height;
+    if (high_j - low_j >= 64 || words > 64 + 4 * keys.size()) return false;
+
+    Buffer<uint64_t> bits(run, words);
+    bits.resize(words);
+    std::fill(bits.begin(), bits.end(), 0);
+    for (T key : keys) {
+        uint32_t i = uint32_t(key) >> 16, j = uint32_t(key) & 0xffff, value = uint32_t(uint64_t(key) >> 32);
+        bits[(value - low_line) * height + (i - low_i)] |= uint64_t(1) << (j - low_j);
+    }
+    size_t n = 0;
+    T* out = keys.data();
+    const uint64_t* word = bits.begin();
+    for (uint64_t value = low_line; value <= high_line; ++value)
+        for (uint32_t i = low_i; i <= high_i; ++i)
+            for (uint64_t rest = *word++; rest; rest &= rest - 1)
+                out[n++] = T(value << 32 | uint64_t(i) << 16 | (low_j + uint32_t(std::countr_zero(rest))));
+    distinct = n;
+    return true;
+}
+
+template <class T> size_t sort_distinct_keys(Run& run, T* keys, size_t n) {
+    run.charge(2 * n);
+    size_t k = 1;
+    while (k < n && keys[k - 1] < keys[k]) ++k;
+    if (k >= n) return n; // as they often are
+    if (sort_by_bits(run, std::span(keys, n), n)) return n;
+    std::sort(keys, keys + n);
+    return size_t(std::unique(keys, keys + n) - keys);
 }
 
 template <class T> int three_way(T a, T b) { return a < b ? -1 : a > b ? 1 : 0; }
@@ -121,32 +164,6 @@ const char* type_name(Value v) {
     return "None";
 }
 
-uint64_t weight(Value v) {
-    switch (v.tag) {
-    case Tag::Grid: return v.grid->area() + 1;
-    case Tag::Tuple:
-    case Tag::Set: return v.items->weight;
-    case Tag::Indices: return v.indices->n + 1;
-    case Tag::Object: return v.object->n + 1;
-    case Tag::Function: return v.function->weight;
-    default: return 1;
-    }
-}
-
-uint32_t nesting(Value v) {
-    switch (v.tag) {
-    case Tag::Cell:
-    case Tag::Grid:
-    case Tag::Indices: return 3;
-    case Tag::Object: return 4;
-    case Tag::Pair: return 2;
-    case Tag::Tuple:
-    case Tag::Set: return v.items->nesting;
-    case Tag::Function: return v.function->nesting;
-    default: return 1;
-    }
-}
-
 // --- building ---------------------------------------------------------------------------------------
 
 Value empty_tuple() {
@@ -180,6 +197,7 @@ Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells) {
     auto* node = run.allocate<GridNode, int8_t>(uint64_t(height) * uint64_t(width));
     node->height = uint32_t(height);
     node->width = uint32_t(width);
+    node->background = GridNode::kUnknown;
     cells = node->cells;
     Value v;
     v.tag = Tag::Grid;
@@ -213,94 +231,121 @@ Value make_tuple(Run& run, Value a, Value b) {
     return make_tuple(run, items);
 }
 
-Value make_indices(Run& run, std::span<const uint32_t> keys) {
-    if (keys.empty()) return empty_set();
-    auto* node = run.allocate<IndicesNode, uint32_t>(keys.size());
-    node->n = uint32_t(keys.size());
-    std::memcpy(node->keys, keys.data(), keys.size_bytes());
+Value new_indices(Run& run, size_t n, uint32_t*& keys) {
+    auto* node = run.allocate<IndicesNode, uint32_t>(n);
+    node->n = uint32_t(n);
+    keys = node->keys;
     Value v;
     v.tag = Tag::Indices;
     v.indices = node;
     return v;
 }
 
-Value make_object(Run& run, std::span<const uint64_t> keys) {
-    if (keys.empty()) return empty_set();
-    auto* node = run.allocate<ObjectNode, uint64_t>(keys.size());
-    node->n = uint32_t(keys.size());
-    std::memcpy(node->keys, keys.data(), keys.size_bytes());
+Value new_object(Run& run, size_t n, uint64_t*& keys) {
+    auto* node = run.allocate<ObjectNode, uint64_t>(n);
+    node->n = uint32_t(n);
+    keys = node->keys;
     Value v;
     v.tag = Tag::Object;
     v.object = node;
     return v;
 }
 
-Value make_indices_from(Run& run, Buffer<uint32_t>& keys) {
-    sort_distinct(run, keys);
-    return make_indices(run, {keys.begin(), keys.size()});
-}
-
-Value make_object_from(Run& run, Buffer<uint64_t>& keys) {
-    sort_distinct(run, keys);
-    return make_object(run, {keys.begin(), keys.size()});
-}
+size_t sort_distinct(Run& run, uint32_t* keys, size_t n) { return sort_distinct_keys(run, keys, n); }
+size_t sort_distinct(Run& run, uint64_t* keys, size_t n) { return sort_distinct_keys(run, keys, n); }
 
 Value make_sorted_set(Run& run, std::span<const Value> items) {
     if (items.empty()) return empty_set();
     Tag tag = items[0].tag;
     bool uniform = std::all_of(items.begin(), items.end(), [&](Value v) { return v.tag == tag; });
     if (uniform && tag == Tag::Pair) {
-        Buffer<uint32_t> keys(run, items.size());
-        for (Value v : items) keys.push(uint32_t(v.key));
-        return make_indices(run, {keys.begin(), keys.size()});
+        uint32_t* keys;
+        Value made = new_indices(run, items.size(), keys);
+        for (Value v : items) *keys++ = uint32_t(v.key);
+        return made;
     }
     if (uniform && tag == Tag::Cell) {
-        Buffer<uint64_t> keys(run, items.size());
-        for (Value v : items) keys.push(v.key);
-        return make_object(run, {keys.begin(), keys.size()});
+        uint64_t* keys;
+        Value made = new_object(run, items.size(), keys);
+        for (Value v : items) *keys++ = v.key;
+        return made;
     }
     return make_items(run, Tag::Set, items);
 }
 
 Value make_set(Run& run, std::span<const Value> items) {
     run.charge(items.size() * size_t(std::bit_width(items.size())));
+    if (items.size() == 1) return make_sorted_set(run, items);
     auto all = [&](Tag tag) {
         return !items.empty() && std::all_of(items.begin(), items.end(), [&](Value v) { return v.tag == tag; });
     };
     if (all(Tag::Pair)) {
-        Buffer<uint32_t> keys(run, items.size());
+        NewIndices keys(run, items.size());
         for (Value v : items) keys.push(uint32_t(v.key));
-        return make_indices_from(run, keys);
+        return keys.any_order();
     }
     if (all(Tag::Cell)) {
-        Buffer<uint64_t> keys(run, items.size());
+        NewObject keys(run, items.size());
         for (Value v : items) keys.push(v.key);
-        return make_object_from(run, keys);
+        return keys.any_order();
     }
     Buffer<Value> sorted(run, items.size());
     for (Value v : items) sorted.push(settled(v));
-    std::stable_sort(sorted.begin(), sorted.end(), [&](Value a, Value b) { return compare(run, a, b) < 0; });
+    sort(run, sorted);
     auto same = [&](Value a, Value b) { return compare(run, a, b) == 0; };
     sorted.resize(size_t(std::unique(sorted.begin(), sorted.end(), same) - sorted.begin()));
     return make_sorted_set(run, {sorted.begin(), sorted.size()});
 }
 
+void sort(Run& run, Buffer<Value>& items) {
+    bool integers = std::all_of(items.begin(), items.end(), [](Value v) { return v.tag == Tag::Int; });
+    // Values that compare equal are the same: no need for a stable order.
+    if (integers) {
+        std::sort(items.begin(), items.end(), [](Value a, Value b) { return a.num < b.num; });
+    } else {
+        std::sort(items.begin(), items.end(), [&](Value a, Value b) { return compare(run, a, b) < 0; });
+    }
+}
+
 Value make_function(Run& run, Closure kind, int arity, std::span<const Value> captured) {
-    uint64_t total = 1;
-    for (Value v : captured) total += weight(v);
     auto* node = run.allocate<FunctionNode, Value>(captured.size());
+    uint64_t total = 1;
+    uint32_t deepest = 0;
+    bool quick = true;
+    for (size_t k = 0; k < captured.size(); ++k) {
+        Value part = captured[k];
+        total += weight(part);
+        deepest = std::max(deepest, nesting(part));
+        quick = quick && (part.tag == Tag::Function ? part.function->quick : part.is_inline());
+        put(node->captured[k], part);
+    }
     node->kind = kind;
     node->arity = uint8_t(arity);
     node->n = uint8_t(captured.size());
+    node->quick = quick;
+    node->remembered = false;
     node->primitive = 0;
+    node->code = nullptr;
     node->weight = uint32_t(checked_weight(run, total));
-    node->nesting = checked_nesting(captured);
-    std::copy(captured.begin(), captured.end(), node->captured);
+    node->nesting = checked_nesting(deepest);
     Value v;
     v.tag = Tag::Function;
     v.function = node;
     return v;
 }
+
+namespace {
+
+// Primitives whose time does not grow with their arguments, other than in a comparison of values.
+bool is_quick(std::string_view name) {
+    static constexpr std::string_view names[] = {"branch", "size", "first", "last", "color", "height", "width", "index"};
+    auto in = [&](const std::vector<Primitive>& theme) {
+        return std::any_of(theme.begin(), theme.end(), [&](const Primitive& p) { return p.name == name; });
+    };
+    return in(themes::numbers) || std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
+
+} // namespace
 
 Value primitive_function(int id) {
     static const std::vector<std::unique_ptr<FunctionNode>> nodes = [] {
@@ -311,6 +356,8 @@ Value primitive_function(int id) {
             node->arity = uint8_t(p.arity);
             node->n = 0;
             node->primitive = uint16_t(made.size());
+            node->code = p.function;
+            node->quick = is_quick(p.name);
             node->weight = node->nesting = 1;
             made.push_back(std::move(node));
         }
@@ -324,24 +371,32 @@ Value primitive_function(int id) {
 
 // --- comparing --------------------------------------------------------------------------------------
 
+// What a comparison is charged depends on the two values alone, not on whether they share memory: equal ones
+// cost their weight, by whatever way that is found.
 int compare(Run& run, Value a, Value b) {
-    if (a.tag == b.tag && a.key == b.key) return 0; // the same inline value, or the same node
+    if (identical(a, b)) {
+        run.charge(weight(a));
+        return 0;
+    }
     int ra = rank(a), rb = rank(b);
-    if (ra != rb) return three_way(ra, rb);
+    if (ra != rb || ra == 1) {
+        run.charge(1);
+        return ra != rb ? three_way(ra, rb) : three_way(a.num, b.num);
+    }
     if (a.tag == b.tag) {
         switch (a.tag) {
         case Tag::Pair:
-        case Tag::Cell: return three_way(a.key, b.key);
+        case Tag::Cell: run.charge(1); return three_way(a.key, b.key);
         case Tag::Indices: return compare_keys(run, a.indices->keys, a.indices->n, b.indices->keys, b.indices->n);
         case Tag::Object: return compare_keys(run, a.object->keys, a.object->n, b.object->keys, b.object->n);
-        case Tag::Grid:
-            if (a.grid->width == b.grid->width && a.grid->width > 0)
-                return compare_keys(run, a.grid->cells, a.grid->area(), b.grid->cells, b.grid->area());
-            break;
+        case Tag::Grid: {
+            if (a.grid->width != b.grid->width) break;
+            int order = compare_keys(run, a.grid->cells, a.grid->area(), b.grid->cells, b.grid->area());
+            return order ? order : three_way(a.grid->height, b.grid->height); // rows may be empty
+        }
         default: break;
         }
     }
-    if (ra == 1) return three_way(a.num, b.num);
     if (ra == 4) {
         const FunctionNode *f = a.function, *g = b.function;
         run.charge(1);
@@ -355,17 +410,10 @@ int compare(Run& run, Value a, Value b) {
     Items x(run, a), y(run, b);
     size_t shared = std::min(x.size(), y.size());
     int order = 0;
-    for (size_t k = 0; k < shared && order == 0; ++k) {
-        run.charge(1);
-        order = compare(run, x[k], y[k]);
-    }
+    for (size_t k = 0; k < shared && order == 0; ++k) order = compare(run, x[k], y[k]);
+    run.charge(1);
     run.release(mark);
     return order ? order : three_way(x.size(), y.size());
-}
-
-bool equal(Run& run, Value a, Value b) {
-    if (a.tag != b.tag && !(a.is_number() && b.is_number())) return false; // one value, one representation
-    return compare(run, a, b) == 0;
 }
 
 bool less(Run& run, Value a, Value b) {
@@ -393,17 +441,6 @@ bool less(Run& run, Value a, Value b) {
         return k == x.size();
     }
     wrong_type("two values that can be compared", a.is_number() || a.is_tuple() ? b : a);
-}
-
-bool truthy(Value v) {
-    switch (v.tag) {
-    case Tag::None: return false;
-    case Tag::Bool:
-    case Tag::Int: return v.num != 0;
-    case Tag::Tuple:
-    case Tag::Set: return v.items->n > 0;
-    default: return true;
-    }
 }
 
 // --- reading ----------------------------------------------------------------------------------------
@@ -441,44 +478,20 @@ GridView nonempty_grid(Value v) {
     return g;
 }
 
-size_t length(Value v) {
-    switch (v.tag) {
-    case Tag::Pair:
-    case Tag::Cell: return 2;
-    case Tag::Grid: return v.grid->height;
-    case Tag::Tuple:
-    case Tag::Set: return v.items->n;
-    case Tag::Indices: return v.indices->n;
-    case Tag::Object: return v.object->n;
-    default: wrong_type("a container", v);
-    }
-}
-
-Items::Items(Run& run, Value container) : run_(run), v_(container), n_(length(container)) {}
-
-Value Items::operator[](size_t k) const {
-    switch (v_.tag) {
-    case Tag::Pair: return Value::integer(k == 0 ? v_.i() : v_.j());
-    case Tag::Cell: return k == 0 ? Value::integer(key_value(v_.key)) : Value::pair(uint32_t(v_.key));
-    case Tag::Indices: return Value::pair(v_.indices->keys[k]);
-    case Tag::Object: return Value::cell(v_.object->keys[k]);
-    case Tag::Grid: {
-        uint32_t width = v_.grid->width;
-        const int8_t* row = v_.grid->cells + k * width;
-        if (width == 0) return empty_tuple();
-        if (width == 2) return Value::pair(pair_key(row[0], row[1]));
-        auto* node = run_.allocate<ItemsNode, Value>(width);
-        node->n = width;
-        node->weight = width + 1;
-        node->nesting = 2;
-        for (uint32_t j = 0; j < width; ++j) node->items[j] = Value::integer(row[j]);
-        Value v;
-        v.tag = Tag::Tuple;
-        v.items = node;
-        return v;
-    }
-    default: return v_.items->items[k];
-    }
+Value row(Run& run, const GridNode* grid, size_t i) {
+    uint32_t width = grid->width;
+    const int8_t* cells = grid->cells + i * width;
+    if (width == 0) return empty_tuple();
+    if (width == 2) return Value::pair(pair_key(cells[0], cells[1]));
+    auto* node = run.allocate<ItemsNode, Value>(width);
+    node->n = width;
+    node->weight = width + 1;
+    node->nesting = 2;
+    for (uint32_t j = 0; j < width; ++j) node->items[j] = Value::integer(cells[j]);
+    Value v;
+    v.tag = Tag::Tuple;
+    v.items = node;
+    return v;
 }
 
 bool coloured(Run& run, Value patch) {
@@ -495,6 +508,7 @@ bool coloured(Run& run, Value patch) {
 }
 
 Places::Places(Run& run, Value patch) : store_(run) {
+    auto thin = [&] { store_.resize(sort_distinct(run, store_.begin(), store_.size())); };
     if (patch.tag == Tag::Indices) {
         keys_ = {patch.indices->keys, patch.indices->n};
         return;
@@ -503,7 +517,7 @@ Places::Places(Run& run, Value patch) : store_(run) {
         const ObjectNode* node = patch.object;
         store_.resize(node->n);
         for (uint32_t k = 0; k < node->n; ++k) store_[k] = uint32_t(node->keys[k]);
-        if (key_value(node->keys[0]) != key_value(node->keys[node->n - 1])) sort_distinct(run, store_);
+        if (key_value(node->keys[0]) != key_value(node->keys[node->n - 1])) thin();
         run.charge(node->n);
     } else {
         Items items(run, patch);
@@ -515,7 +529,7 @@ Places::Places(Run& run, Value patch) : store_(run) {
         }
         run.charge(items.size());
         if (cells) {
-            sort_distinct(run, store_); // toindices makes a set of them
+            thin(); // toindices makes a set of them
         } else {
             sorted_ = items.size() == 0 || patch.is_set();
         }
@@ -538,75 +552,215 @@ Cells::Cells(Run& run, Value object) : store_(run) {
     keys_ = {store_.begin(), store_.size()};
 }
 
-Extent extent(Run& run, const Places& places) {
-    if (places.empty()) bad_value("the patch is empty");
-    run.charge(places.size());
-    uint32_t low_i = UINT32_MAX, high_i = 0, low_j = UINT32_MAX, high_j = 0;
-    for (uint32_t key : places) {
-        low_i = std::min(low_i, key >> 16);
-        high_i = std::max(high_i, key >> 16);
-        low_j = std::min(low_j, key & 0xffff);
-        high_j = std::max(high_j, key & 0xffff);
-    }
-    return {int(low_i) - kBias, int(high_i) - kBias, int(low_j) - kBias, int(high_j) - kBias};
-}
+namespace {
 
-Extent extent(Run& run, Value patch) { return extent(run, Places(run, patch)); }
+typedef int16_t Lanes __attribute__((vector_size(16)));
+
+// The extent of keys read as lanes of 16 bits: (column, row) over and over, and two lanes more in between for a
+// cell's value. A biased lane with its highest bit flipped is the coordinate.
+template <class T> Extent extent_of(Run& run, const T* keys, size_t n) {
+    if (n == 0) bad_value("the patch is empty");
+    run.charge(n);
+    constexpr size_t kAtOnce = sizeof(Lanes) / sizeof(T), kStride = sizeof(T) / sizeof(int16_t);
+    Lanes low, high;
+    auto load = [](const T* from) {
+        Lanes lanes;
+        std::memcpy(&lanes, from, sizeof lanes);
+        return lanes ^ static_cast<int16_t>(INT16_MIN);
+    };
+    if (n >= kAtOnce) {
+        low = high = load(keys + n - kAtOnce); // the last ones, so that none is left over
+    } else {
+        T few[kAtOnce];
+        for (size_t k = 0; k < kAtOnce; ++k) few[k] = keys[std::min(k, n - 1)];
+        low = high = load(few);
+    }
+    for (size_t k = 0; k + kAtOnce <= n; k += kAtOnce) {
+        Lanes lanes = load(keys + k);
+        low = lanes < low ? lanes : low;
+        high = lanes > high ? lanes : high;
+    }
+    Extent e{low[1], high[1], low[0], high[0]};
+    for (size_t k = kStride; k < 8; k += kStride) {
+        e.left = std::min<int>(e.left, low[k]);
+        e.right = std::max<int>(e.right, high[k]);
+        e.top = std::min<int>(e.top, low[k + 1]);
+        e.bottom = std::max<int>(e.bottom, high[k + 1]);
+    }
+    return e;
+}
+static_assert(std::endian::native == std::endian::little);
+
+} // namespace
+
+Extent extent(Run& run, const Places& places) { return extent_of(run, places.begin(), places.size()); }
+
+Extent extent(Run& run, Value patch) {
+    if (patch.tag == Tag::Indices) return extent_of(run, patch.indices->keys, patch.indices->n);
+    if (patch.tag == Tag::Object) return extent_of(run, patch.object->keys, patch.object->n);
+    return extent(run, Places(run, patch));
+}
 
 // --- calling ----------------------------------------------------------------------------------------
 
 namespace {
 
-Value call_closure(Run& run, const FunctionNode* f, const Value* a, int n) {
-    if (n != f->arity) throw Fault{Kind::Type, "a function of another number of arguments"};
+template <class Call> Value call_parts(Run& run, const FunctionNode* f, const Value* a, int n, Call call) {
     const Value* c = f->captured;
+    auto call_one = [&](Value function, Value argument) { return call(function, &argument, 1); };
     switch (f->kind) {
-    case Closure::Primitive: {
-        int before = run.primitive;
-        run.primitive = f->primitive;
-        Value result = primitives()[f->primitive].function(run, a);
-        run.primitive = before;
-        return result;
-    }
-    case Closure::Compose: return call(run, c[0], call(run, c[1], a[0]));
-    case Closure::Chain: return call(run, c[0], call(run, c[1], call(run, c[2], a[0])));
-    case Closure::Matcher: return Value::boolean(equal(run, call(run, c[0], a[0]), c[1]));
+    case Closure::Primitive: break; // call has done it
+    case Closure::Compose: return call_one(c[0], call_one(c[1], a[0]));
+    case Closure::Chain: return call_one(c[0], call_one(c[1], call_one(c[2], a[0])));
+    case Closure::Matcher: return Value::boolean(equal(run, call_one(c[0], a[0]), c[1]));
     case Closure::Fork: {
-        Value both[] = {call(run, c[1], a[0]), call(run, c[2], a[0])};
-        return call(run, c[0], both, 2);
+        Value both[] = {call_one(c[1], a[0]), call_one(c[2], a[0])};
+        return call(c[0], both, 2);
     }
     case Closure::Rbind: {
         Value full[4];
-        std::copy(a, a + n, full);
-        full[n] = c[1];
-        return call(run, c[0], full, n + 1);
+        for (int k = 0; k < n; ++k) put(full[k], a[k]);
+        put(full[n], c[1]);
+        return call(c[0], full, n + 1);
     }
     case Closure::Lbind: {
-        Value full[4] = {c[1]};
-        std::copy(a, a + n, full + 1);
-        return call(run, c[0], full, n + 1);
+        Value full[4];
+        put(full[0], c[1]);
+        for (int k = 0; k < n; ++k) put(full[k + 1], a[k]);
+        return call(c[0], full, n + 1);
     }
     }
     return Value::none();
 }
 
+Value call_closure(Run& run, const FunctionNode* f, const Value* a, int n) {
+    return call_parts(run, f, a, n,
+                      [&run](Value function, const Value* b, int m) { return call(run, function, b, m); });
+}
+
+// A value whose node holds no others is given another place for it: `move(node, bytes)`. False for any other value.
+template <class Move> bool flat_node(Value& v, Move move) {
+    switch (v.tag) {
+    case Tag::Grid:
+        v.grid = static_cast<const GridNode*>(move(v.grid, sizeof(GridNode) + v.grid->area()));
+        return true;
+    case Tag::Indices:
+        v.indices = static_cast<const IndicesNode*>(move(v.indices, sizeof(IndicesNode) + v.indices->n * sizeof(uint32_t)));
+        return true;
+    case Tag::Object:
+        v.object = static_cast<const ObjectNode*>(move(v.object, sizeof(ObjectNode) + v.object->n * sizeof(uint64_t)));
+        return true;
+    default: return false;
+    }
+}
+
+// Where a budget may end a call, it must be made.
+bool affordable(const Run& run, const Cost& cost) {
+    return run.steps + cost.steps <= run.budget.steps && run.cells + cost.peak <= run.budget.cells &&
+           run.depth + cost.depth <= kMaxDepth;
+}
+
+Value recall(Run& run, const Call& call) {
+    run.steps += call.cost.steps;
+    run.cells_peak = std::max(run.cells_peak, run.cells + call.cost.peak);
+    run.cells += call.cost.held;
+    run.deepest = std::max(run.deepest, run.depth + call.cost.depth);
+    if (call.failed) run.primitive = call.primitive;
+    return call.result;
+}
+
+// What a scope costs the run.
+class Meter {
+  public:
+    explicit Meter(Run& run) : run_(run), steps_(run.steps), cells_(run.cells), watch_(run) {}
+    Cost cost() const {
+        return {run_.steps - steps_, run_.cells - cells_, run_.cells_peak - cells_, run_.deepest - run_.depth};
+    }
+
+  private:
+    const Run& run_;
+    uint64_t steps_, cells_;
+    Watch watch_;
+};
+
+// Expensive calls of functions that were made are remembered.
+Value call_remembered(Run& run, const FunctionNode* f, const Value* a, int n) {
+    constexpr uint64_t kExpensive = 200; // steps
+    auto question = [&] {
+        Value function;
+        function.tag = Tag::Function;
+        function.function = f;
+        return Memo::question(Call::Place::Within, function, a, n);
+    };
+    const Call* known = f->remembered ? run.memo.find(question()) : nullptr;
+    if (known && affordable(run, known->cost)) return recall(run, *known);
+    auto mark = run.mark();
+    Meter meter(run);
+    Value result = settle(run, mark, call_closure(run, f, a, n));
+    if (known) return result;
+    Cost cost = meter.cost();
+    if (cost.steps < kExpensive) return result;
+    Call call = question();
+    call.result = result;
+    call.failed = false;
+    call.cost = cost;
+    run.remember(call);
+    f->remembered = true;
+    return call.result;
+}
+
 } // namespace
 
-Value call(Run& run, Value function, const Value* arguments, int n) {
-    if (function.tag != Tag::Function) wrong_type("a function", function);
-    run.charge(1);
-    if (++run.depth > kMaxDepth) throw Fault{Kind::Depth, "calls nested too deeply"};
-    auto mark = run.mark();
-    Value result = call_closure(run, function.function, arguments, n);
-    if (result.is_inline()) run.release(mark);
-    --run.depth;
+Value call_shared(Run& run, Value function, const Value* a, int n, std::optional<Fault>& fault) {
+    Call call = Memo::question(Call::Place::Line, function, a, n);
+    const Call* known = run.memo.find(call);
+    if (known && affordable(run, known->cost)) {
+        if (known->failed) fault = known->fault;
+        return recall(run, *known);
+    }
+    Meter meter(run);
+    try {
+        call.result = codeit::call(run, function, a, n);
+        call.failed = false;
+    } catch (const Fault& thrown) {
+        fault = thrown;
+        run.depth = 0;
+        if (thrown.kind == Kind::Steps || thrown.kind == Kind::Cells) return Value::none();
+        call.result = Value::none();
+        call.failed = true;
+        call.fault = thrown;
+        call.primitive = run.primitive;
+    }
+    call.cost = meter.cost();
+    if (!known) run.remember(call);
+    return call.result;
+}
+
+Value settle(Run& run, const Run::Mark& mark, Value result) {
+    bool flat = flat_node(result, [&](const void* node, size_t bytes) { return run.keep_only(mark, node, bytes); });
+    if (!flat && result.is_inline()) run.release(mark);
     return result;
 }
 
-bool test(Run& run, Value function, Value argument) {
-    auto mark = run.mark();
-    bool result = truthy(call(run, function, argument));
-    run.release(mark);
+// No quick function applies another to itself, so its calls are nested as deep as its parts and no deeper; and what
+// it allocates, the row of a grid at most, goes with its caller's memory.
+Value call_quick(Run& run, const FunctionNode* f, const Value* a, int n) {
+    return call_parts(run, f, a, n, [&run](Value function, const Value* b, int m) {
+        if (function.tag != Tag::Function) wrong_type("a function", function);
+        const FunctionNode* g = function.function;
+        run.charge(1);
+        if (m != g->arity) throw Fault{Kind::Type, "a function of another number of arguments"};
+        if (g->kind != Closure::Primitive) return call_quick(run, g, b, m);
+        run.primitive = g->primitive;
+        return g->code(run, b);
+    });
+}
+
+Value call_made(Run& run, const FunctionNode* f, const Value* a, int n) {
+    if (++run.depth > kMaxDepth) throw Fault{Kind::Depth, "calls nested too deeply"};
+    run.deepest = std::max(run.deepest, run.depth);
+    Value result = call_remembered(run, f, a, n);
+    --run.depth;
     return result;
 }
 

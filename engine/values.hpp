@@ -1,6 +1,7 @@
 // Building, reading and comparing values.
 #pragma once
 
+#include <optional>
 #include <span>
 
 #include "run.hpp"
@@ -24,28 +25,110 @@ template <class Cell> Value build_grid(Run& run, int64_t height, int64_t width, 
         for (int64_t j = 0; j < width; ++j) *cells++ = int8_t(cell(int(i), int(j)));
     return v;
 }
+// Patches of n places, n >= 1, to be filled through `keys`: sorted and distinct.
+Value new_indices(Run& run, size_t n, uint32_t*& keys);
+Value new_object(Run& run, size_t n, uint64_t*& keys);
 Value make_tuple(Run& run, std::span<const Value> items);
 Value make_tuple(Run& run, Value a, Value b);
 Value make_set(Run& run, std::span<const Value> items); // any order, repetitions allowed
-// From keys that are sorted and distinct; the empty set when there are none.
-Value make_indices(Run& run, std::span<const uint32_t> keys);
-Value make_object(Run& run, std::span<const uint64_t> keys);
-// From keys in any order; sorts and thins them in place.
-Value make_indices_from(Run& run, Buffer<uint32_t>& keys);
-Value make_object_from(Run& run, Buffer<uint64_t>& keys);
 // From distinct values already in order.
 Value make_sorted_set(Run& run, std::span<const Value> items);
+// Into the order of sets; values that are equal come out side by side.
+void sort(Run& run, Buffer<Value>& items);
 Value make_function(Run& run, Closure kind, int arity, std::span<const Value> captured);
 Value primitive_function(int id);
+
+// Sorts and thins keys in place; how many are left.
+size_t sort_distinct(Run& run, uint32_t* keys, size_t n);
+size_t sort_distinct(Run& run, uint64_t* keys, size_t n);
+
+// A patch that is built up key by key, in the place where it will stay; the empty set when there are none.
+template <class T> class NewPatch {
+    using Node = std::conditional_t<sizeof(T) == 4, IndicesNode, ObjectNode>;
+
+  public:
+    NewPatch(Run& run, size_t capacity) : run_(run), capacity_(capacity) {
+        if (capacity > kMost) throw Fault{Kind::Cells, "over the budget of cells"};
+        node_ = static_cast<Node*>(run.allocate(bytes(capacity)));
+    }
+    void push(T key) {
+        if (size_ == capacity_) grow(capacity_ * 2 + 8);
+        node_->keys[size_++] = key;
+    }
+    void append(const T* keys, size_t n) {
+        if (size_ + n > capacity_) grow(std::max(size_ + n, capacity_ * 2));
+        std::memcpy(node_->keys + size_, keys, n * sizeof(T));
+        size_ += n;
+    }
+    T* keys() { return node_->keys; }
+    void resize(size_t n) { size_ = n; } // within the capacity
+    Value in_order() {                   // of keys that are sorted and distinct
+        run_.charge(size_ + 1);
+        size_t kept = size_ ? bytes(size_) : 0;
+        if (run_.is_last(node_, bytes(capacity_))) run_.shorten(node_, kept);
+        if (size_ == 0) return empty_set();
+        node_->n = uint32_t(size_);
+        Value v;
+        if constexpr (sizeof(T) == 4) {
+            v.tag = Tag::Indices;
+            v.indices = node_;
+        } else {
+            v.tag = Tag::Object;
+            v.object = node_;
+        }
+        return v;
+    }
+    Value any_order() {
+        size_ = sort_distinct(run_, node_->keys, size_);
+        return in_order();
+    }
+
+  private:
+    static constexpr size_t kMost = UINT32_MAX / 2;
+    static size_t bytes(size_t n) { return sizeof(Node) + n * sizeof(T); }
+
+    void grow(size_t capacity) {
+        if (capacity > kMost) throw Fault{Kind::Cells, "over the budget of cells"};
+        if (run_.is_last(node_, bytes(capacity_))) {
+            run_.lengthen(node_, bytes(capacity));
+        } else {
+            auto* grown = static_cast<Node*>(run_.allocate(bytes(capacity)));
+            std::memcpy(grown->keys, node_->keys, size_ * sizeof(T));
+            node_ = grown;
+        }
+        capacity_ = capacity;
+    }
+
+    Run& run_;
+    Node* node_;
+    size_t size_ = 0, capacity_;
+};
+using NewIndices = NewPatch<uint32_t>;
+using NewObject = NewPatch<uint64_t>;
 
 // --- comparing --------------------------------------------------------------------------------------
 
 // The total order in which sets are kept: numbers, then tuples (element by element), sets, functions.
 int compare(Run& run, Value a, Value b);
-bool equal(Run& run, Value a, Value b);
+inline bool equal(Run& run, Value a, Value b) {
+    if (a.is_number() && b.is_number()) {
+        run.charge(1);
+        return a.num == b.num;
+    }
+    return a.tag == b.tag && compare(run, a, b) == 0; // one value, one representation
+}
 // Python's `a < b`: numbers by size, tuples element by element, sets by inclusion; Type otherwise.
 bool less(Run& run, Value a, Value b);
-bool truthy(Value v);
+inline bool truthy(Value v) {
+    switch (v.tag) {
+    case Tag::None: return false;
+    case Tag::Bool:
+    case Tag::Int: return v.num != 0;
+    case Tag::Tuple:
+    case Tag::Set: return v.items->n > 0;
+    default: return true;
+    }
+}
 
 // --- reading ----------------------------------------------------------------------------------------
 
@@ -78,19 +161,41 @@ struct GridView {
 GridView grid(Value v);
 GridView nonempty_grid(Value v); // with at least one row
 
+inline size_t length(Value v) { // Python's len
+    switch (v.tag) {
+    case Tag::Pair:
+    case Tag::Cell: return 2;
+    case Tag::Grid: return v.grid->height;
+    case Tag::Tuple:
+    case Tag::Set: return v.items->n;
+    case Tag::Indices: return v.indices->n;
+    case Tag::Object: return v.object->n;
+    default: wrong_type("a container", v);
+    }
+}
+Value row(Run& run, const GridNode* grid, size_t i); // of a grid, as a tuple
+
 // The elements of a tuple or a set, in order. Rows of a grid are made on demand.
 class Items {
   public:
-    Items(Run& run, Value container);
+    Items(Run& run, Value container) : run_(run), v_(container), n_(length(container)) {}
     size_t size() const { return n_; }
-    Value operator[](size_t k) const;
+    Value operator[](size_t k) const {
+        switch (v_.tag) {
+        case Tag::Pair: return Value::integer(k == 0 ? v_.i() : v_.j());
+        case Tag::Cell: return k == 0 ? Value::integer(key_value(v_.key)) : Value::pair(uint32_t(v_.key));
+        case Tag::Indices: return Value::pair(v_.indices->keys[k]);
+        case Tag::Object: return Value::cell(v_.object->keys[k]);
+        case Tag::Grid: return row(run_, v_.grid, k);
+        default: return v_.items->items[k];
+        }
+    }
 
   private:
     Run& run_;
     Value v_;
     size_t n_;
 };
-size_t length(Value container); // Python's len
 
 // What `toindices` gives: the places of a patch. A set's are sorted and distinct, a tuple's in its order.
 class Places {
@@ -100,8 +205,8 @@ class Places {
     size_t size() const { return keys_.size(); }
     bool empty() const { return keys_.empty(); }
     bool sorted() const { return sorted_; }
-    auto begin() const { return keys_.begin(); }
-    auto end() const { return keys_.end(); }
+    const uint32_t* begin() const { return keys_.data(); }
+    const uint32_t* end() const { return keys_.data() + keys_.size(); }
 
   private:
     Buffer<uint32_t> store_;
@@ -136,9 +241,41 @@ Extent extent(Run& run, Value patch);
 
 // --- calling ----------------------------------------------------------------------------------------
 
-Value call(Run& run, Value function, const Value* arguments, int n);
+// The result of a call, with what else was allocated since the mark given back where that is simple.
+Value settle(Run& run, const Run::Mark& mark, Value result);
+// As call, of a call that was perhaps made before; for a program's lines in company. What ended it early, if anything
+// did, is in `fault`.
+Value call_shared(Run& run, Value function, const Value* arguments, int n, std::optional<Fault>& fault);
+// The call of a function that is no primitive: a quick one, and any other.
+Value call_quick(Run& run, const FunctionNode* function, const Value* arguments, int n);
+Value call_made(Run& run, const FunctionNode* function, const Value* arguments, int n);
+
+inline Value call(Run& run, Value function, const Value* arguments, int n) {
+    if (function.tag != Tag::Function) wrong_type("a function", function);
+    const FunctionNode* f = function.function;
+    run.charge(1);
+    if (n != f->arity) throw Fault{Kind::Type, "a function of another number of arguments"};
+    int before = run.primitive;
+    if (f->kind != Closure::Primitive) {
+        if (!f->quick) return call_made(run, f, arguments, n);
+        Value result = call_quick(run, f, arguments, n);
+        run.primitive = before;
+        return result;
+    }
+    auto mark = run.mark();
+    run.primitive = f->primitive;
+    Value result = f->code(run, arguments);
+    run.primitive = before;
+    return run.untouched(mark) ? result : settle(run, mark, result);
+}
 inline Value call(Run& run, Value function, Value argument) { return call(run, function, &argument, 1); }
+
 // The truth of function(argument); what the call held is given back.
-bool test(Run& run, Value function, Value argument);
+inline bool test(Run& run, Value function, Value argument) {
+    auto mark = run.mark();
+    bool result = truthy(call(run, function, argument));
+    if (!run.untouched(mark)) run.release(mark);
+    return result;
+}
 
 } // namespace codeit

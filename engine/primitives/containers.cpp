@@ -19,16 +19,14 @@ Value merge(Run& run, Value containers) {
         return std::all_of(node->items, node->items + node->n, [&](Value v) { return v.tag == tag; });
     };
     if (outer.size() > 0 && uniform(Tag::Indices)) {
-        Buffer<uint32_t> keys(run);
-        for (size_t k = 0; k < outer.size(); ++k)
-            for (uint32_t m = 0; m < outer[k].indices->n; ++m) keys.push(outer[k].indices->keys[m]);
-        return make_indices_from(run, keys);
+        NewIndices keys(run, weight(containers));
+        for (size_t k = 0; k < outer.size(); ++k) keys.append(outer[k].indices->keys, outer[k].indices->n);
+        return keys.any_order();
     }
     if (outer.size() > 0 && uniform(Tag::Object)) {
-        Buffer<uint64_t> keys(run);
-        for (size_t k = 0; k < outer.size(); ++k)
-            for (uint32_t m = 0; m < outer[k].object->n; ++m) keys.push(outer[k].object->keys[m]);
-        return make_object_from(run, keys);
+        NewObject keys(run, weight(containers));
+        for (size_t k = 0; k < outer.size(); ++k) keys.append(outer[k].object->keys, outer[k].object->n);
+        return keys.any_order();
     }
     Buffer<Value> all(run);
     for (size_t k = 0; k < outer.size(); ++k) {
@@ -41,7 +39,7 @@ Value merge(Run& run, Value containers) {
 
 Value commonest(Run& run, Buffer<Value>& items, bool most) {
     run.charge(items.size() * size_t(std::bit_width(items.size())));
-    std::stable_sort(items.begin(), items.end(), [&](Value x, Value y) { return compare(run, x, y) < 0; });
+    sort(run, items);
     size_t best_count = 0, best_at = 0;
     for (size_t k = 0, next; k < items.size(); k = next) {
         for (next = k + 1; next < items.size() && equal(run, items[k], items[next]);) ++next;
@@ -82,9 +80,21 @@ bool contains(Run& run, Value container, Value value) {
 
 // The elements that `keep` accepts, in a container of the same kind.
 template <class Keep> Value filter(Run& run, Value container, Keep keep) {
+    run.charge(length(container));
+    if (container.tag == Tag::Indices) {
+        NewIndices kept(run, container.indices->n);
+        for (uint32_t k = 0; k < container.indices->n; ++k)
+            if (keep(Value::pair(container.indices->keys[k]))) kept.push(container.indices->keys[k]);
+        return kept.in_order();
+    }
+    if (container.tag == Tag::Object) {
+        NewObject kept(run, container.object->n);
+        for (uint32_t k = 0; k < container.object->n; ++k)
+            if (keep(Value::cell(container.object->keys[k]))) kept.push(container.object->keys[k]);
+        return kept.in_order();
+    }
     Items items(run, container);
     Buffer<Value> kept(run);
-    run.charge(items.size());
     for (size_t k = 0; k < items.size(); ++k) {
         Value item = items[k];
         if (keep(item)) kept.push(item);
@@ -95,26 +105,21 @@ template <class Keep> Value filter(Run& run, Value container, Keep keep) {
 
 enum class SetOp { Union, Intersection, Difference };
 
-template <class T> void combine_keys(SetOp op, Buffer<T>& out, const T* a, size_t n, const T* b, size_t m) {
-    out.resize(op == SetOp::Union ? n + m : n);
-    T* end = op == SetOp::Union          ? std::set_union(a, a + n, b, b + m, out.begin())
-             : op == SetOp::Intersection ? std::set_intersection(a, a + n, b, b + m, out.begin())
-                                         : std::set_difference(a, a + n, b, b + m, out.begin());
-    out.resize(size_t(end - out.begin()));
+template <class T> Value combine_keys(Run& run, SetOp op, const T* a, size_t n, const T* b, size_t m) {
+    NewPatch<T> out(run, op == SetOp::Union ? n + m : n);
+    T* end = op == SetOp::Union          ? std::set_union(a, a + n, b, b + m, out.keys())
+             : op == SetOp::Intersection ? std::set_intersection(a, a + n, b, b + m, out.keys())
+                                         : std::set_difference(a, a + n, b, b + m, out.keys());
+    out.resize(size_t(end - out.keys()));
+    return out.in_order();
 }
 
 Value combine_sets(Run& run, SetOp op, Value a, Value b) {
     run.charge(length(a) + length(b));
-    if (a.tag == Tag::Indices && b.tag == Tag::Indices) {
-        Buffer<uint32_t> out(run);
-        combine_keys(op, out, a.indices->keys, a.indices->n, b.indices->keys, b.indices->n);
-        return make_indices(run, {out.begin(), out.size()});
-    }
-    if (a.tag == Tag::Object && b.tag == Tag::Object) {
-        Buffer<uint64_t> out(run);
-        combine_keys(op, out, a.object->keys, a.object->n, b.object->keys, b.object->n);
-        return make_object(run, {out.begin(), out.size()});
-    }
+    if (a.tag == Tag::Indices && b.tag == Tag::Indices)
+        return combine_keys(run, op, a.indices->keys, a.indices->n, b.indices->keys, b.indices->n);
+    if (a.tag == Tag::Object && b.tag == Tag::Object)
+        return combine_keys(run, op, a.object->keys, a.object->n, b.object->keys, b.object->n);
     Items x(run, a), y(run, b);
     Buffer<Value> out(run);
     size_t k = 0, m = 0;
@@ -154,7 +159,28 @@ Value difference(Run& run, const Value* a) {
     return filter(run, a[0], [&](Value v) { return !contains(run, a[1], v); });
 }
 
+// The rows of a grid that `keep` accepts, by their number.
+template <class Keep> Value filter_rows(Run& run, const GridNode* g, Keep keep) {
+    Buffer<uint32_t> kept(run);
+    for (uint32_t i = 0; i < g->height; ++i)
+        if (keep(i)) kept.push(i);
+    int8_t* out;
+    Value v = new_grid(run, int64_t(kept.size()), g->width, out);
+    for (uint32_t i : kept) out = std::copy_n(g->cells + size_t(i) * g->width, g->width, out);
+    return v;
+}
+
 Value dedupe(Run& run, const Value* a) {
+    if (a[0].tag == Tag::Grid) {
+        const GridNode* g = a[0].grid;
+        return filter_rows(run, g, [&](uint32_t i) {
+            run.charge(i + 1);
+            const int8_t* row = g->cells + size_t(i) * g->width;
+            for (uint32_t k = 0; k < i; ++k)
+                if (std::memcmp(g->cells + size_t(k) * g->width, row, g->width) == 0) return false;
+            return true;
+        });
+    }
     Items items(run, a[0]);
     if (items.size() == 0) return empty_tuple();
     if (!a[0].is_tuple()) wrong_type("a tuple", a[0]);
@@ -269,6 +295,17 @@ Value insert(Run& run, const Value* a) {
 }
 
 Value remove(Run& run, const Value* a) {
+    if (a[1].tag == Tag::Grid && a[0].tag == Tag::Tuple && a[0].items->n == a[1].grid->width) {
+        const GridNode* g = a[1].grid;
+        run.charge(g->area());
+        return filter_rows(run, g, [&](uint32_t i) {
+            for (uint32_t j = 0; j < g->width; ++j) {
+                Value cell = a[0].items->items[j];
+                if (cell.tag != Tag::Int || cell.num != g->cells[size_t(i) * g->width + j]) return true;
+            }
+            return false;
+        });
+    }
     return filter(run, a[1], [&](Value v) { return !equal(run, v, a[0]); });
 }
 

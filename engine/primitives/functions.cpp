@@ -1,4 +1,6 @@
 // Functions as values: building them, and applying them to containers.
+#include <algorithm>
+
 #include "table.hpp"
 
 namespace codeit {
@@ -25,11 +27,44 @@ Value power(Run& run, const Value* a) {
     return result;
 }
 
-Value apply(Run& run, Value function, Value container) {
+void results_of(Run& run, Value function, Value container, Buffer<Value>& results) {
     Items items(run, container);
-    Buffer<Value> results(run, items.size());
     for (size_t k = 0; k < items.size(); ++k) results.push(call(run, function, items[k]));
-    return make_like(run, container, results);
+}
+
+Value apply(Run& run, const Value* a) {
+    Buffer<Value> results(run, length(a[1]));
+    results_of(run, a[0], a[1], results);
+    return make_like(run, a[1], results);
+}
+
+// The union of patches of one kind; false where they are not.
+template <class T> bool unite(Run& run, Tag tag, std::span<const Value> patches, Value& all) {
+    auto keys = [](Value v) {
+        if constexpr (sizeof(T) == 4) return std::span(v.indices->keys, v.indices->n);
+        else return std::span(v.object->keys, v.object->n);
+    };
+    size_t total = 0;
+    for (Value v : patches) {
+        if (v.tag == tag) total += keys(v).size();
+        else if (v.tag != Tag::Set || v.items->n > 0) return false;
+    }
+    NewPatch<T> united(run, total);
+    for (Value v : patches)
+        if (v.tag == tag) united.append(keys(v).data(), keys(v).size());
+    all = united.any_order();
+    return true;
+}
+
+Value mapply(Run& run, const Value* a) {
+    Buffer<Value> results(run, length(a[1]));
+    results_of(run, a[0], a[1], results);
+    Value all;
+    std::span<const Value> each{results.begin(), results.size()};
+    bool united = a[1].is_set() && (unite<uint32_t>(run, Tag::Indices, each, all) ||
+                                    unite<uint64_t>(run, Tag::Object, each, all));
+    if (united) return all;
+    return merge(run, make_like(run, a[1], results));
 }
 
 Value rapply(Run& run, const Value* a) {
@@ -79,10 +114,9 @@ const std::vector<Primitive> themes::functions = {
     {"fork", 3, "Callable, Callable, Callable -> Callable", "x -> outer(a(x), b(x)).",
      [](Run& run, const Value* a) { return make_function(run, Closure::Fork, 1, {a, 3}); }},
     {"apply", 2, "Callable, Container -> Container", "The function's result for each element.",
-     [](Run& run, const Value* a) { return apply(run, a[0], a[1]); }},
+     apply},
     {"rapply", 2, "Container, Any -> Container", "Each function's result for the value.", rapply},
-    {"mapply", 2, "Callable, ContainerContainer -> FrozenSet", "The function's results, merged.",
-     [](Run& run, const Value* a) { return merge(run, apply(run, a[0], a[1])); }},
+    {"mapply", 2, "Callable, ContainerContainer -> FrozenSet", "The function's results, merged.", mapply},
     {"papply", 3, "Callable, Tuple, Tuple -> Tuple", "The function's result for elements at the same place.", papply},
     {"mpapply", 3, "Callable, Tuple, Tuple -> Tuple", "The function's results for elements at the same place, merged.",
      [](Run& run, const Value* a) { return merge(run, papply(run, a)); }},

@@ -9,35 +9,63 @@ namespace {
 
 // --- colours ----------------------------------------------------------------------------------------
 
-std::array<uint32_t, 256> colour_counts(Run& run, const GridView& g) { // indexed by the cell as a byte
-    std::array<uint32_t, 256> counts{};
-    for (size_t k = 0; k < g.area(); ++k) ++counts[uint8_t(g.cells[k])];
-    run.charge(g.area());
-    return counts;
-}
-
-// The most frequent colour; of several, the least.
-int background(Run& run, const GridView& g) {
-    if (g.area() == 0) bad_value("the grid is empty");
-    auto counts = colour_counts(run, g);
-    int best = INT8_MIN;
-    uint32_t most = 0;
-    for (int v = INT8_MIN; v <= INT8_MAX; ++v)
-        if (counts[uint8_t(v)] > most) {
-            most = counts[uint8_t(v)];
-            best = v;
+// How often each colour occurs in a grid.
+class Histogram {
+  public:
+    Histogram(Run& run, const GridView& g) {
+        run.charge(g.area());
+        auto* cells = reinterpret_cast<const uint8_t*>(g.cells);
+        size_t n = g.area();
+        uint8_t all = 0;
+        for (size_t k = 0; k < n; ++k) all |= cells[k];
+        if (all >= kUsual) {
+            low_ = INT8_MIN;
+            high_ = INT8_MAX;
+            std::fill_n(counts_, std::size(counts_), 0);
+            for (size_t k = 0; k < n; ++k) ++counts_[g.cells[k] - INT8_MIN];
+            return;
         }
-    return best;
+        low_ = 0;
+        high_ = all; // at least as great as the greatest
+        uint32_t lanes[4][kUsual] = {}; // neighbours are often alike, and a counter can't be hurried
+        for (size_t k = 0; k + 4 <= n; k += 4)
+            for (size_t m = 0; m < 4; ++m) ++lanes[m][cells[k + m]];
+        for (size_t k = n & ~size_t(3); k < n; ++k) ++lanes[0][cells[k]];
+        for (int v = 0; v < kUsual; ++v) counts_[v - INT8_MIN] = lanes[0][v] + lanes[1][v] + lanes[2][v] + lanes[3][v];
+    }
+    int low() const { return low_; } // the range of colours that may occur
+    int high() const { return high_; }
+    uint32_t operator[](int colour) const { return counts_[colour - INT8_MIN]; }
+
+    // The most (or least) frequent colour; of several, the least.
+    int extreme(bool most) const {
+        int best = INT16_MIN;
+        for (int v = low_; v <= high_; ++v) {
+            uint32_t count = (*this)[v];
+            if (count == 0) continue;
+            if (best == INT16_MIN || (most ? count > (*this)[best] : count < (*this)[best])) best = v;
+        }
+        return best;
+    }
+
+  private:
+    static constexpr int kUsual = 16;
+    int low_, high_;
+    uint32_t counts_[256]; // from the least colour that 8 bits hold
+};
+
+// The most frequent colour of a grid; of several, the least.
+int background(Run& run, Value grid_value) {
+    GridView g = grid(grid_value);
+    if (g.area() == 0) bad_value("the grid is empty");
+    int16_t& known = grid_value.grid->background;
+    if (known == GridNode::kUnknown) known = int16_t(Histogram(run, g).extreme(true));
+    else run.charge(g.area()); // the price is the same
+    return known;
 }
 
 // The elements' own elements (of a tuple), or the first of each (of a set): what the oracle takes for colours.
 void colours(Run& run, Value element, Buffer<Value>& out) {
-    if (element.tag == Tag::Grid) {
-        GridView g = grid(element);
-        for (size_t k = 0; k < g.area(); ++k) out.push(Value::integer(g.cells[k]));
-        run.charge(g.area());
-        return;
-    }
     Items items(run, element);
     run.charge(items.size());
     for (size_t k = 0; k < items.size(); ++k) {
@@ -51,8 +79,33 @@ void colours(Run& run, Value element, Buffer<Value>& out) {
     }
 }
 
+// The colours of an object and how often each occurs, in order: `see(colour, count)`.
+template <class See> void each_colour(Run& run, const ObjectNode* object, See see) {
+    run.charge(object->n);
+    for (uint32_t k = 0, next; k < object->n; k = next) {
+        int v = key_value(object->keys[k]);
+        uint64_t above = cell_key(v, UINT32_MAX);
+        if (object->keys[object->n - 1] <= above) next = object->n;
+        else next = uint32_t(std::upper_bound(object->keys + k, object->keys + object->n, above) - object->keys);
+        see(v, next - k);
+    }
+}
+
 template <bool most> Value extreme_colour(Run& run, const Value* a) {
-    if (a[0].tag == Tag::Grid && most) return Value::integer(background(run, grid(a[0])));
+    if (a[0].tag == Tag::Grid && a[0].grid->area() > 0) {
+        if (most) return Value::integer(background(run, a[0]));
+        return Value::integer(Histogram(run, grid(a[0])).extreme(false));
+    }
+    if (a[0].tag == Tag::Object) {
+        int best = 0;
+        uint32_t best_count = 0;
+        each_colour(run, a[0].object, [&](int v, uint32_t count) {
+            if (best_count && (most ? count <= best_count : count >= best_count)) return;
+            best = v;
+            best_count = count;
+        });
+        return Value::integer(best);
+    }
     Buffer<Value> all(run);
     colours(run, a[0], all);
     if (all.empty()) bad_value("no colours in an empty element");
@@ -62,18 +115,33 @@ template <bool most> Value extreme_colour(Run& run, const Value* a) {
 Value palette(Run& run, const Value* a) {
     Buffer<Value> all(run);
     if (a[0].tag == Tag::Grid) {
-        auto counts = colour_counts(run, grid(a[0]));
-        for (int v = INT8_MIN; v <= INT8_MAX; ++v)
-            if (counts[uint8_t(v)]) all.push(Value::integer(v));
+        Histogram counts(run, grid(a[0]));
+        for (int v = counts.low(); v <= counts.high(); ++v)
+            if (counts[v]) all.push(Value::integer(v));
+    } else if (a[0].tag == Tag::Object) {
+        each_colour(run, a[0].object, [&](int v, uint32_t) { all.push(Value::integer(v)); });
     } else {
         colours(run, a[0], all);
+        return make_set(run, {all.begin(), all.size()});
     }
-    return make_set(run, {all.begin(), all.size()});
+    return make_sorted_set(run, {all.begin(), all.size()});
 }
 
 Value colorcount(Run& run, const Value* a) {
+    if (a[0].is_tuple()) {
+        GridView g = grid(a[0]);
+        run.charge(g.area());
+        if (!a[1].is_number() || a[1].num < INT8_MIN || a[1].num > INT8_MAX) return Value::integer(0);
+        return Value::integer(std::count(g.cells, g.cells + g.area(), int8_t(a[1].num)));
+    }
+    if (a[0].tag == Tag::Object) {
+        int64_t n = 0;
+        each_colour(run, a[0].object, [&](int v, uint32_t count) {
+            if (a[1].is_number() && a[1].num == v) n = count;
+        });
+        return Value::integer(n);
+    }
     Buffer<Value> all(run);
-    if (a[0].is_tuple()) grid(a[0]);
     colours(run, a[0], all);
     return Value::integer(
         std::count_if(all.begin(), all.end(), [&](Value v) { return equal(run, v, a[1]); }));
@@ -98,7 +166,8 @@ template <class Property> Value with_property(Run& run, Value container, Propert
         Value item = items[k];
         if (equal(run, property(item), wanted)) kept.push(item);
     }
-    return make_set(run, {kept.begin(), kept.size()});
+    std::span<const Value> all{kept.begin(), kept.size()};
+    return container.is_set() ? make_sorted_set(run, all) : make_set(run, all);
 }
 
 Value colorfilter(Run& run, const Value* a) {
@@ -111,134 +180,174 @@ Value sizefilter(Run& run, const Value* a) {
 
 // --- places and objects of a grid -------------------------------------------------------------------
 
+void check_places(const GridView& g) { make_pair(g.h - 1, g.w - 1); } // each must fit 16 bits
+
 Value asindices(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    Buffer<uint32_t> keys(run, g.area());
+    if (g.area() == 0) return empty_set();
+    check_places(g);
+    uint32_t* keys;
+    Value v = new_indices(run, g.area(), keys);
     for (int i = 0; i < g.h; ++i)
-        for (int j = 0; j < g.w; ++j) keys.push(uint32_t(make_pair(i, j).key));
-    return make_indices(run, {keys.begin(), keys.size()});
+        for (int j = 0; j < g.w; ++j) *keys++ = pair_key(i, j);
+    return v;
 }
 
 Value ofcolor(Run& run, const Value* a) {
     GridView g = grid(a[0]);
     run.charge(g.area());
-    if (!a[1].is_number()) return empty_set();
-    Buffer<uint32_t> keys(run);
-    for (int i = 0; i < g.h; ++i)
-        for (int j = 0; j < g.w; ++j)
-            if (g.at(i, j) == a[1].num) keys.push(uint32_t(make_pair(i, j).key));
-    return make_indices(run, {keys.begin(), keys.size()});
+    if (!a[1].is_number() || a[1].num < INT8_MIN || a[1].num > INT8_MAX) return empty_set();
+    auto colour = int8_t(a[1].num);
+    size_t n = size_t(std::count(g.cells, g.cells + g.area(), colour));
+    if (n == 0) return empty_set();
+    check_places(g);
+    uint32_t* keys;
+    Value v = new_indices(run, n, keys);
+    const int8_t* cell = g.cells;
+    for (uint32_t found = 0, key = pair_key(0, 0), end = key + uint32_t(g.w); found < n;) { // no branch on a colour
+        keys[found] = key;
+        found += *cell++ == colour;
+        if (++key == end) {
+            key += (1u << 16) - uint32_t(g.w);
+            end += 1u << 16;
+        }
+    }
+    return v;
 }
 
 Value asobject(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    Buffer<uint64_t> keys(run, g.area());
+    if (g.area() == 0) return empty_set();
+    check_places(g);
+    Histogram counts(run, g);
+    uint64_t* keys;
+    Value v = new_object(run, g.area(), keys);
+    uint64_t* next[256];
+    for (int c = counts.low(); c <= counts.high(); ++c) {
+        next[c - INT8_MIN] = keys;
+        keys += counts[c];
+    }
+    const int8_t* cell = g.cells;
     for (int i = 0; i < g.h; ++i)
-        for (int j = 0; j < g.w; ++j) keys.push(cell_key(g.at(i, j), uint32_t(make_pair(i, j).key)));
-    return make_object_from(run, keys);
+        for (int j = 0; j < g.w; ++j, ++cell) *next[*cell - INT8_MIN]++ = cell_key(*cell, pair_key(i, j));
+    return v;
 }
 
 Value toobject(Run& run, const Value* a) {
     GridView g = nonempty_grid(a[1]);
     Places places(run, a[0]);
     run.charge(places.size());
-    Buffer<uint64_t> keys(run, places.size());
+    NewObject keys(run, places.size());
     for (uint32_t key : places)
         if (g.holds(key_i(key), key_j(key))) keys.push(cell_key(g.at(key_i(key), key_j(key)), key));
-    return make_object_from(run, keys);
+    return keys.any_order();
 }
 
+// For each colour but one the object of its cells.
 Value partition(Run& run, const GridView& g, int without) {
-    auto counts = colour_counts(run, g);
+    if (g.area() == 0) return empty_set();
+    check_places(g);
+    Histogram counts(run, g);
     Buffer<Value> parts(run);
-    for (int v = INT8_MIN; v <= INT8_MAX; ++v) {
-        if (counts[uint8_t(v)] == 0 || v == without) continue;
-        Buffer<uint64_t> keys(run, counts[uint8_t(v)]);
-        for (int i = 0; i < g.h; ++i)
-            for (int j = 0; j < g.w; ++j)
-                if (g.at(i, j) == v) keys.push(cell_key(v, uint32_t(make_pair(i, j).key)));
-        run.charge(g.area());
-        parts.push(make_object(run, {keys.begin(), keys.size()}));
+    uint64_t* next[256];
+    uint64_t unwanted;
+    for (int v = counts.low(); v <= counts.high(); ++v) {
+        next[v - INT8_MIN] = &unwanted;
+        if (counts[v] > 0 && v != without) parts.push(new_object(run, counts[v], next[v - INT8_MIN]));
     }
+    const int8_t* cell = g.cells;
+    for (int i = 0; i < g.h; ++i)
+        for (int j = 0; j < g.w; ++j, ++cell) {
+            uint64_t*& to = next[*cell - INT8_MIN];
+            *to = cell_key(*cell, pair_key(i, j));
+            to += *cell != without;
+        }
     return make_sorted_set(run, {parts.begin(), parts.size()});
 }
 
-// Connected parts of the grid. One pass labels cells with union-find over the neighbours already passed; a
-// second deals the cells, by colour and then by place, to their parts: each comes out sorted.
+// Cells of one colour side by side in a row: columns begin to end - 1.
+struct Stretch {
+    int row, begin, end;
+    int colour;
+    uint32_t parent; // in the union-find of connected stretches
+};
+
+// Connected parts of the grid. Stretches are joined with those that they touch, and then dealt to their parts by
+// colour and place, so that each part comes out sorted, and the parts too: they share no cell.
 Value objects(Run& run, const Value* a) {
     GridView g = nonempty_grid(a[0]);
-    bool univalued = truthy(a[1]), diagonal = truthy(a[2]), without_background = truthy(a[3]);
-    constexpr int kNone = INT16_MIN;
-    int bg = without_background ? background(run, g) : kNone;
-    size_t n = g.area();
-    run.charge(4 * n + 1);
-    if (n == 0) return empty_set();
-    make_pair(g.h, g.w); // every place must fit
+    bool univalued = truthy(a[1]), without_background = truthy(a[3]);
+    int reach = truthy(a[2]) ? 1 : 0; // over a corner
+    run.charge(4 * g.area() + 1);
+    int bg = without_background ? background(run, a[0]) : INT16_MIN;
+    if (g.area() == 0) return empty_set();
+    check_places(g);
 
-    Buffer<uint32_t> parent(run, n);
-    parent.resize(n);
+    Buffer<Stretch> all(run);
     auto root = [&](uint32_t k) {
-        while (parent[k] != k) k = parent[k] = parent[parent[k]];
+        while (all[k].parent != k) k = all[k].parent = all[all[k].parent].parent;
         return k;
     };
-    size_t w = size_t(g.w), cells = 0;
-    for (size_t k = 0; k < n; ++k) {
-        parent[k] = uint32_t(k);
-        int v = g.cells[k];
-        if (v == bg) continue;
-        ++cells;
-        size_t i = k / w, j = k % w;
-        auto join = [&](size_t m) {
-            int u = g.cells[m];
-            if (u == bg || (univalued && u != v)) return;
-            uint32_t x = root(uint32_t(m)), y = root(uint32_t(k));
-            if (x < y) parent[y] = x;
-            else parent[x] = y;
-        };
-        if (j > 0) join(k - 1);
-        if (i > 0) {
-            join(k - w);
-            if (diagonal && j > 0) join(k - w - 1);
-            if (diagonal && j + 1 < w) join(k - w + 1);
+    auto join = [&](size_t m, size_t k) {
+        uint32_t x = root(uint32_t(m)), y = root(uint32_t(k));
+        if (x < y) all[y].parent = x;
+        else all[x].parent = y;
+    };
+    int low = INT8_MAX, high = INT8_MIN; // colours
+    size_t above = 0;                    // the first stretch of the row above that may still touch
+    for (int i = 0; i < g.h; ++i) {
+        size_t first = all.size();
+        const int8_t* cells = g.cells + size_t(i) * size_t(g.w);
+        for (int j = 0, end; j < g.w; j = end) {
+            int v = cells[j];
+            for (end = j + 1; end < g.w && cells[end] == v;) ++end;
+            if (v == bg) continue;
+            low = std::min(low, v);
+            high = std::max(high, v);
+            auto k = uint32_t(all.size());
+            all.push({i, j, end, v, k});
+            if (!univalued && k > first && all[k - 1].end == j) join(k - 1, k);
+            while (above < first && all[above].end + reach <= j) ++above;
+            for (size_t m = above; m < first && all[m].begin < end + reach; ++m)
+                if (!univalued || all[m].colour == v) join(m, k);
         }
+        above = first;
     }
+    if (all.empty()) return empty_set();
 
-    // Cells in the order of (colour, place).
-    std::array<uint32_t, 257> start{};
-    for (size_t k = 0; k < n; ++k)
-        if (g.cells[k] != bg) ++start[size_t(g.cells[k] - INT8_MIN) + 1];
-    for (size_t v = 1; v < start.size(); ++v) start[v] += start[v - 1];
-    Buffer<uint32_t> ordered(run, cells);
-    ordered.resize(cells);
-    for (size_t k = 0; k < n; ++k)
-        if (g.cells[k] != bg) ordered[start[size_t(g.cells[k] - INT8_MIN)]++] = uint32_t(k);
+    Buffer<uint32_t> ordered(run, all.size()); // by colour, and then by place
+    ordered.resize(all.size());
+    uint32_t start[257];
+    std::fill_n(start, high - low + 2, 0);
+    for (const Stretch& s : all) ++start[s.colour - low + 1];
+    for (int v = 1; v <= high - low; ++v) start[v] += start[v - 1];
+    for (uint32_t k = 0; k < all.size(); ++k) ordered[start[all[k].colour - low]++] = k;
 
-    // Parts numbered as they are first met, which is their order as a set: they share no cell.
-    Buffer<uint32_t> number_of(run, n), counts(run);
-    number_of.resize(n);
-    std::fill(number_of.begin(), number_of.end(), UINT32_MAX);
+    struct Part {
+        uint32_t cells;
+        uint64_t* next;
+    };
+    constexpr uint32_t kNew = UINT32_MAX;
+    Buffer<uint32_t> number_of(run, all.size()); // of a root's part, as they are first met
+    number_of.resize(all.size());
+    std::fill(number_of.begin(), number_of.end(), kNew);
+    Buffer<Part> parts(run);
     for (uint32_t k : ordered) {
-        uint32_t r = root(k);
-        if (number_of[r] == UINT32_MAX) {
-            number_of[r] = uint32_t(counts.size());
-            counts.push(0);
+        uint32_t& number = number_of[root(k)];
+        if (number == kNew) {
+            number = uint32_t(parts.size());
+            parts.push({0, nullptr});
         }
-        ++counts[number_of[r]];
+        parts[number].cells += uint32_t(all[k].end - all[k].begin);
     }
-    Buffer<Value> parts(run, counts.size());
-    Buffer<uint64_t*> fill(run, counts.size());
-    for (uint32_t count : counts) {
-        auto* node = run.allocate<ObjectNode, uint64_t>(count);
-        node->n = count;
-        Value v;
-        v.tag = Tag::Object;
-        v.object = node;
-        parts.push(v);
-        fill.push(node->keys);
+    Buffer<Value> found(run, parts.size());
+    for (Part& part : parts) found.push(new_object(run, part.cells, part.next));
+    for (uint32_t k : ordered) {
+        const Stretch& s = all[k];
+        Part& part = parts[number_of[root(k)]];
+        for (int j = s.begin; j < s.end; ++j) *part.next++ = cell_key(s.colour, pair_key(s.row, j));
     }
-    for (uint32_t k : ordered)
-        *fill[number_of[root(k)]]++ = cell_key(g.cells[k], pair_key(int(k / w), int(k % w)));
-    return make_sorted_set(run, {parts.begin(), parts.size()});
+    return make_sorted_set(run, {found.begin(), found.size()});
 }
 
 Value occurrences(Run& run, const Value* a) {
@@ -246,7 +355,7 @@ Value occurrences(Run& run, const Value* a) {
     Cells cells(run, a[1]);
     Extent e{0, 0, 0, 0};
     if (!cells.empty()) e = extent(run, a[1]);
-    Buffer<uint32_t> found(run);
+    NewIndices found(run, 8);
     for (int i = 0; i + e.height() <= g.h || (cells.empty() && i < g.h); ++i) {
         for (int j = 0; j + e.width() <= g.w || (cells.empty() && j < g.w); ++j) {
             bool occurs = true;
@@ -263,7 +372,7 @@ Value occurrences(Run& run, const Value* a) {
             if (occurs) found.push(uint32_t(make_pair(i, j).key));
         }
     }
-    return make_indices(run, {found.begin(), found.size()});
+    return found.in_order();
 }
 
 struct Lines { // of one colour throughout
@@ -288,18 +397,16 @@ Value frontiers(Run& run, const Value* a) {
     Lines lines(run, g);
     make_pair(g.h, g.w);
     Buffer<Value> found(run);
-    Buffer<uint64_t> keys(run, size_t(std::max(g.h, g.w)));
+    uint64_t* keys;
     for (int i = 0; i < g.h; ++i) {
         if (!lines.rows[size_t(i)]) continue;
-        keys.resize(0);
-        for (int j = 0; j < g.w; ++j) keys.push(cell_key(g.at(i, j), pair_key(i, j)));
-        found.push(make_object(run, {keys.begin(), keys.size()}));
+        found.push(new_object(run, size_t(g.w), keys));
+        for (int j = 0; j < g.w; ++j) *keys++ = cell_key(g.at(i, j), pair_key(i, j));
     }
     for (int j = 0; j < g.w; ++j) {
         if (!lines.columns[size_t(j)]) continue;
-        keys.resize(0);
-        for (int i = 0; i < g.h; ++i) keys.push(cell_key(g.at(i, j), pair_key(i, j)));
-        found.push(make_object(run, {keys.begin(), keys.size()}));
+        found.push(new_object(run, size_t(g.h), keys));
+        for (int i = 0; i < g.h; ++i) *keys++ = cell_key(g.at(i, j), pair_key(i, j));
     }
     return make_set(run, {found.begin(), found.size()});
 }
@@ -343,8 +450,12 @@ Slice slice(int64_t start, int64_t stop, int64_t n) {
 }
 
 Value cut(Run& run, const GridView& g, Slice rows, Slice columns) {
-    return build_grid(run, rows.size(), columns.size(),
-                 [&](int i, int j) { return g.at(int(rows.begin) + i, int(columns.begin) + j); });
+    int8_t* out;
+    Value v = new_grid(run, rows.size(), columns.size(), out);
+    size_t width = size_t(columns.size());
+    for (int64_t i = rows.begin; i < rows.end && width > 0; ++i, out += width)
+        std::memcpy(out, g.cells + i * g.w + columns.begin, width);
+    return v;
 }
 
 Value crop(Run& run, const GridView& g, int64_t i, int64_t j, int64_t h, int64_t w) {
@@ -408,8 +519,13 @@ Value left_or_right(Run& run, Value v, bool left) {
 
 Value hconcat(Run& run, const Value* a) {
     GridView x = grid(a[0]), y = grid(a[1]);
-    return build_grid(run, std::min(x.h, y.h), int64_t(x.w) + y.w,
-                 [&](int i, int j) { return j < x.w ? x.at(i, j) : y.at(i, j - x.w); });
+    int8_t* out;
+    Value v = new_grid(run, std::min(x.h, y.h), int64_t(x.w) + y.w, out);
+    for (int i = 0; i < std::min(x.h, y.h); ++i) {
+        out = std::copy_n(x.cells + int64_t(i) * x.w, x.w, out);
+        out = std::copy_n(y.cells + int64_t(i) * y.w, y.w, out);
+    }
+    return v;
 }
 
 Value vconcat(Run& run, const Value* a) {
@@ -417,8 +533,11 @@ Value vconcat(Run& run, const Value* a) {
         if (!a[k].is_tuple()) wrong_type("a grid", a[k]);
     if (a[0].tag == Tag::Grid && a[1].tag == Tag::Grid && a[0].grid->width == a[1].grid->width) {
         GridView x = grid(a[0]), y = grid(a[1]);
-        return build_grid(run, int64_t(x.h) + y.h, x.w,
-                     [&](int i, int j) { return i < x.h ? x.at(i, j) : y.at(i - x.h, j); });
+        int8_t* out;
+        Value v = new_grid(run, int64_t(x.h) + y.h, x.w, out);
+        out = std::copy_n(x.cells, x.area(), out);
+        std::copy_n(y.cells, y.area(), out);
+        return v;
     }
     Buffer<Value> rows(run);
     for (int k = 0; k < 2; ++k) {
@@ -445,7 +564,7 @@ Value upscale(Run& run, const Value* a) {
     if (factor > INT16_MAX) throw Fault{Kind::Overflow, "a coordinate beyond 16 bits"};
     uint64_t total = cells.keys().size() * uint64_t(factor) * uint64_t(factor);
     run.charge(total);
-    Buffer<uint64_t> keys(run, total);
+    NewObject keys(run, total);
     for (uint64_t key : cells) {
         int64_t i = e.top + (key_i(uint32_t(key)) - e.top) * factor;
         int64_t j = e.left + (key_j(uint32_t(key)) - e.left) * factor;
@@ -453,7 +572,7 @@ Value upscale(Run& run, const Value* a) {
             for (int64_t dj = 0; dj < factor; ++dj)
                 keys.push(cell_key(key_value(key), uint32_t(make_pair(i + di, j + dj).key)));
     }
-    return make_object_from(run, keys);
+    return keys.any_order();
 }
 
 Value downscale(Run& run, const Value* a) {
@@ -472,22 +591,26 @@ Value cellwise(Run& run, const Value* a) {
                  [&](int i, int j) { return x.at(i, j) == y.at(i, j) ? x.at(i, j) : int8_t(fallback); });
 }
 
+template <class Colour> Value recoloured(Run& run, const GridView& g, Colour colour) {
+    int8_t* out;
+    Value v = new_grid(run, g.h, g.w, out);
+    for (size_t k = 0; k < g.area(); ++k) out[k] = int8_t(colour(g.cells[k]));
+    return v;
+}
+
 Value replace(Run& run, const Value* a) {
     GridView g = grid(a[0]);
     bool occurs = a[1].is_number() && std::any_of(g.cells, g.cells + g.area(), [&](int v) { return v == a[1].num; });
     run.charge(g.area());
     if (!occurs) return a[0];
     int from = colour(a[1]), to = colour(a[2]);
-    return build_grid(run, g.h, g.w, [&](int i, int j) { return g.at(i, j) == from ? to : g.at(i, j); });
+    return recoloured(run, g, [&](int v) { return v == from ? to : v; });
 }
 
 Value exchange(Run& run, const Value* a) {
     GridView g = grid(a[0]);
     int x = colour(a[1]), y = colour(a[2]);
-    return build_grid(run, g.h, g.w, [&](int i, int j) {
-        int v = g.at(i, j);
-        return v == x ? y : v == y ? x : v;
-    });
+    return recoloured(run, g, [&](int v) { return v == x ? y : v == y ? x : v; });
 }
 
 Value canvas(Run& run, const Value* a) {
@@ -527,7 +650,7 @@ struct Painting {
 
 Value fill(Run& run, Value grid_value, Value value, Value patch, bool under) {
     GridView g = nonempty_grid(grid_value);
-    Painting painting(run, g, under ? background(run, g) : Painting::kAny);
+    Painting painting(run, g, under ? background(run, grid_value) : Painting::kAny);
     Places places(run, patch);
     run.charge(places.size());
     for (uint32_t key : places)
@@ -537,7 +660,7 @@ Value fill(Run& run, Value grid_value, Value value, Value patch, bool under) {
 
 Value paint(Run& run, Value grid_value, Value object, bool under) {
     GridView g = nonempty_grid(grid_value);
-    Painting painting(run, g, under ? background(run, g) : Painting::kAny);
+    Painting painting(run, g, under ? background(run, grid_value) : Painting::kAny);
     Cells cells(run, object);
     run.charge(cells.keys().size());
     for (uint64_t key : cells) {
@@ -548,8 +671,8 @@ Value paint(Run& run, Value grid_value, Value object, bool under) {
 }
 
 Value cover(Run& run, Value grid_value, Value patch) {
-    GridView g = nonempty_grid(grid_value);
-    return fill(run, grid_value, Value::integer(background(run, g)), patch, false);
+    nonempty_grid(grid_value);
+    return fill(run, grid_value, Value::integer(background(run, grid_value)), patch, false);
 }
 
 Value move(Run& run, const Value* a) {
@@ -579,8 +702,8 @@ const std::vector<Primitive> themes::grids = {
      [](Run& run, const Value* a) { return partition(run, grid(a[0]), INT16_MIN); }},
     {"fgpartition", 1, "Grid -> Objects", "For each colour but the background, the object of all its cells.",
      [](Run& run, const Value* a) {
-         GridView g = grid(a[0]);
-         return partition(run, g, background(run, g));
+         int unwanted = background(run, a[0]);
+         return partition(run, grid(a[0]), unwanted);
      }},
     {"palette", 1, "Element -> IntegerSet", "The colours that occur.", palette},
     {"numcolors", 1, "Element -> IntegerSet", "The number of colours that occur.",

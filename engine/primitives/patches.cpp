@@ -29,7 +29,10 @@ Value toindices(Run& run, Value patch) {
         Places check(run, patch); // faults where it is no tuple of places
         return patch;
     }
-    return make_indices(run, Places(run, patch).keys());
+    Places places(run, patch);
+    NewIndices keys(run, places.size());
+    keys.append(places.begin(), places.size());
+    return keys.in_order();
 }
 
 // A place offset by whole rows and columns, which must stay within 16 bits.
@@ -42,18 +45,34 @@ uint32_t offset(int64_t di, int64_t dj) { return (uint32_t(di) << 16) + uint32_t
 
 Value shift(Run& run, Value patch, int64_t di, int64_t dj) {
     if (length(patch) == 0) return patch;
+    uint32_t delta = offset(di, dj);
+    auto moved = [delta](uint64_t key) { return (key & ~uint64_t(UINT32_MAX)) | (uint32_t(key) + delta); };
+    // The order of a set's places stays as it is.
+    if (patch.tag == Tag::Indices) {
+        check_range(extent(run, patch), di, dj);
+        uint32_t* out;
+        Value v = new_indices(run, patch.indices->n, out);
+        for (uint32_t k = 0; k < patch.indices->n; ++k) out[k] = patch.indices->keys[k] + delta;
+        return v;
+    }
+    if (patch.tag == Tag::Object) {
+        check_range(extent(run, patch), di, dj);
+        uint64_t* out;
+        Value v = new_object(run, patch.object->n, out);
+        for (uint32_t k = 0; k < patch.object->n; ++k) out[k] = moved(patch.object->keys[k]);
+        return v;
+    }
     Places places(run, patch);
     check_range(extent(run, places), di, dj);
-    uint32_t delta = offset(di, dj);
     if (coloured(run, patch)) {
         Cells cells(run, patch);
-        Buffer<uint64_t> keys(run, cells.keys().size());
-        for (uint64_t key : cells) keys.push((key & ~uint64_t(UINT32_MAX)) | (uint32_t(key) + delta));
-        return make_object_from(run, keys);
+        NewObject keys(run, cells.keys().size());
+        for (uint64_t key : cells) keys.push(moved(key));
+        return keys.any_order();
     }
-    Buffer<uint32_t> keys(run, places.size());
+    NewIndices keys(run, places.size());
     for (uint32_t key : places) keys.push(key + delta);
-    return make_indices_from(run, keys);
+    return keys.any_order();
 }
 
 Value shift(Run& run, const Value* a) {
@@ -76,14 +95,14 @@ template <class Move> Value moved(Run& run, Value patch, Move move) {
     };
     if (coloured(run, patch)) {
         Cells cells(run, patch);
-        Buffer<uint64_t> keys(run, cells.keys().size());
+        NewObject keys(run, cells.keys().size());
         for (uint64_t k : cells) keys.push((k & ~uint64_t(UINT32_MAX)) | key(uint32_t(k)));
-        return make_object_from(run, keys);
+        return keys.any_order();
     }
     Places places(run, patch);
-    Buffer<uint32_t> keys(run, places.size());
+    NewIndices keys(run, places.size());
     for (uint32_t k : places) keys.push(key(k));
-    return make_indices_from(run, keys);
+    return keys.any_order();
 }
 
 using Place = std::pair<int64_t, int64_t>;
@@ -137,9 +156,15 @@ Value recolor(Run& run, const Value* a) {
     Places places(run, a[1]);
     run.charge(places.size());
     if (a[0].is_number() && a[0].num >= INT16_MIN && a[0].num <= INT16_MAX) {
-        Buffer<uint64_t> keys(run, places.size());
+        if (places.sorted() && !places.empty()) {
+            uint64_t* out;
+            Value v = new_object(run, places.size(), out);
+            for (uint32_t key : places) *out++ = cell_key(int(a[0].num), key);
+            return v;
+        }
+        NewObject keys(run, places.size());
         for (uint32_t key : places) keys.push(cell_key(int(a[0].num), key));
-        return make_object_from(run, keys);
+        return keys.any_order();
     }
     Buffer<Value> items(run, places.size());
     for (uint32_t key : places) items.push(make_tuple(run, a[0], Value::pair(key)));
@@ -149,11 +174,15 @@ Value recolor(Run& run, const Value* a) {
 Value around(Run& run, Value location, std::span<const Place> steps) {
     int64_t i, j;
     coordinate(location, i, j);
-    Buffer<uint32_t> keys(run, steps.size());
-    for (auto [di, dj] : steps) keys.push(uint32_t(make_pair(i + di, j + dj).key));
-    return make_indices_from(run, keys);
+    make_pair(i - 1, j - 1);
+    make_pair(i + 1, j + 1);
+    uint32_t* keys;
+    Value v = new_indices(run, steps.size(), keys);
+    for (auto [di, dj] : steps) *keys++ = pair_key(int(i + di), int(j + dj));
+    return v;
 }
 
+// In the order of places.
 constexpr Place kDirect[] = {{-1, 0}, {0, -1}, {0, 1}, {1, 0}};
 constexpr Place kDiagonal[] = {{-1, -1}, {-1, 1}, {1, -1}, {1, 1}};
 constexpr Place kAll[] = {{-1, -1}, {-1, 0}, {-1, 1}, {0, -1}, {0, 1}, {1, -1}, {1, 0}, {1, 1}};
@@ -188,12 +217,21 @@ Value square(Run& run, const Value* a) {
 template <class Line> Value share_line(Run& run, Value a, Value b, Line line) {
     Places x(run, a), y(run, b);
     run.charge(x.size() + y.size());
+    if (x.empty() || y.empty()) return Value::boolean(false);
+    auto near = [&](uint32_t key) { return uint32_t(line(key) - line(x.keys()[0]) + 32) < 64; };
+    auto bit = [&](uint32_t key) { return uint64_t(1) << (line(key) - line(x.keys()[0]) + 32); };
+    if (std::all_of(x.begin(), x.end(), near)) {
+        uint64_t lines = 0;
+        for (uint32_t key : x) lines |= bit(key);
+        return Value::boolean(
+            std::any_of(y.begin(), y.end(), [&](uint32_t key) { return near(key) && (lines & bit(key)); }));
+    }
     Buffer<uint32_t> lines(run, x.size());
     for (uint32_t key : x) lines.push(line(key));
     std::sort(lines.begin(), lines.end());
-    for (uint32_t key : y)
-        if (std::binary_search(lines.begin(), lines.end(), line(key))) return Value::boolean(true);
-    return Value::boolean(false);
+    return Value::boolean(std::any_of(y.begin(), y.end(), [&](uint32_t key) {
+        return std::binary_search(lines.begin(), lines.end(), line(key));
+    }));
 }
 Value hmatching(Run& run, const Value* a) {
     return share_line(run, a[0], a[1], [](uint32_t key) { return key >> 16; });
@@ -309,9 +347,9 @@ Value line(Run& run, Place a, Place b) {
     make_pair(bi, bj); // the far end must be a place
     int64_t n = std::max(std::abs(di), std::abs(dj));
     int64_t si = (di > 0) - (di < 0), sj = (dj > 0) - (dj < 0);
-    Buffer<uint32_t> keys(run, size_t(n + 1));
+    NewIndices keys(run, size_t(n + 1));
     for (int64_t k = 0; k <= n; ++k) keys.push(pair_key(int(ai + k * si), int(aj + k * sj)));
-    return make_indices_from(run, keys);
+    return keys.any_order();
 }
 
 Value connect(Run& run, const Value* a) {
@@ -333,25 +371,24 @@ Value frontier(Run& run, Value location, bool vertical) {
     constexpr int kSide = 30; // the greatest grid's
     int64_t i, j;
     coordinate(location, i, j);
-    Buffer<uint32_t> keys(run, kSide);
+    NewIndices keys(run, kSide);
     for (int k = 0; k < kSide; ++k) keys.push(uint32_t((vertical ? make_pair(k, j) : make_pair(i, k)).key));
-    return make_indices(run, {keys.begin(), keys.size()});
+    return keys.in_order();
 }
 
 Value rectangle(Run& run, const Extent& e) {
-    uint64_t area = uint64_t(e.height()) * uint64_t(e.width());
-    run.charge(area);
-    Buffer<uint32_t> keys(run, area);
+    uint32_t* keys;
+    Value v = new_indices(run, size_t(e.height()) * size_t(e.width()), keys);
     for (int i = e.top; i <= e.bottom; ++i)
-        for (int j = e.left; j <= e.right; ++j) keys.push(pair_key(i, j));
-    return make_indices(run, {keys.begin(), keys.size()});
+        for (int j = e.left; j <= e.right; ++j) *keys++ = pair_key(i, j);
+    return v;
 }
 
 Value outline(Run& run, int64_t ai, int64_t aj, int64_t bi, int64_t bj) {
     int64_t top = std::min(ai, bi), bottom = std::max(ai, bi), left = std::min(aj, bj), right = std::max(aj, bj);
     make_pair(top, left);
     make_pair(bottom, right);
-    Buffer<uint32_t> keys(run, size_t(2 * (bottom - top + right - left + 2)));
+    NewIndices keys(run, size_t(2 * (bottom - top + right - left + 2)));
     for (int64_t i = top; i <= bottom; ++i) {
         if (i == top || i == bottom) {
             for (int64_t j = left; j <= right; ++j) keys.push(pair_key(int(i), int(j)));
@@ -360,7 +397,7 @@ Value outline(Run& run, int64_t ai, int64_t aj, int64_t bi, int64_t bj) {
             if (right > left) keys.push(pair_key(int(i), int(right)));
         }
     }
-    return make_indices(run, {keys.begin(), keys.size()});
+    return keys.in_order();
 }
 
 Value box(Run& run, Value patch, int margin) {
@@ -378,8 +415,9 @@ Value delta(Run& run, const Value* a) {
     if (inner.keys.empty()) return empty_set();
     if (a[0].is_tuple() && !coloured(run, a[0])) wrong_type("a set of places", a[0]);
     Extent e = extent(run, inner.places);
-    run.charge(uint64_t(e.height()) * uint64_t(e.width()));
-    Buffer<uint32_t> keys(run);
+    uint64_t area = uint64_t(e.height()) * uint64_t(e.width());
+    run.charge(area);
+    NewIndices keys(run, area > inner.keys.size() ? area - inner.keys.size() : 0);
     size_t k = 0;
     for (int i = e.top; i <= e.bottom; ++i)
         for (int j = e.left; j <= e.right; ++j) {
@@ -387,7 +425,7 @@ Value delta(Run& run, const Value* a) {
             if (k < inner.keys.size() && inner.keys[k] == key) ++k;
             else keys.push(key);
         }
-    return make_indices(run, {keys.begin(), keys.size()});
+    return keys.in_order();
 }
 
 Value crosswise_period(Run& run, Value object, bool horizontal) {

@@ -52,7 +52,7 @@ CONSTANTS: dict[str, Any]
 
 def parse(text: bytes) -> Program | ParseFailure: ...
 def run_batch(
-    programs: list[Program], inputs: list[list[Grid]], budget: Budget, threads: int
+    programs: list[Program], inputs: list[list[Grid]], budget: Budget, threads: int, share: bool = True
 ) -> list[list[Outcome]]: ...
 def count_solved(
     programs: list[Program],

@@ -190,13 +190,15 @@ def run_batch(
     *,
     budget: Budget | None = None,
     threads: int = 0,
+    share: bool = True,
 ) -> list[list[Outcome]]:
     """Program k on each grid of `inputs[k]`, on `threads` cores (0: all), without the GIL.
 
-    Results do not depend on `threads` or on what else is in the batch.
+    Programs that run on equal grids share the calls that they have in common, unless `share` is false. Outcomes
+    do not depend on `threads`, on `share`, or on what else is in the batch.
     """
     compiled = [program._compiled for program in programs]
-    return _engine.run_batch(compiled, [list(grids) for grids in inputs], budget or Budget(), threads)
+    return _engine.run_batch(compiled, [list(grids) for grids in inputs], budget or Budget(), threads, share)
 
 
 def count_solved(

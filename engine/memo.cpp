@@ -1,0 +1,146 @@
+#include "memo.hpp"
+
+#include <cstring>
+
+namespace codeit {
+
+namespace {
+
+uint64_t mix(uint64_t hash, uint64_t word) {
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+    return hash ^ hash >> 29;
+}
+
+uint64_t hash_bytes(uint64_t hash, const void* data, size_t n) {
+    auto* bytes = static_cast<const unsigned char*>(data);
+    uint64_t word = 0;
+    for (; n >= sizeof word; n -= sizeof word, bytes += sizeof word) {
+        std::memcpy(&word, bytes, sizeof word);
+        hash = mix(hash, word);
+    }
+    word = 0;
+    std::memcpy(&word, bytes, n);
+    return mix(hash, word ^ uint64_t(n) << 56);
+}
+
+uint64_t hash_value(Value v) {
+    uint64_t hash = mix(1, uint64_t(v.tag));
+    switch (v.tag) {
+    case Tag::Grid: return hash_bytes(mix(hash, v.grid->width), v.grid->cells, v.grid->area());
+    case Tag::Indices: return hash_bytes(hash, v.indices->keys, v.indices->n * sizeof(uint32_t));
+    case Tag::Object: return hash_bytes(hash, v.object->keys, v.object->n * sizeof(uint64_t));
+    case Tag::Tuple:
+    case Tag::Set:
+        for (uint32_t k = 0; k < v.items->n; ++k) hash = mix(hash, hash_value(v.items->items[k]));
+        return hash;
+    default: return mix(hash, v.key); // functions: by node
+    }
+}
+
+// Whether two values are equal, free of charge. Functions count as equal only when they are one node.
+bool same_value(Value a, Value b) {
+    if (identical(a, b)) return true;
+    if (a.tag != b.tag) return false;
+    auto equal_bytes = [](const auto* x, const auto* y, size_t n) { return std::memcmp(x, y, n * sizeof *x) == 0; };
+    switch (a.tag) {
+    case Tag::Grid:
+        return a.grid->width == b.grid->width && a.grid->height == b.grid->height &&
+               equal_bytes(a.grid->cells, b.grid->cells, a.grid->area());
+    case Tag::Indices:
+        return a.indices->n == b.indices->n && equal_bytes(a.indices->keys, b.indices->keys, a.indices->n);
+    case Tag::Object: return a.object->n == b.object->n && equal_bytes(a.object->keys, b.object->keys, a.object->n);
+    case Tag::Tuple:
+    case Tag::Set:
+        if (a.items->n != b.items->n) return false;
+        for (uint32_t k = 0; k < a.items->n; ++k)
+            if (!same_value(a.items->items[k], b.items->items[k])) return false;
+        return true;
+    default: return false;
+    }
+}
+
+} // namespace
+
+void Memo::Table::clear() {
+    ++era_;
+    used_ = 0;
+}
+
+template <class Same> int64_t Memo::Table::find(uint64_t hash, Same same) const {
+    auto tag = uint32_t(hash >> 32);
+    size_t mask = slots_.size() - 1;
+    for (size_t k = tag & mask; slots_[k].era == era_; k = (k + 1) & mask)
+        if (slots_[k].tag == tag && same(slots_[k].number)) return slots_[k].number;
+    return -1;
+}
+
+void Memo::Table::insert(uint64_t hash, size_t number) {
+    if (++used_ * 2 > slots_.size()) {
+        std::vector<Slot> old(slots_.size() * 2);
+        old.swap(slots_);
+        for (const Slot& slot : old)
+            if (slot.era == era_) place(slot.tag, slot.number);
+    }
+    place(uint32_t(hash >> 32), uint32_t(number));
+}
+
+void Memo::Table::place(uint32_t tag, uint32_t number) {
+    size_t mask = slots_.size() - 1, k = tag & mask;
+    while (slots_[k].era == era_) k = (k + 1) & mask;
+    slots_[k] = {era_, tag, number};
+}
+
+void Memo::clear() {
+    calls_.clear();
+    values_.clear();
+    call_table_.clear();
+    value_table_.clear();
+}
+
+Call Memo::question(Call::Place place, Value function, const Value* arguments, int n) {
+    Call call;
+    call.place = place;
+    put(call.function, function);
+    call.n = n;
+    call.hash = mix(uint64_t(place), function.key);
+    for (int k = 0; k < n; ++k) {
+        put(call.arguments[k], arguments[k]);
+        call.hash = mix(mix(call.hash, uint64_t(arguments[k].tag)), arguments[k].key);
+    }
+    return call;
+}
+
+const Call* Memo::find(const Call& question) const {
+    int64_t found = call_table_.find(question.hash, [&](uint32_t number) {
+        if (number >= calls_.size()) return false;
+        const Call& known = calls_[number].call;
+        if (known.hash != question.hash || known.n != question.n || known.place != question.place ||
+            !identical(known.function, question.function))
+            return false;
+        for (int k = 0; k < known.n; ++k)
+            if (!identical(known.arguments[k], question.arguments[k])) return false;
+        return true;
+    });
+    return found < 0 ? nullptr : &calls_[size_t(found)].call;
+}
+
+void Memo::insert(const Call& call, const std::byte* top) {
+    if (full()) return;
+    call_table_.insert(call.hash, calls_.size());
+    calls_.push_back({call, top});
+}
+
+Value Memo::known_as(Value v, const std::byte* top) {
+    constexpr uint64_t kTooHeavy = 1 << 14; // for a walk through all of it
+    if (v.is_inline() || v.tag == Tag::Function || weight(v) > kTooHeavy) return v;
+    uint64_t hash = hash_value(v);
+    int64_t found = value_table_.find(hash, [&](uint32_t number) {
+        return number < values_.size() && values_[number].hash == hash && same_value(values_[number].value, v);
+    });
+    if (found >= 0) return values_[size_t(found)].value;
+    value_table_.insert(hash, values_.size());
+    values_.push_back({v, hash, top});
+    return v;
+}
+
+} // namespace codeit
