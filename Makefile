@@ -3,11 +3,14 @@
 # make bench       set up, then the engine beside the oracle in plain Python
 # make lint        ruff and mypy
 # make sanitize    the engine's tests under address, undefined-behaviour and thread sanitizers
+# make fuzz        libFuzzer on the engine (needs clang) for SECONDS, or with SECONDS=0 for RUNS inputs
 
 VENV   ?= .venv
 PYTHON ?= python3
 RUN    ?= runs/demo
 SOAK   ?= 100000
+RUNS   ?= -1
+SECONDS ?= 300
 
 setup: $(VENV)/.ready
 
@@ -43,11 +46,22 @@ sanitize:
 	cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=None -DCODEIT_SANITIZE=address,undefined
 	cmake --build build/asan --parallel 2
 	build/asan/engine_tests $(SOAK)
+	build/asan/fuzz_replay engine/fuzz/corpus
 	cmake -S . -B build/tsan -DCMAKE_BUILD_TYPE=None -DCODEIT_SANITIZE=thread
 	cmake --build build/tsan --parallel 2
 	build/tsan/engine_tests $(SOAK)
 
+# No input crashes the engine, takes seconds or much memory, or breaks a promise of its headers. Inputs that reach
+# new code gather in build/fuzz/found; one that fails is left in build/fuzz.
+fuzz:
+	cmake -S . -B build/fuzz -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_COMPILER=clang++ -DCODEIT_FUZZ=ON
+	cmake --build build/fuzz --parallel 2
+	mkdir -p build/fuzz/found
+	ASAN_OPTIONS=malloc_context_size=4:quarantine_size_mb=16 build/fuzz/fuzz -max_total_time=$(SECONDS) \
+	  -runs=$(RUNS) -max_len=512 -timeout=2 -rss_limit_mb=512 -malloc_limit_mb=64 -entropic=0 \
+	  -artifact_prefix=build/fuzz/ -print_final_stats=1 build/fuzz/found engine/fuzz/corpus
+
 clean:
 	rm -rf $(VENV) build
 
-.PHONY: setup demo test lint bench sanitize clean
+.PHONY: setup demo test lint bench sanitize fuzz clean

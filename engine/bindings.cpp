@@ -16,7 +16,7 @@ using namespace codeit;
 
 namespace {
 
-GridRef checked_grid(int64_t height, int64_t width, std::vector<int8_t> cells) {
+GridRef checked_grid(int64_t height, int64_t width, const std::vector<int8_t>& cells) {
     auto side = [](int64_t n, const char* name) {
         if (n < 1 || n > kMaxSide)
             throw nb::value_error(("a grid has 1 to 30 " + std::string(name) + ", found " + std::to_string(n)).c_str());
@@ -29,10 +29,8 @@ GridRef checked_grid(int64_t height, int64_t width, std::vector<int8_t> cells) {
                                    std::to_string(k % size_t(width)) + ": a colour is 0 to 9, found " +
                                    std::to_string(int(cells[k])))
                                       .c_str());
-    auto made = std::make_shared<Grid>();
-    made->height = uint8_t(height);
-    made->width = uint8_t(width);
-    made->cells = std::move(cells);
+    auto made = Grid::make(int(height), int(width), cells.data());
+    made->count();
     return made;
 }
 
@@ -53,7 +51,7 @@ GridRef grid_from_rows(nb::object rows) {
                                       .c_str());
         ++height;
     }
-    return checked_grid(int64_t(height), int64_t(width), std::move(cells));
+    return checked_grid(int64_t(height), int64_t(width), cells);
 }
 
 GridRef grid_from_bytes(int64_t height, int64_t width, nb::bytes data) {
@@ -62,7 +60,7 @@ GridRef grid_from_bytes(int64_t height, int64_t width, nb::bytes data) {
     return checked_grid(height, width, std::vector<int8_t>(begin, begin + data.size()));
 }
 
-nb::bytes grid_bytes(const Grid& g) { return nb::bytes(reinterpret_cast<const char*>(g.cells.data()), g.cells.size()); }
+nb::bytes grid_bytes(const Grid& g) { return nb::bytes(reinterpret_cast<const char*>(g.cells), g.area()); }
 
 nb::list grid_rows(const Grid& g) {
     nb::list rows;
@@ -257,7 +255,11 @@ NB_MODULE(_engine, m) {
             return execute(run, p, input, budget);
         })
         .def("trace", &py_trace)
-        .def("types", &py_types);
+        .def("types", &py_types)
+        .def("line_seconds", [](const Program& p, const Grid& input, Budget budget, int repeats) {
+            static thread_local Run run;
+            return line_seconds(run, p, input, budget, repeats);
+        });
 
     m.def("parse", &py_parse, "text"_a);
     m.def("run_batch", &py_run_batch, "programs"_a, "inputs"_a, "budget"_a, "threads"_a, "share"_a = true);

@@ -1,7 +1,9 @@
 #include "execute.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -16,7 +18,8 @@ namespace {
 Value input_value(Run& run, const Grid& input) {
     int8_t* cells;
     Value v = new_grid(run, input.height, input.width, cells);
-    std::memcpy(cells, input.cells.data(), input.cells.size());
+    std::memcpy(cells, input.cells, input.area());
+    if (input.counted) v.grid->counts = input.counts.data();
     return v;
 }
 
@@ -74,7 +77,7 @@ class Company {
         value_ = input_value(run_, input);
         steps_ = run_.steps;
         cells_ = run_.cells;
-        alone_ = steps_ > budget.steps || cells_ > budget.cells || input.cells.size() > budget.cells;
+        alone_ = steps_ > budget.steps || cells_ > budget.cells;
     }
     Run& run() { return run_; }
 
@@ -131,11 +134,7 @@ Outcome outcome(const Run& run, const Program& program, const Ending& end) {
         if (run.primitive >= 0) out.primitive = primitives()[size_t(run.primitive)].name;
     } else if (is_answer(end.value, out.what, out.kind)) {
         GridView g = grid(end.value);
-        auto made = std::make_shared<Grid>();
-        made->height = uint8_t(g.h);
-        made->width = uint8_t(g.w);
-        made->cells.assign(g.cells, g.cells + g.area());
-        out.grid = std::move(made);
+        out.grid = Grid::make(g.h, g.w, g.cells);
         out.kind = Kind::Grid;
         out.what = nullptr;
     } else {
@@ -148,7 +147,7 @@ Outcome outcome(const Run& run, const Program& program, const Ending& end) {
 bool solves(const Ending& end, const Grid& want) {
     if (end.fault || end.value.tag != Tag::Grid) return false;
     GridView g = grid(end.value);
-    return g.h == want.height && g.w == want.width && std::memcmp(g.cells, want.cells.data(), g.area()) == 0;
+    return g.h == want.height && g.w == want.width && std::memcmp(g.cells, want.cells, g.area()) == 0;
 }
 
 // Does job(k) for k below n on some threads.
@@ -185,7 +184,7 @@ std::vector<std::vector<Job>> by_input(std::span<const std::vector<GridRef>> inp
     for (uint32_t k = 0; k < inputs.size(); ++k)
         for (uint32_t m = 0; m < inputs[k].size(); ++m) {
             const Grid& grid = *inputs[k][m];
-            auto& same_cells = known[{reinterpret_cast<const char*>(grid.cells.data()), grid.cells.size()}];
+            auto& same_cells = known[{reinterpret_cast<const char*>(grid.cells), grid.area()}];
             auto found = std::find_if(same_cells.begin(), same_cells.end(), [&](size_t group) {
                 return grid_of(groups[group][0]).width == grid.width;
             });
@@ -205,6 +204,23 @@ Company& company() {
 }
 
 } // namespace
+
+std::shared_ptr<Grid> Grid::make(int height, int width, const int8_t* cells) {
+    // One allocation for all of it, of one of three sizes.
+    auto with_room = [&]<size_t N>(std::integral_constant<size_t, N>) -> std::shared_ptr<Grid> {
+        struct WithRoom : Grid {
+            int8_t room[N];
+            WithRoom(int h, int w) : Grid(h, w, room) {}
+        };
+        return std::make_shared<WithRoom>(height, width);
+    };
+    size_t area = size_t(height) * size_t(width);
+    auto made = area <= 100   ? with_room(std::integral_constant<size_t, 100>())
+                : area <= 256 ? with_room(std::integral_constant<size_t, 256>())
+                              : with_room(std::integral_constant<size_t, kMaxSide * kMaxSide>());
+    std::memcpy(made->cells, cells, area);
+    return made;
+}
 
 const char* kind_name(Kind kind) {
     switch (kind) {
@@ -239,6 +255,19 @@ Outcome execute(Run& run, const Program& program, const Grid& input, Budget budg
 Outcome trace(Run& run, const Program& program, const Grid& input, Budget budget,
               const std::function<void(size_t, Value)>& see) {
     return outcome(run, program, run_alone(run, program, input, budget, see));
+}
+
+std::vector<double> line_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats) {
+    using Clock = std::chrono::steady_clock;
+    std::vector<double> least(program.lines.size(), std::numeric_limits<double>::infinity());
+    for (int k = 0; k < repeats; ++k) {
+        auto before = Clock::now();
+        run_alone(run, program, input, budget, [&](size_t line, Value) {
+            least[line] = std::min(least[line], std::chrono::duration<double>(Clock::now() - before).count());
+            before = Clock::now();
+        });
+    }
+    return least;
 }
 
 std::vector<std::vector<Outcome>> run_batch(std::span<const ProgramRef> programs,

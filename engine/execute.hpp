@@ -1,6 +1,8 @@
 // Running programs: one, and many on many grids with all cores.
 #pragma once
 
+#include <array>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <span>
@@ -12,13 +14,30 @@
 
 namespace codeit {
 
-// A grid that outlives a run: 1 to 30 rows and columns of colours 0 to 9.
-struct Grid {
-    uint8_t height = 0, width = 0;
-    std::vector<int8_t> cells;
-    bool operator==(const Grid&) const = default;
-};
 inline constexpr int kMaxSide = 30, kColours = 10;
+
+// A grid that outlives a run: 1 to 30 rows and columns of colours 0 to 9. Its cells lie behind it.
+struct Grid {
+    static std::shared_ptr<Grid> make(int height, int width, const int8_t* cells);
+
+    const uint8_t height, width;
+    int8_t* const cells;
+    bool counted = false;
+    std::array<uint16_t, kColours> counts{}; // of the colours, once count() was called: worth it for inputs
+
+    size_t area() const { return size_t(height) * width; }
+    void count() {
+        counted = true;
+        for (size_t k = 0; k < area(); ++k) ++counts[size_t(cells[k])];
+    }
+    bool operator==(const Grid& other) const {
+        return height == other.height && width == other.width && std::memcmp(cells, other.cells, area()) == 0;
+    }
+    Grid(const Grid&) = delete;
+
+  protected:
+    Grid(int h, int w, int8_t* room) : height(uint8_t(h)), width(uint8_t(w)), cells(room) {}
+};
 
 struct Outcome {
     Kind kind = Kind::Grid;
@@ -37,6 +56,9 @@ Outcome execute(Run& run, const Program& program, const Grid& input, Budget budg
 // As execute; `see` is given the value of each line as it is computed.
 Outcome trace(Run& run, const Program& program, const Grid& input, Budget budget,
               const std::function<void(size_t, Value)>& see);
+
+// Seconds that each line takes: of `repeats` runs the least.
+std::vector<double> line_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats);
 
 using ProgramRef = std::shared_ptr<const Program>;
 using GridRef = std::shared_ptr<const Grid>;

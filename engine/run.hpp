@@ -14,6 +14,21 @@
 
 #include "memo.hpp"
 
+// Under the address sanitizer, memory that was given back may not be touched until it is handed out again.
+#if defined(__SANITIZE_ADDRESS__)
+#define CODEIT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CODEIT_ASAN 1
+#endif
+#endif
+#ifdef CODEIT_ASAN
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#endif
+
 namespace codeit {
 
 inline constexpr size_t kCellBytes = 16; // what a budget's cell is: room for one value, or 16 colours of a grid
@@ -35,22 +50,34 @@ class Arena {
         if (bytes > capacity_) replace(bytes);
     }
     std::byte* mark() const { return at_; }
-    void release(std::byte* mark) { at_ = mark; }
+    void release(std::byte* mark) {
+        ASAN_POISON_MEMORY_REGION(mark, size_t(at_ - mark));
+        at_ = mark;
+    }
     // Forget everything. What an unusually large run touched is given back to the system.
     void clear() {
-        constexpr size_t kKept = 8 << 20;
+        constexpr size_t kKept = 16 << 20;
         if (size_t(highest_ - base_.get()) > kKept) replace(capacity_);
-        at_ = base_.get();
+        release(base_.get());
     }
 
     void* allocate(size_t bytes) { // a multiple of kCellBytes
         if (size_t(base_.get() + capacity_ - at_) < bytes) throw Fault{Kind::Cells, "over the budget of cells"};
         void* p = at_;
+        ASAN_UNPOISON_MEMORY_REGION(p, bytes);
         at_ += bytes;
         highest_ = std::max(highest_, at_);
         return p;
     }
     size_t used() const { return size_t(at_ - base_.get()); }
+    // As memmove; the source may have been given back.
+    void copy(void* to, const void* from, size_t bytes) {
+        ASAN_UNPOISON_MEMORY_REGION(from, bytes);
+        std::memmove(to, from, bytes);
+        const std::byte* end = static_cast<const std::byte*>(from) + bytes;
+        const std::byte* gone = std::max<const std::byte*>(at_, static_cast<const std::byte*>(from));
+        if (end > gone) ASAN_POISON_MEMORY_REGION(gone, size_t(end - gone));
+    }
 
   private:
     void replace(size_t bytes) {
@@ -58,6 +85,7 @@ class Arena {
         base_.reset(new std::byte[bytes]);
         capacity_ = bytes;
         at_ = highest_ = base_.get();
+        ASAN_POISON_MEMORY_REGION(at_, bytes);
     }
 
     std::unique_ptr<std::byte[]> base_;
@@ -94,7 +122,9 @@ struct Run {
 
     void charge(uint64_t n) {
         steps += n;
-        if (steps > budget.steps) throw Fault{Kind::Steps, "over the budget of steps"};
+        if (steps <= budget.steps) return;
+        steps = budget.steps; // by how much it was missed depends on what was recalled
+        throw Fault{Kind::Steps, "over the budget of steps"};
     }
 
     void* allocate(size_t bytes) { return heap_.allocate(hold(bytes)); }
@@ -136,7 +166,9 @@ struct Run {
     const void* keep_only(const Mark& m, const void* p, size_t bytes) {
         if (cells - m.cells <= 2 * whole(bytes) + 16) return p;
         release(m);
-        return std::memmove(allocate(bytes), p, bytes);
+        void* kept = allocate(bytes);
+        heap_.copy(kept, p, bytes);
+        return kept;
     }
 
     // Remembers a call until memory that is in use now is given back; for the programs to come too, if they share.
@@ -149,7 +181,7 @@ struct Run {
 
   private:
     static constexpr uint64_t kMostCells = uint64_t(1) << 32; // 64 GiB: beyond any sensible budget
-    static constexpr size_t kSharedBytes = 16 << 20;
+    static constexpr size_t kSharedBytes = 8 << 20;
 
     void begin(Budget b) {
         budget = b;

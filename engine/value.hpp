@@ -81,9 +81,10 @@ struct Value {
 };
 
 struct GridNode {
-    uint32_t height, width;        // height >= 1
-    mutable int16_t background;    // the most frequent colour, or kUnknown until it is asked for
-    int8_t cells[];                // row by row
+    uint32_t height, width;         // height >= 1
+    mutable const uint16_t* counts; // of the colours 0 to 9, where no others occur; nullptr if not known
+    mutable int16_t background;     // the most frequent colour, or kUnknown until it is asked for
+    int8_t cells[];                 // row by row
     static constexpr int16_t kUnknown = INT16_MIN;
     uint32_t area() const { return height * width; }
 };
@@ -116,6 +117,7 @@ struct FunctionNode {
     uint8_t n;          // captured values
     bool quick;         // it and all that it calls take a fixed, short time
     mutable bool remembered; // some call of it is
+    mutable uint8_t vain;    // calls in a row that it was no use to watch
     uint16_t primitive; // index into the table, and its code, for Primitive
     uint32_t weight, nesting;
     Value (*code)(Run& run, const Value* arguments);

@@ -17,7 +17,9 @@ const ItemsNode* const kEmpty = [] {
 }();
 
 uint64_t checked_weight(Run& run, uint64_t weight) {
-    if (weight > run.budget.cells) throw Fault{Kind::Cells, "over the budget of cells"};
+    constexpr uint64_t kHeaviest = 2'000'000; // so that whoever walks through a value comes to an end
+    if (weight > kHeaviest || weight > run.budget.cells * kCellBytes)
+        throw Fault{Kind::Cells, "over the budget of cells"};
     return weight;
 }
 
@@ -29,12 +31,15 @@ uint32_t checked_nesting(uint32_t deepest_part) {
 // Inside a container a Boolean is the integer that it equals.
 Value settled(Value v) { return v.tag == Tag::Bool ? Value::integer(v.num) : v; }
 
-int row_width(Value v) { // of a tuple of integers that fit a grid's row; -1 for anything else
+// The length of a tuple of integers that fit a grid's row; -1 for anything else. `wanted` is the only length of
+// interest, or -1 for any.
+int row_width(Run& run, Value v, int wanted = -1) {
     if (v.tag == Tag::Pair) {
         bool fits = v.i() >= INT8_MIN && v.i() <= INT8_MAX && v.j() >= INT8_MIN && v.j() <= INT8_MAX;
         return fits ? 2 : -1;
     }
-    if (v.tag != Tag::Tuple) return -1;
+    if (v.tag != Tag::Tuple || (wanted >= 0 && v.items->n != uint32_t(wanted))) return -1;
+    run.charge(v.items->n);
     for (uint32_t k = 0; k < v.items->n; ++k) {
         Value item = v.items->items[k];
         if (item.tag != Tag::Int || item.num < INT8_MIN || item.num > INT8_MAX) return -1;
@@ -117,6 +122,7 @@ template <class T> size_t sort_distinct_keys(Run& run, T* keys, size_t n) {
     while (k < n && keys[k - 1] < keys[k]) ++k;
     if (k >= n) return n; // as they often are
     if (sort_by_bits(run, std::span(keys, n), n)) return n;
+    run.charge(n * size_t(std::bit_width(n)));
     std::sort(keys, keys + n);
     return size_t(std::unique(keys, keys + n) - keys);
 }
@@ -197,6 +203,7 @@ Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells) {
     auto* node = run.allocate<GridNode, int8_t>(uint64_t(height) * uint64_t(width));
     node->height = uint32_t(height);
     node->width = uint32_t(width);
+    node->counts = nullptr;
     node->background = GridNode::kUnknown;
     cells = node->cells;
     Value v;
@@ -217,11 +224,11 @@ Value make_tuple(Run& run, std::span<const Value> items) {
             return Value::cell(cell_key(int(first.num), uint32_t(second.key)));
         }
     }
-    int width = row_width(first);
+    int width = row_width(run, first);
     if (width >= 0) {
-        bool rows = std::all_of(items.begin() + 1, items.end(), [&](Value v) { return row_width(v) == width; });
         run.charge(items.size());
-        if (rows) return rows_to_grid(run, items, width);
+        auto is_row = [&](Value v) { return row_width(run, v, width) == width; };
+        if (std::all_of(items.begin() + 1, items.end(), is_row)) return rows_to_grid(run, items, width);
     }
     return make_items(run, Tag::Tuple, items);
 }
@@ -324,6 +331,7 @@ Value make_function(Run& run, Closure kind, int arity, std::span<const Value> ca
     node->n = uint8_t(captured.size());
     node->quick = quick;
     node->remembered = false;
+    node->vain = 0;
     node->primitive = 0;
     node->code = nullptr;
     node->weight = uint32_t(checked_weight(run, total));
@@ -683,23 +691,29 @@ class Meter {
     Watch watch_;
 };
 
-// Expensive calls of functions that were made are remembered.
+// Expensive calls of functions that were made are remembered, until that has been in vain for a while.
 Value call_remembered(Run& run, const FunctionNode* f, const Value* a, int n) {
     constexpr uint64_t kExpensive = 200; // steps
+    constexpr uint8_t kWhile = 32;       // calls
     auto question = [&] {
         Value function;
         function.tag = Tag::Function;
         function.function = f;
         return Memo::question(Call::Place::Within, function, a, n);
     };
-    const Call* known = f->remembered ? run.memo.find(question()) : nullptr;
-    if (known && affordable(run, known->cost)) return recall(run, *known);
     auto mark = run.mark();
+    if (f->vain == kWhile) return settle(run, mark, call_closure(run, f, a, n));
+    const Call* known = f->remembered ? run.memo.find(question()) : nullptr;
+    if (known && affordable(run, known->cost)) {
+        f->vain = 0;
+        return recall(run, *known);
+    }
     Meter meter(run);
     Value result = settle(run, mark, call_closure(run, f, a, n));
-    if (known) return result;
     Cost cost = meter.cost();
-    if (cost.steps < kExpensive) return result;
+    bool expensive = cost.steps >= kExpensive;
+    if (!expensive || !run.shares()) ++f->vain; // of programs in company, a later one may ask
+    if (!expensive || known) return result;
     Call call = question();
     call.result = result;
     call.failed = false;
@@ -748,7 +762,7 @@ Value call_quick(Run& run, const FunctionNode* f, const Value* a, int n) {
     return call_parts(run, f, a, n, [&run](Value function, const Value* b, int m) {
         if (function.tag != Tag::Function) wrong_type("a function", function);
         const FunctionNode* g = function.function;
-        run.charge(1);
+        run.charge(kCallSteps);
         if (m != g->arity) throw Fault{Kind::Type, "a function of another number of arguments"};
         if (g->kind != Closure::Primitive) return call_quick(run, g, b, m);
         run.primitive = g->primitive;

@@ -250,10 +250,12 @@ Value call_shared(Run& run, Value function, const Value* arguments, int n, std::
 Value call_quick(Run& run, const FunctionNode* function, const Value* arguments, int n);
 Value call_made(Run& run, const FunctionNode* function, const Value* arguments, int n);
 
+inline constexpr uint64_t kCallSteps = 2; // and what the function itself takes
+
 inline Value call(Run& run, Value function, const Value* arguments, int n) {
     if (function.tag != Tag::Function) wrong_type("a function", function);
     const FunctionNode* f = function.function;
-    run.charge(1);
+    run.charge(kCallSteps);
     if (n != f->arity) throw Fault{Kind::Type, "a function of another number of arguments"};
     int before = run.primitive;
     if (f->kind != Closure::Primitive) {

@@ -1,12 +1,19 @@
-"""Fixtures shared by the tests."""
+"""Fixtures shared by the tests, and the profiles of hypothesis: `ci` unless `--hypothesis-profile=long`."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from codeit.tasks import Task, TestPair, load
 
 TestPair.__test__ = False  # type: ignore[attr-defined]  # no test class, whatever pytest makes of its name
+
+settings.register_profile(
+    "ci", max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+settings.register_profile("long", settings.get_profile("ci"), max_examples=5000)
+settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")

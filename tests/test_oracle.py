@@ -1,4 +1,4 @@
-"""The engine against the oracle: every primitive, every expert, many mutants.
+"""Every primitive of the engine against the oracle's, and the classes in which they differ.
 
 The long profile: `pytest tests/test_oracle.py --hypothesis-profile=long`.
 """
@@ -6,178 +6,198 @@ The long profile: `pytest tests/test_oracle.py --hypothesis-profile=long`.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import oracle
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from random_values import BY_ARITY, ODD, Draws
 
 from codeit import _engine
-from codeit.evolution import mutants
-from codeit.experts import published
-from codeit.language import CONSTANTS, PRIMITIVES, Budget, Program, run_batch
-from codeit.tasks import Task, load
+from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Line, Program
+from codeit.signatures import ACCEPTS
 
-settings.register_profile(
-    "ci", max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
-settings.register_profile("long", settings.get_profile("ci"), max_examples=5000, derandomize=False)
-if settings.get_current_profile_name() != "long":
-    settings.load_profile("ci")
+BUDGET = Budget(steps=50_000, cells=50_000)
+"""What the engine may use on one call; the oracle is not asked for what takes more."""
 
-integers = st.integers(-3, 11)
-coordinates = st.tuples(st.integers(-3, 9), st.integers(-3, 9))
-colours = st.integers(0, 9)
-indices = st.frozensets(coordinates, max_size=8)
-objects = st.frozensets(st.tuples(colours, coordinates), max_size=8)
-grids = st.one_of(
-    st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(
-        lambda shape: st.lists(
-            st.lists(st.integers(0, 3), min_size=shape[1], max_size=shape[1]).map(tuple),
-            min_size=shape[0],
-            max_size=shape[0],
-        ).map(tuple)
-    ),
-    st.sampled_from([tuple((c,) * 30 for _ in range(30)) for c in (0, 7)]),
-)
-integer_sets = st.frozensets(integers, max_size=6)
-tuples = st.one_of(
-    st.lists(integers, max_size=6).map(tuple),
-    st.lists(coordinates, max_size=5).map(tuple),
-    st.lists(grids, max_size=3).map(tuple),
-    st.lists(objects, max_size=3).map(tuple),
-)
-sets = st.one_of(
-    integer_sets, indices, objects, st.frozensets(indices, max_size=4), st.frozensets(objects, max_size=4)
-)
-containers = st.one_of(tuples, sets, grids)
-
-UNARY = [
-    "identity",
-    "size",
-    "first",
-    "last",
-    "color",
-    "height",
-    "width",
-    "shape",
-    "even",
-    "positive",
-    "toindices",
-    "ulcorner",
-    "increment",
-    "invert",
-    "normalize",
-    "initset",
-    "palette",
-    "square",
-    "dmirror",
-    "dneighbors",
-]
-BINARY = ["add", "subtract", "multiply", "astuple", "equality", "combine", "greater", "recolor", "shift"]
-
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "Any": st.one_of(integers, coordinates, grids, indices, objects, st.booleans()),
-    "Boolean": st.booleans(),
-    "Callable": st.sampled_from(UNARY),
-    "Container": containers,
-    "ContainerContainer": st.one_of(
-        st.frozensets(indices, max_size=4),
-        st.frozensets(objects, max_size=4),
-        grids,
-        st.lists(tuples, max_size=3).map(tuple),
-        st.lists(indices, max_size=3).map(tuple),
-    ),
-    "Element": st.one_of(objects, grids),
-    "FrozenSet": sets,
-    "Grid": grids,
-    "Indices": indices,
-    "Integer": integers,
-    "IntegerSet": integer_sets,
-    "IntegerTuple": coordinates,
-    "Numerical": st.one_of(integers, coordinates),
-    "Object": objects,
-    "Objects": st.frozensets(objects, max_size=4),
-    "Patch": st.one_of(indices, objects),
-    "Piece": st.one_of(grids, indices, objects),
-    "Tuple": tuples,
-    "TupleTuple": st.lists(tuples, max_size=3).map(tuple),
-}
-FUNCTIONS = {"compose", "chain", "matcher", "rbind", "lbind", "power", "fork"}
-"""Primitives whose result is a function; tested by the experts and mutants, which call them."""
+MAKERS = (*oracle.MAKERS, "power")
 
 
-def arguments(name: str) -> st.SearchStrategy[tuple[Any, ...]]:
-    strategies = [VALUES[parameter] for parameter in PRIMITIVES[name].parameters]
-    if name in ("papply", "mpapply", "prapply"):
-        strategies[0] = st.sampled_from(BINARY)
-    if name == "rapply":
-        strategies[0] = st.lists(st.sampled_from(UNARY), max_size=3).map(tuple)
-    if name in ("repeat", "upscale", "hupscale", "vupscale"):
-        strategies[1] = st.integers(-1, 4)
-    return st.tuples(*strategies)
-
-
-def in_order(value: Any) -> Any:
-    """A value of hypothesis's with the oracle's sorted sets, and functions for their names."""
-    if isinstance(value, frozenset):
-        return oracle.SortedSet(map(in_order, value))
-    if isinstance(value, tuple):
-        return tuple(map(in_order, value))
-    return getattr(oracle.ordered(), value) if isinstance(value, str) else value
-
-
-@pytest.mark.parametrize("name", sorted(set(PRIMITIVES) - FUNCTIONS))
+@pytest.mark.parametrize("name", [name for name in PRIMITIVES if name not in MAKERS])
 def test_primitive_equals_the_oracles(name: str) -> None:
-    @given(arguments(name))
-    def check(values: tuple[Any, ...]) -> None:
-        kind, found = _engine.call_primitive(name, values)
-        try:
-            wanted = getattr(oracle.ordered(), name)(*map(in_order, values))
-        except Exception as error:
-            assert kind != "ok", f"the oracle raises {error!r}, the engine gives {found!r}"
-            return
-        if kind == "type" and known_difference(name, values):
-            return
-        assert kind == "ok", f"the engine ends with {kind}, the oracle gives {wanted!r}"
-        assert found == wanted
+    @given(st.binary(min_size=100, max_size=100))
+    def check(data: bytes) -> None:
+        values = Draws(data).arguments(name)
+        kind, found = _engine.call_primitive(name, values, BUDGET)
+        oracle.compare(kind, found, oracle.function(name), oracle.value(values))
 
     check()
 
 
-def known_difference(name: str, values: tuple[Any, ...]) -> bool:
-    """Classes of arguments that the engine refuses; DIFFERENCES.md explains each.
+# --- functions that make functions --------------------------------------------------------------------------
 
-    - patches: sets that mix places with something else, or tuples where a patch is walked cell by cell
-    - grids: tuples that are no grid (of grids, of sets, ragged) where the oracle never looks at their cells
-    """
 
-    def odd(value: Any) -> bool:
-        grid = isinstance(value, tuple) and value != () and all(isinstance(r, tuple) for r in value)
-        return not grid or len({len(r) for r in value if isinstance(r, tuple)}) > 1
+class Script:
+    """A program that writes out values, line by line, and calls functions on them."""
 
-    return name in {
-        "tophalf",
-        "bottomhalf",
-        "vmirror",
-        "dmirror",
-        "hmirror",
-        "apply",
-        "mapply",
-        "papply",
-        "mpapply",
-        "prapply",
-        "rapply",
-        "order",
-        "sfilter",
-        "argmax",
-        "argmin",
-        "valmax",
-        "valmin",
-        "mfilter",
-        "extract",
-    } and any(map(odd, values))
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self.names: dict[str, str] = {repr(value): name for name, value in CONSTANTS.items()}
+
+    def call(self, function: str, *arguments: str) -> str:
+        """The variable of a new line."""
+        self.lines.append(Line(f"x{len(self.lines) + 1}", function, arguments))
+        return self.lines[-1].target
+
+    def value(self, value: Any) -> str:
+        """The name of a value; that of a function is its own."""
+        if isinstance(value, str):
+            return value
+        if repr(value) not in self.names:
+            self.names[repr(value)] = self._written(value)
+        return self.names[repr(value)]
+
+    def _written(self, value: Any) -> str:
+        if value is None:
+            return self.call("index", "I", "NEG_UNITY")
+        if isinstance(value, int):
+            if value < 0:
+                return self.call("invert", self.value(-value))
+            tens, ones = divmod(value, 10)
+            return self.call("add", self.call("multiply", "TEN", self.value(tens)), self.value(ones))
+        if isinstance(value, frozenset):
+            made = self.call("difference", "THREE_BY_THREE", "THREE_BY_THREE")
+            made = self.call("palette", made)
+            for item in value:
+                made = self.call("insert", self.value(item), made)
+            return made
+        made = self.call("interval", "ZERO", "ZERO", "ONE")
+        for item in value:
+            made = self.call("combine", made, self.call("repeat", self.value(item), "ONE"))
+        return made
+
+    def program(self) -> Program:
+        """The program; its last line is the result."""
+        return Program.from_lines([*self.lines[:-1], self.lines[-1]._replace(target="O")])
+
+
+def giving(parameter: str) -> tuple[str, ...]:
+    """The functions of one argument whose result fits a parameter."""
+    fits = tuple(name for name in BY_ARITY[1] if ACCEPTS[PRIMITIVES[name].result] <= ACCEPTS[parameter])
+    return fits or BY_ARITY[1]
+
+
+def made(d: Draws, script: Script, maker: str, depth: int = 2) -> tuple[str, list[str]]:
+    """A function that `maker` makes, and the types that it takes. Its parts may be made functions, too."""
+
+    def part(names: Sequence[str]) -> tuple[str, list[str]]:
+        if depth and d.below(4) == 3:
+            return made(d, script, d.one(MAKERS), depth - 1)
+        name = d.one(names)
+        return name, list(PRIMITIVES[name].parameters)
+
+    if maker in ("compose", "chain"):
+        outer, takes = part(BY_ARITY[1])
+        parts = [outer]
+        for _ in range(1 if maker == "compose" else 2):
+            inner, takes = part(giving(takes[0]))
+            parts.append(inner)
+        return script.call(maker, *parts), takes
+    if maker == "fork":
+        outer, wanted = part(BY_ARITY[2])
+        left, takes = part(giving(wanted[0]))
+        alike = [name for name in giving(wanted[-1]) if [*PRIMITIVES[name].parameters] == takes]
+        right, _ = part(alike or BY_ARITY[1])
+        return script.call("fork", outer, left, right), takes
+    if maker == "power":
+        inner, takes = part([n for n in BY_ARITY[1] if PRIMITIVES[n].result == PRIMITIVES[n].parameters[0]])
+        return script.call("power", inner, script.value(d.one((1, 2, 3, 4, 0, -1, 1001, True)))), takes
+    if maker == "matcher":
+        inner, takes = part(BY_ARITY[1])
+        result = PRIMITIVES[inner].result if inner in PRIMITIVES else "Any"
+        return script.call("matcher", inner, script.value(d.of(result))), takes
+    inner, takes = part(BY_ARITY[d.one((2, 3, 4, 1))])
+    fixed, takes = (takes[0], takes[1:]) if maker == "lbind" else (takes[-1], takes[:-1])
+    takes = takes or ["Any"] * 3  # as the oracle makes of a function that takes neither two nor three
+    return script.call(maker, inner, script.value(d.of(fixed))), takes
+
+
+APPLIED = ("apply", "sfilter", "extract", "order", "argmin", "valmax", "mapply")
+"""What calls a function of one argument on each element of a container."""
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_made_functions_equal_the_oracles(maker: str) -> None:
+    @given(st.binary(min_size=100, max_size=100))
+    def check(data: bytes) -> None:
+        d, script = Draws(data), Script()
+        function, takes = made(d, script, maker)
+        if len(takes) == 1 and d.below(2):
+            user, container = d.one(APPLIED), script.value(d.container_of(takes[0], 3))
+            first = PRIMITIVES[user].parameters[0] == "Callable"
+            script.call(user, *((function, container) if first else (container, function)))
+        else:
+            odd = d.below(ODD) == ODD - 1
+            script.call(function, *(script.value(d.any() if odd else d.of(wanted)) for wanted in takes))
+        if len(script.lines) <= 1000:  # a program's most
+            oracle.compare_program(script.program(), Grid([[0]]), BUDGET)
+
+    check()
+
+
+# --- where the two differ -----------------------------------------------------------------------------------
+
+RAGGED = ((1, 2), (3,))
+INSTANCES = [
+    ("no grid", "vmirror", (RAGGED,)),
+    ("no grid", "colorcount", (((1, (0, 0)),), 1)),
+    ("no patch", "ulcorner", (frozenset({(1, 2, 3)}),)),
+    ("no patch", "hperiod", (frozenset({(1, 2)}),)),
+    ("no pair", "double", (((1, 2), (3, 4)),)),
+    ("no pair", "crop", ((), (1, (2, 3)), (1, 1))),
+    ("other kind", "fill", (((0,),), (1, 2), frozenset({(0, 0)}))),
+    ("other kind", "prapply", ("add", 4, ())),
+    ("other kind", "order", ((2, 1), None)),
+    ("range", "add", (2**31 - 1, 1)),
+    ("range", "toivec", (2**15,)),
+    ("range", "canvas", (128, (1, 1))),
+    ("range", "move", (((0,),), frozenset({(1, (0, 2**15 - 1))}), (0, 1))),
+    ("sets as keys", "order", (tuple(frozenset(s) for s in ({1, 2}, {3}, {2}, {1})), "identity")),
+    ("budget", "canvas", (0, (30000, 30000))),
+    ("budget", "repeat", (0, 100_000)),
+]
+
+
+@pytest.mark.parametrize(("difference", "name", "values"), INSTANCES)
+def test_differences_are_of_their_class(difference: str, name: str, values: tuple[Any, ...]) -> None:
+    kind, found = _engine.call_primitive(name, values, BUDGET)
+    assert oracle.compare(kind, found, oracle.function(name), oracle.value(values)).difference == difference
+
+
+def test_functions_are_equal_by_how_they_were_made() -> None:
+    program = Program.parse(
+        "x1 = compose(size, first)\nx2 = compose(size, first)\nx3 = equality(x1, x2)\nO = branch(x3, I, x3)"
+    )
+    assert oracle.compare_program(program, Grid([[1]]), BUDGET) == "functions"
+    assert program(Grid([[1]])) == Grid([[1]])
+
+
+def test_every_class_is_shown_and_explained() -> None:
+    explained = (Path(__file__).parents[1] / "DIFFERENCES.md").read_text(encoding="utf-8")
+    shown = {difference for difference, _, _ in INSTANCES} | {"functions"}
+    assert shown == {*oracle.CLASSES, oracle.BUDGET}
+    assert [name for name in shown if f"(`{name}`)" not in explained] == []
+
+
+def test_a_difference_of_no_class_is_told() -> None:
+    for kind, found in (("ok", 3), ("type", None), ("value", None), ("overflow", None)):
+        with pytest.raises(AssertionError, match=r"add\(1, 1\): the engine .*, the oracle gives 2"):
+            oracle.compare(kind, found, oracle.function("add"), (1, 1))
+    with pytest.raises(AssertionError, match="the engine gives 0, the oracle raises ZeroDivisionError"):
+        oracle.compare("ok", 0, oracle.function("divide"), (1, 0))
 
 
 def test_no_primitive_or_constant_is_missing() -> None:
@@ -190,65 +210,3 @@ def test_no_primitive_or_constant_is_missing() -> None:
     constants = {n: v for n, v in vars(dsl).items() if n.isupper() and not n.startswith("_")}
     assert constants == CONSTANTS
     assert {n: type(v) for n, v in constants.items()} == {n: type(v) for n, v in CONSTANTS.items()}
-
-
-@pytest.fixture(scope="module")
-def training() -> dict[str, Task]:
-    return {task.id: task for task in load("arc-agi-1/training")}
-
-
-def test_experts_solve_what_they_solve_by_the_oracle(training: dict[str, Task]) -> None:
-    experts = published().programs
-    assert len(experts) == 400
-    solving, unlike = set(), set()
-    for task_id, program in experts.items():
-        pairs = (*training[task_id].train, *training[task_id].test)
-        found = [outcome.grid for outcome in run_batch([program], [[p.input for p in pairs]])[0]]
-        if found == [pair.output for pair in pairs]:
-            solving.add(task_id)
-        elif any(
-            grid is None
-            or oracle.rows(grid) != oracle.run(program, oracle.rows(pair.input), oracle.published())
-            for grid, pair in zip(found, pairs, strict=True)
-        ):
-            unlike.add(task_id)
-    assert len(solving) >= 391
-    assert unlike == set()
-
-
-def test_mutants_equal_the_oracle(training: dict[str, Task]) -> None:
-    small = {i: p for i, p in published().programs.items() if len(p) <= 40}
-    made = mutants(small, training, 400, seed=7)
-    compared = 0
-    for mutant in made:
-        grid = min((p.input for p in training[mutant.task_id].train), key=lambda g: len(bytes(g)))
-        outcome = mutant.program.run(grid)
-        wanted = oracle.run(mutant.program, oracle.rows(grid), oracle.ordered())
-        assert outcome.grid is not None and oracle.rows(outcome.grid) == wanted, str(mutant.program)
-        compared += 1
-    assert compared == 400
-
-
-def test_outcomes_do_not_depend_on_threads_or_company(training: dict[str, Task]) -> None:
-    made = mutants(published().programs, training, 300, seed=3)
-    programs = [mutant.program for mutant in made]
-    inputs = [[p.input for p in training[mutant.task_id].train] for mutant in made]
-
-    def summary(outcomes: list[list[Any]]) -> list[list[tuple[Any, ...]]]:
-        return [[(o.kind, o.line, o.steps, o.cells, o.grid) for o in row] for row in outcomes]
-
-    one = summary(run_batch(programs, inputs, threads=1))
-    assert one == summary(run_batch(programs, inputs, threads=2))
-    assert one[:20] == summary(run_batch(programs[:20], inputs[:20], threads=2))
-
-
-def test_growing_programs_end_within_their_budget() -> None:
-    lines = (
-        ["x1 = upscale(I, TEN)"]
-        + [f"x{k + 1} = vconcat(x{k}, x{k})" for k in range(1, 60)]
-        + ["O = rot90(x60)"]
-    )
-    from codeit.language import Grid
-
-    outcome = Program.parse("\n".join(lines)).run(Grid([[1]]), Budget(steps=100_000, cells=10_000))
-    assert outcome.kind == "cells" and outcome.cells <= 10_000

@@ -56,6 +56,7 @@ namespace {
 
 bool contains(Run& run, Value container, Value value) {
     Items items(run, container);
+    run.charge(size_t(std::bit_width(items.size())));
     if (container.tag == Tag::Indices) {
         if (value.tag != Tag::Pair) return false;
         const IndicesNode* node = container.indices;
@@ -135,7 +136,8 @@ Value combine_sets(Run& run, SetOp op, Value a, Value b) {
 
 Value combine(Run& run, const Value* a) {
     if (a[0].is_set() && a[1].is_set()) return combine_sets(run, SetOp::Union, a[0], a[1]);
-    Buffer<Value> all(run);
+    run.charge(length(a[0]) + length(a[1]));
+    Buffer<Value> all(run, length(a[0]) + length(a[1]));
     for (int k = 0; k < 2; ++k) {
         Items items(run, a[k]);
         for (size_t m = 0; m < items.size(); ++m) all.push(items[m]);
@@ -198,12 +200,12 @@ Value order(Run& run, const Value* a) {
     struct Keyed {
         Value item, key;
     };
+    run.charge(2 * items.size() * size_t(std::bit_width(items.size())));
     Buffer<Keyed> keyed(run, items.size());
     for (size_t k = 0; k < items.size(); ++k) {
         Value item = items[k];
         keyed.push({item, call(run, a[1], item)});
     }
-    run.charge(keyed.size() * size_t(std::bit_width(keyed.size())));
     std::stable_sort(keyed.begin(), keyed.end(),
                      [&](const Keyed& x, const Keyed& y) { return less(run, x.key, y.key); });
     Buffer<Value> sorted(run, keyed.size());
@@ -312,6 +314,7 @@ Value remove(Run& run, const Value* a) {
 Value other(Run& run, const Value* a) {
     Items items(run, a[0]);
     for (size_t k = 0; k < items.size(); ++k) {
+        run.charge(1);
         Value item = items[k];
         if (!equal(run, item, a[1])) return item;
     }
@@ -333,9 +336,10 @@ Value product(Run& run, const Value* a) {
     Items x(run, a[0]), y(run, a[1]);
     run.charge(x.size() * y.size());
     Buffer<Value> pairs(run, x.size() * y.size());
-    for (size_t m = 0; m < y.size(); ++m)
-        for (size_t k = 0; k < x.size(); ++k) pairs.push(make_tuple(run, x[k], y[m]));
-    return make_set(run, {pairs.begin(), pairs.size()});
+    for (size_t k = 0; k < x.size(); ++k)
+        for (size_t m = 0; m < y.size(); ++m) pairs.push(make_tuple(run, x[k], y[m]));
+    std::span<const Value> all{pairs.begin(), pairs.size()};
+    return a[0].is_set() && a[1].is_set() ? make_sorted_set(run, all) : make_set(run, all); // of sets it is sorted
 }
 
 Value pair(Run& run, const Value* a) {

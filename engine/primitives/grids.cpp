@@ -12,8 +12,15 @@ namespace {
 // How often each colour occurs in a grid.
 class Histogram {
   public:
-    Histogram(Run& run, const GridView& g) {
-        run.charge(g.area());
+    Histogram(Run& run, Value grid_value) {
+        GridView g = grid(grid_value);
+        run.charge(price(g));
+        if (g.area() > 0 && grid_value.grid->counts) {
+            low_ = 0;
+            high_ = 9;
+            std::copy_n(grid_value.grid->counts, 10, counts_ - INT8_MIN);
+            return;
+        }
         auto* cells = reinterpret_cast<const uint8_t*>(g.cells);
         size_t n = g.area();
         uint8_t all = 0;
@@ -33,7 +40,8 @@ class Histogram {
         for (size_t k = n & ~size_t(3); k < n; ++k) ++lanes[0][cells[k]];
         for (int v = 0; v < kUsual; ++v) counts_[v - INT8_MIN] = lanes[0][v] + lanes[1][v] + lanes[2][v] + lanes[3][v];
     }
-    int low() const { return low_; } // the range of colours that may occur
+    static uint64_t price(const GridView& g) { return g.area() + 32; } // steps
+    int low() const { return low_; }                                   // the range of colours that may occur
     int high() const { return high_; }
     uint32_t operator[](int colour) const { return counts_[colour - INT8_MIN]; }
 
@@ -59,8 +67,8 @@ int background(Run& run, Value grid_value) {
     GridView g = grid(grid_value);
     if (g.area() == 0) bad_value("the grid is empty");
     int16_t& known = grid_value.grid->background;
-    if (known == GridNode::kUnknown) known = int16_t(Histogram(run, g).extreme(true));
-    else run.charge(g.area()); // the price is the same
+    if (known == GridNode::kUnknown) known = int16_t(Histogram(run, grid_value).extreme(true));
+    else run.charge(Histogram::price(g)); // the same price
     return known;
 }
 
@@ -94,7 +102,7 @@ template <class See> void each_colour(Run& run, const ObjectNode* object, See se
 template <bool most> Value extreme_colour(Run& run, const Value* a) {
     if (a[0].tag == Tag::Grid && a[0].grid->area() > 0) {
         if (most) return Value::integer(background(run, a[0]));
-        return Value::integer(Histogram(run, grid(a[0])).extreme(false));
+        return Value::integer(Histogram(run, a[0]).extreme(false));
     }
     if (a[0].tag == Tag::Object) {
         int best = 0;
@@ -115,7 +123,7 @@ template <bool most> Value extreme_colour(Run& run, const Value* a) {
 Value palette(Run& run, const Value* a) {
     Buffer<Value> all(run);
     if (a[0].tag == Tag::Grid) {
-        Histogram counts(run, grid(a[0]));
+        Histogram counts(run, a[0]);
         for (int v = counts.low(); v <= counts.high(); ++v)
             if (counts[v]) all.push(Value::integer(v));
     } else if (a[0].tag == Tag::Object) {
@@ -180,6 +188,17 @@ Value sizefilter(Run& run, const Value* a) {
 
 // --- places and objects of a grid -------------------------------------------------------------------
 
+// Cells of one colour side by side in a row, and as many as there are: `see(row, begin, end, colour)`.
+template <class See> void each_stretch(const GridView& g, See see) {
+    const int8_t* cells = g.cells;
+    for (int i = 0; i < g.h; ++i, cells += g.w)
+        for (int j = 0, end; j < g.w; j = end) {
+            int8_t v = cells[j];
+            for (end = j + 1; end < g.w && cells[end] == v;) ++end;
+            see(i, j, end, int(v));
+        }
+}
+
 void check_places(const GridView& g) { make_pair(g.h - 1, g.w - 1); } // each must fit 16 bits
 
 Value asindices(Run& run, const Value* a) {
@@ -198,7 +217,8 @@ Value ofcolor(Run& run, const Value* a) {
     run.charge(g.area());
     if (!a[1].is_number() || a[1].num < INT8_MIN || a[1].num > INT8_MAX) return empty_set();
     auto colour = int8_t(a[1].num);
-    size_t n = size_t(std::count(g.cells, g.cells + g.area(), colour));
+    bool counted = g.area() > 0 && a[0].grid->counts && colour >= 0 && colour <= 9;
+    size_t n = counted ? a[0].grid->counts[colour] : size_t(std::count(g.cells, g.cells + g.area(), colour));
     if (n == 0) return empty_set();
     check_places(g);
     uint32_t* keys;
@@ -219,7 +239,7 @@ Value asobject(Run& run, const Value* a) {
     GridView g = grid(a[0]);
     if (g.area() == 0) return empty_set();
     check_places(g);
-    Histogram counts(run, g);
+    Histogram counts(run, a[0]);
     uint64_t* keys;
     Value v = new_object(run, g.area(), keys);
     uint64_t* next[256];
@@ -227,9 +247,11 @@ Value asobject(Run& run, const Value* a) {
         next[c - INT8_MIN] = keys;
         keys += counts[c];
     }
-    const int8_t* cell = g.cells;
-    for (int i = 0; i < g.h; ++i)
-        for (int j = 0; j < g.w; ++j, ++cell) *next[*cell - INT8_MIN]++ = cell_key(*cell, pair_key(i, j));
+    each_stretch(g, [&](int i, int begin, int end, int c) {
+        uint64_t* to = next[c - INT8_MIN];
+        for (int j = begin; j < end; ++j) *to++ = cell_key(c, pair_key(i, j));
+        next[c - INT8_MIN] = to;
+    });
     return v;
 }
 
@@ -244,41 +266,35 @@ Value toobject(Run& run, const Value* a) {
 }
 
 // For each colour but one the object of its cells.
-Value partition(Run& run, const GridView& g, int without) {
+Value partition(Run& run, Value grid_value, int without) {
+    GridView g = grid(grid_value);
     if (g.area() == 0) return empty_set();
     check_places(g);
-    Histogram counts(run, g);
+    Histogram counts(run, grid_value);
     Buffer<Value> parts(run);
     uint64_t* next[256];
-    uint64_t unwanted;
-    for (int v = counts.low(); v <= counts.high(); ++v) {
-        next[v - INT8_MIN] = &unwanted;
+    for (int v = counts.low(); v <= counts.high(); ++v)
         if (counts[v] > 0 && v != without) parts.push(new_object(run, counts[v], next[v - INT8_MIN]));
-    }
-    const int8_t* cell = g.cells;
-    for (int i = 0; i < g.h; ++i)
-        for (int j = 0; j < g.w; ++j, ++cell) {
-            uint64_t*& to = next[*cell - INT8_MIN];
-            *to = cell_key(*cell, pair_key(i, j));
-            to += *cell != without;
-        }
+    each_stretch(g, [&](int i, int begin, int end, int v) {
+        if (v == without) return;
+        uint64_t* to = next[v - INT8_MIN];
+        for (int j = begin; j < end; ++j) *to++ = cell_key(v, pair_key(i, j));
+        next[v - INT8_MIN] = to;
+    });
     return make_sorted_set(run, {parts.begin(), parts.size()});
 }
 
-// Cells of one colour side by side in a row: columns begin to end - 1.
-struct Stretch {
-    int row, begin, end;
-    int colour;
-    uint32_t parent; // in the union-find of connected stretches
-};
-
-// Connected parts of the grid. Stretches are joined with those that they touch, and then dealt to their parts by
-// colour and place, so that each part comes out sorted, and the parts too: they share no cell.
+// Connected parts of the grid. Stretches of one colour are joined with those that they touch, and then dealt to their
+// parts by colour and place, so that each part comes out sorted, and the parts too: they share no cell.
 Value objects(Run& run, const Value* a) {
+    struct Stretch {
+        int row, begin, end, colour;
+        uint32_t parent; // in the union-find; then the number of its part
+    };
     GridView g = nonempty_grid(a[0]);
     bool univalued = truthy(a[1]), without_background = truthy(a[3]);
     int reach = truthy(a[2]) ? 1 : 0; // over a corner
-    run.charge(4 * g.area() + 1);
+    run.charge(4 * g.area() + 16);
     int bg = without_background ? background(run, a[0]) : INT16_MIN;
     if (g.area() == 0) return empty_set();
     check_places(g);
@@ -288,31 +304,30 @@ Value objects(Run& run, const Value* a) {
         while (all[k].parent != k) k = all[k].parent = all[all[k].parent].parent;
         return k;
     };
-    auto join = [&](size_t m, size_t k) {
-        uint32_t x = root(uint32_t(m)), y = root(uint32_t(k));
+    auto join = [&](uint32_t m, uint32_t k) {
+        uint32_t x = root(m), y = root(k);
         if (x < y) all[y].parent = x;
         else all[x].parent = y;
     };
     int low = INT8_MAX, high = INT8_MIN; // colours
-    size_t above = 0;                    // the first stretch of the row above that may still touch
-    for (int i = 0; i < g.h; ++i) {
-        size_t first = all.size();
-        const int8_t* cells = g.cells + size_t(i) * size_t(g.w);
-        for (int j = 0, end; j < g.w; j = end) {
-            int v = cells[j];
-            for (end = j + 1; end < g.w && cells[end] == v;) ++end;
-            if (v == bg) continue;
-            low = std::min(low, v);
-            high = std::max(high, v);
-            auto k = uint32_t(all.size());
-            all.push({i, j, end, v, k});
-            if (!univalued && k > first && all[k - 1].end == j) join(k - 1, k);
-            while (above < first && all[above].end + reach <= j) ++above;
-            for (size_t m = above; m < first && all[m].begin < end + reach; ++m)
-                if (!univalued || all[m].colour == v) join(m, k);
+    int row = -1;
+    uint32_t above = 0, first = 0; // the first stretch of the row above that may still touch; the first of this row
+    each_stretch(g, [&](int i, int begin, int end, int v) {
+        auto k = uint32_t(all.size());
+        if (i != row) {
+            above = i == row + 1 ? first : k;
+            first = k;
+            row = i;
         }
-        above = first;
-    }
+        if (v == bg) return;
+        low = std::min(low, v);
+        high = std::max(high, v);
+        all.push({i, begin, end, v, k});
+        if (!univalued && k > first && all[k - 1].end == begin) join(k - 1, k);
+        while (above < first && all[above].end + reach <= begin) ++above;
+        for (uint32_t m = above; m < first && all[m].begin < end + reach; ++m)
+            if (!univalued || all[m].colour == v) join(m, k);
+    });
     if (all.empty()) return empty_set();
 
     Buffer<uint32_t> ordered(run, all.size()); // by colour, and then by place
@@ -323,29 +338,32 @@ Value objects(Run& run, const Value* a) {
     for (int v = 1; v <= high - low; ++v) start[v] += start[v - 1];
     for (uint32_t k = 0; k < all.size(); ++k) ordered[start[all[k].colour - low]++] = k;
 
+    // Parts are numbered as they are first met. Each stretch is pointed at its root before any gets a number.
+    for (uint32_t k = 0; k < all.size(); ++k) all[k].parent = root(k);
     struct Part {
         uint32_t cells;
         uint64_t* next;
     };
     constexpr uint32_t kNew = UINT32_MAX;
-    Buffer<uint32_t> number_of(run, all.size()); // of a root's part, as they are first met
+    Buffer<uint32_t> number_of(run, all.size()); // by root
     number_of.resize(all.size());
     std::fill(number_of.begin(), number_of.end(), kNew);
     Buffer<Part> parts(run);
     for (uint32_t k : ordered) {
-        uint32_t& number = number_of[root(k)];
+        uint32_t& number = number_of[all[k].parent];
         if (number == kNew) {
             number = uint32_t(parts.size());
             parts.push({0, nullptr});
         }
+        all[k].parent = number;
         parts[number].cells += uint32_t(all[k].end - all[k].begin);
     }
     Buffer<Value> found(run, parts.size());
     for (Part& part : parts) found.push(new_object(run, part.cells, part.next));
     for (uint32_t k : ordered) {
         const Stretch& s = all[k];
-        Part& part = parts[number_of[root(k)]];
-        for (int j = s.begin; j < s.end; ++j) *part.next++ = cell_key(s.colour, pair_key(s.row, j));
+        uint64_t*& next = parts[s.parent].next;
+        for (int j = s.begin; j < s.end; ++j) *next++ = cell_key(s.colour, pair_key(s.row, j));
     }
     return make_sorted_set(run, {found.begin(), found.size()});
 }
@@ -357,6 +375,7 @@ Value occurrences(Run& run, const Value* a) {
     if (!cells.empty()) e = extent(run, a[1]);
     NewIndices found(run, 8);
     for (int i = 0; i + e.height() <= g.h || (cells.empty() && i < g.h); ++i) {
+        run.charge(1);
         for (int j = 0; j + e.width() <= g.w || (cells.empty() && j < g.w); ++j) {
             bool occurs = true;
             size_t checked = 1;
@@ -378,7 +397,7 @@ Value occurrences(Run& run, const Value* a) {
 struct Lines { // of one colour throughout
     Buffer<uint8_t> rows, columns;
     Lines(Run& run, const GridView& g) : rows(run, size_t(g.h)), columns(run, size_t(g.w)) {
-        run.charge(2 * g.area() + 1);
+        run.charge(2 * g.area() + size_t(g.h) + size_t(g.w) + 1);
         rows.resize(size_t(g.h));
         columns.resize(size_t(g.w));
         std::fill(columns.begin(), columns.end(), 1);
@@ -486,6 +505,7 @@ Value split(Run& run, const Value* a, bool horizontal) {
     GridView g = nonempty_grid(a[0]);
     int64_t n = number(a[1]), side = horizontal ? g.w : g.h, part = floor_divide(side, n);
     int64_t stride = part + (side % n != 0);
+    run.charge(uint64_t(std::max<int64_t>(n, 0)));
     Buffer<Value> parts(run);
     for (int64_t k = 0; k < n; ++k)
         parts.push(horizontal ? crop(run, g, 0, stride * k, g.h, part) : crop(run, g, stride * k, 0, part, g.w));
@@ -539,7 +559,8 @@ Value vconcat(Run& run, const Value* a) {
         std::copy_n(y.cells, y.area(), out);
         return v;
     }
-    Buffer<Value> rows(run);
+    run.charge(length(a[0]) + length(a[1]));
+    Buffer<Value> rows(run, length(a[0]) + length(a[1]));
     for (int k = 0; k < 2; ++k) {
         Items items(run, a[k]);
         for (size_t m = 0; m < items.size(); ++m) rows.push(items[m]);
@@ -585,7 +606,7 @@ Value downscale(Run& run, const Value* a) {
 
 Value cellwise(Run& run, const Value* a) {
     GridView x = nonempty_grid(a[0]), y = grid(a[1]);
-    if (y.h < x.h || y.w < x.w) bad_value("the second grid is smaller");
+    if (x.w > 0 && (y.h < x.h || y.w < x.w)) bad_value("the second grid is smaller");
     int fallback = colour(a[2]);
     return build_grid(run, x.h, x.w,
                  [&](int i, int j) { return x.at(i, j) == y.at(i, j) ? x.at(i, j) : int8_t(fallback); });
@@ -699,11 +720,11 @@ const std::vector<Primitive> themes::grids = {
      "The connected parts: of one colour each or not, joined over diagonals or not, without the background or not.",
      objects},
     {"partition", 1, "Grid -> Objects", "For each colour, the object of all its cells.",
-     [](Run& run, const Value* a) { return partition(run, grid(a[0]), INT16_MIN); }},
+     [](Run& run, const Value* a) { return partition(run, a[0], INT16_MIN); }},
     {"fgpartition", 1, "Grid -> Objects", "For each colour but the background, the object of all its cells.",
      [](Run& run, const Value* a) {
          int unwanted = background(run, a[0]);
-         return partition(run, grid(a[0]), unwanted);
+         return partition(run, a[0], unwanted);
      }},
     {"palette", 1, "Element -> IntegerSet", "The colours that occur.", palette},
     {"numcolors", 1, "Element -> IntegerSet", "The number of colours that occur.",

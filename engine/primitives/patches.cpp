@@ -2,6 +2,7 @@
 //
 // As in the oracle, a tuple of places or of cells serves as a patch wherever only its places are asked for.
 #include <algorithm>
+#include <bit>
 
 #include "table.hpp"
 
@@ -226,6 +227,7 @@ template <class Line> Value share_line(Run& run, Value a, Value b, Line line) {
         return Value::boolean(
             std::any_of(y.begin(), y.end(), [&](uint32_t key) { return near(key) && (lines & bit(key)); }));
     }
+    run.charge((x.size() + y.size()) * size_t(std::bit_width(x.size())));
     Buffer<uint32_t> lines(run, x.size());
     for (uint32_t key : x) lines.push(line(key));
     std::sort(lines.begin(), lines.end());
@@ -258,7 +260,7 @@ bool adjacent(Run& run, std::span<const uint32_t> a, const Extent& ea, int64_t d
     int64_t rows = std::max<int64_t>(eb.top - (ea.bottom + di), (ea.top + di) - eb.bottom);
     int64_t columns = std::max<int64_t>(eb.left - (ea.right + dj), (ea.left + dj) - eb.right);
     if (std::max<int64_t>(rows, 0) + std::max<int64_t>(columns, 0) > 1) return false;
-    run.charge(a.size() * 5);
+    run.charge(a.size() * (2 + 2 * size_t(std::bit_width(b.size()))));
     auto holds = [&](int64_t i, int64_t j) {
         if (i < eb.top || i > eb.bottom || j < eb.left || j > eb.right) return false;
         return std::binary_search(b.begin(), b.end(), pair_key(int(i), int(j)));
@@ -279,6 +281,7 @@ struct SortedPlaces {
     SortedPlaces(Run& run, Value patch) : places(run, patch), store(run), keys(places.keys()) {
         if (places.sorted()) return;
         for (uint32_t key : places) store.push(key);
+        run.charge(store.size() * size_t(std::bit_width(store.size())));
         std::sort(store.begin(), store.end());
         keys = {store.begin(), store.size()};
     }
@@ -293,13 +296,14 @@ Value adjacent(Run& run, const Value* a) {
 Value bordering(Run& run, const Value* a) {
     Extent e = extent(run, a[0]);
     if (e.top == 0 || e.left == 0) return Value::boolean(true);
-    GridView g = nonempty_grid(a[1]);
-    return Value::boolean(e.bottom == g.h - 1 || e.right == g.w - 1);
+    if (e.bottom == grid(a[1]).h - 1) return Value::boolean(true);
+    return Value::boolean(e.right == nonempty_grid(a[1]).w - 1);
 }
 
 Value centerofmass(Run& run, const Value* a) {
     Places places(run, a[0]);
     if (places.empty()) return empty_tuple();
+    run.charge(places.size());
     int64_t n = int64_t(length(a[0])), si = 0, sj = 0;
     for (uint32_t key : places) {
         si += key_i(key);
@@ -445,7 +449,7 @@ Value crosswise_period(Run& run, Value object, bool horizontal) {
             repeats = std::binary_search(cells.begin(), cells.end(), key - uint64_t(unit) * uint64_t(p));
             if (!repeats) break;
         }
-        run.charge(checked);
+        run.charge(checked * size_t(std::bit_width(cells.keys().size())));
         if (repeats) return Value::integer(p);
     }
     return Value::integer(n);

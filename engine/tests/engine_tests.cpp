@@ -21,11 +21,8 @@ void expect(bool holds, const std::string& what) {
 }
 
 GridRef make_grid(int height, int width, const std::vector<int>& cells) {
-    auto g = std::make_shared<Grid>();
-    g->height = uint8_t(height);
-    g->width = uint8_t(width);
-    g->cells.assign(cells.begin(), cells.end());
-    return g;
+    std::vector<int8_t> bytes(cells.begin(), cells.end());
+    return Grid::make(height, width, bytes.data());
 }
 
 ProgramRef must_parse(const std::string& text) {
