@@ -256,6 +256,10 @@ NB_MODULE(_engine, m) {
         })
         .def("trace", &py_trace)
         .def("types", &py_types)
+        .def("run_seconds", [](const Program& p, const Grid& input, Budget budget, int repeats) {
+            static thread_local Run run;
+            return run_seconds(run, p, input, budget, repeats);
+        })
         .def("line_seconds", [](const Program& p, const Grid& input, Budget budget, int repeats) {
             static thread_local Run run;
             return line_seconds(run, p, input, budget, repeats);

@@ -179,22 +179,21 @@ struct Job { // one program on one of its inputs
 // The jobs of a batch with those on equal grids side by side; each group in the order of its first.
 std::vector<std::vector<Job>> by_input(std::span<const std::vector<GridRef>> inputs) {
     std::vector<std::vector<Job>> groups;
-    std::unordered_map<std::string_view, std::vector<size_t>> known; // by cells; shapes may differ
-    auto grid_of = [&](Job job) -> const Grid& { return *inputs[job.program][job.input]; };
+    std::unordered_map<const Grid*, size_t> known;
+    std::unordered_multimap<std::string_view, std::pair<const Grid*, size_t>> by_cells; // shapes may differ
+    auto group_of = [&](const Grid* grid) {
+        auto [found, is_new] = known.try_emplace(grid, groups.size());
+        if (!is_new) return found->second;
+        std::string_view cells{reinterpret_cast<const char*>(grid->cells), grid->area()};
+        auto [begin, end] = by_cells.equal_range(cells);
+        for (auto same = begin; same != end; ++same)
+            if (*same->second.first == *grid) return found->second = same->second.second;
+        by_cells.emplace(cells, std::pair(grid, groups.size()));
+        groups.emplace_back();
+        return found->second;
+    };
     for (uint32_t k = 0; k < inputs.size(); ++k)
-        for (uint32_t m = 0; m < inputs[k].size(); ++m) {
-            const Grid& grid = *inputs[k][m];
-            auto& same_cells = known[{reinterpret_cast<const char*>(grid.cells), grid.area()}];
-            auto found = std::find_if(same_cells.begin(), same_cells.end(), [&](size_t group) {
-                return grid_of(groups[group][0]).width == grid.width;
-            });
-            if (found == same_cells.end()) {
-                same_cells.push_back(groups.size());
-                groups.push_back({{k, m}});
-            } else {
-                groups[*found].push_back({k, m});
-            }
-        }
+        for (uint32_t m = 0; m < inputs[k].size(); ++m) groups[group_of(inputs[k][m].get())].push_back({k, m});
     return groups;
 }
 
@@ -257,13 +256,26 @@ Outcome trace(Run& run, const Program& program, const Grid& input, Budget budget
     return outcome(run, program, run_alone(run, program, input, budget, see));
 }
 
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+} // namespace
+
+double run_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats) {
+    auto begin = Clock::now();
+    for (int k = 0; k < repeats; ++k) execute(run, program, input, budget);
+    return seconds_since(begin) / repeats;
+}
+
 std::vector<double> line_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats) {
-    using Clock = std::chrono::steady_clock;
     std::vector<double> least(program.lines.size(), std::numeric_limits<double>::infinity());
     for (int k = 0; k < repeats; ++k) {
         auto before = Clock::now();
         run_alone(run, program, input, budget, [&](size_t line, Value) {
-            least[line] = std::min(least[line], std::chrono::duration<double>(Clock::now() - before).count());
+            least[line] = std::min(least[line], seconds_since(before));
             before = Clock::now();
         });
     }

@@ -57,7 +57,8 @@ Outcome execute(Run& run, const Program& program, const Grid& input, Budget budg
 Outcome trace(Run& run, const Program& program, const Grid& input, Budget budget,
               const std::function<void(size_t, Value)>& see);
 
-// Seconds that each line takes: of `repeats` runs the least.
+// Seconds that a run takes, of `repeats` in a row the mean; and that each line takes, of so many runs the least.
+double run_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats);
 std::vector<double> line_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats);
 
 using ProgramRef = std::shared_ptr<const Program>;

@@ -641,7 +641,7 @@ template <class Call> Value call_parts(Run& run, const FunctionNode* f, const Va
     return Value::none();
 }
 
-Value call_closure(Run& run, const FunctionNode* f, const Value* a, int n) {
+[[gnu::noinline]] Value call_closure(Run& run, const FunctionNode* f, const Value* a, int n) {
     return call_parts(run, f, a, n,
                       [&run](Value function, const Value* b, int m) { return call(run, function, b, m); });
 }
@@ -691,23 +691,23 @@ class Meter {
     Watch watch_;
 };
 
+constexpr uint8_t kWhile = 8; // calls
+
 // Expensive calls of functions that were made are remembered, until that has been in vain for a while.
-Value call_remembered(Run& run, const FunctionNode* f, const Value* a, int n) {
+[[gnu::noinline]] Value call_watched(Run& run, const FunctionNode* f, const Value* a, int n) {
     constexpr uint64_t kExpensive = 200; // steps
-    constexpr uint8_t kWhile = 32;       // calls
     auto question = [&] {
         Value function;
         function.tag = Tag::Function;
         function.function = f;
         return Memo::question(Call::Place::Within, function, a, n);
     };
-    auto mark = run.mark();
-    if (f->vain == kWhile) return settle(run, mark, call_closure(run, f, a, n));
     const Call* known = f->remembered ? run.memo.find(question()) : nullptr;
     if (known && affordable(run, known->cost)) {
         f->vain = 0;
         return recall(run, *known);
     }
+    auto mark = run.mark();
     Meter meter(run);
     Value result = settle(run, mark, call_closure(run, f, a, n));
     Cost cost = meter.cost();
@@ -773,7 +773,14 @@ Value call_quick(Run& run, const FunctionNode* f, const Value* a, int n) {
 Value call_made(Run& run, const FunctionNode* f, const Value* a, int n) {
     if (++run.depth > kMaxDepth) throw Fault{Kind::Depth, "calls nested too deeply"};
     run.deepest = std::max(run.deepest, run.depth);
-    Value result = call_remembered(run, f, a, n);
+    Value result;
+    if (f->vain < kWhile) {
+        result = call_watched(run, f, a, n);
+    } else {
+        auto mark = run.mark();
+        result = call_closure(run, f, a, n);
+        if (!run.untouched(mark)) result = settle(run, mark, result);
+    }
     --run.depth;
     return result;
 }
