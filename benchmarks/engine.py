@@ -3,8 +3,8 @@
     python benchmarks/engine.py        (or `make bench`)
 
 Goals: 100 times the oracle on one core, in total, in total without the runs that take the oracle long, and by
-the geometric mean; 1.8 times by a second core; 3 times by sharing work among 48 mutants of one parent. Figures
-are ratios of times taken side by side; the machine may be noisy. Prints tables and writes
+the geometric mean; 1.8 times by a second core; 3 times by sharing work among 48 mutants of one parent.
+Figures are ratios of times taken side by side; the machine may be noisy. Prints tables and writes
 benchmarks/latest.json.
 """
 
@@ -17,6 +17,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def experts_one_by_one(tasks: dict[str, Task]) -> dict[str, float]:
 
 
 def batches(tasks: dict[str, Task]) -> dict[str, float]:
-    """Mutants in batch on their tasks' inputs: one thread, two, the oracle; and stopping at the first failure."""
+    """Mutants in batch on their tasks' inputs: one thread, two, the oracle; stopping at the first failure."""
     experts = load_experts()
     making = seconds(lambda: mutants(experts, tasks, MUTANTS, 0))
     made = mutants(experts, tasks, MUTANTS, 0)
@@ -105,10 +106,8 @@ def batches(tasks: dict[str, Task]) -> dict[str, float]:
 
     alone = seconds(lambda: run_batch(programs[some], inputs[some], threads=1, share=False), least=0.2)
     goals = [[(p.input, p.output) for p in task.train] for task in list(tasks.values())[:20]]
-    tried = {
-        early: seconds(lambda e=early: count_solved(programs, goals, early_exit=e, threads=1))  # type: ignore[misc]
-        for early in (False, True)
-    }
+    trial = partial(count_solved, programs, goals, threads=1)
+    tried = {early: seconds(partial(trial, early_exit=early)) for early in (False, True)}
     return {
         "mutants_per_second": MUTANTS / making,
         "engine_batch_runs_per_second": runs / one,
@@ -121,15 +120,12 @@ def batches(tasks: dict[str, Task]) -> dict[str, float]:
 def families(tasks: dict[str, Task]) -> dict[str, float]:
     """Families of 48 mutants of one expert on its demonstration inputs, sharing work and not."""
     experts = list(load_experts().items())
-    times, steps = [], 0
+    times = []
     for task_id, expert in experts[:: len(experts) // FAMILIES]:
         family = [m.program for m in mutants({task_id: expert}, tasks, FAMILY, 0)]
         inputs = [[pair.input for pair in tasks[task_id].train]] * FAMILY
-        alone, shared = (
-            seconds(lambda s=share: run_batch(family, inputs, threads=1, share=s), times=3)  # type: ignore[misc]
-            for share in (False, True)
-        )
-        times.append((alone, shared))
+        batch = partial(run_batch, family, inputs, threads=1)
+        times.append(tuple(seconds(partial(batch, share=share), times=3) for share in (False, True)))
     alone, shared = (sum(column) for column in zip(*times, strict=True))
     return {
         "families": len(times),

@@ -5,6 +5,7 @@
 #include <exception>
 #include <limits>
 #include <mutex>
+#include <numeric>
 #include <optional>
 #include <thread>
 #include <unordered_map>
@@ -197,6 +198,25 @@ std::vector<std::vector<Job>> by_input(std::span<const std::vector<GridRef>> inp
     return groups;
 }
 
+// An order of programs that puts those side by side which begin alike: they have the most to share.
+std::vector<uint32_t> by_beginning(std::span<const ProgramRef> programs) {
+    auto words = [](const Program& program) {
+        std::vector<uint32_t> made;
+        auto add = [&](Operand o) { made.push_back(uint32_t(o.kind) << 16 | o.index); };
+        for (const Line& line : program.lines) {
+            add(line.function);
+            std::for_each(line.arguments, line.arguments + line.n, add);
+        }
+        return made;
+    };
+    std::vector<std::vector<uint32_t>> keys;
+    for (const ProgramRef& program : programs) keys.push_back(words(*program));
+    std::vector<uint32_t> order(programs.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return keys[a] < keys[b]; });
+    return order;
+}
+
 Company& company() {
     static thread_local Company own;
     return own;
@@ -290,6 +310,13 @@ std::vector<std::vector<Outcome>> run_batch(std::span<const ProgramRef> programs
     constexpr size_t kBlock = 128; // jobs that one thread takes at once
     std::vector<std::span<const Job>> blocks;
     std::vector<std::vector<Job>> groups = by_input(inputs);
+    if (share && groups.size() < programs.size()) {
+        std::vector<uint32_t> order = by_beginning(programs), rank(programs.size());
+        for (uint32_t k = 0; k < order.size(); ++k) rank[order[k]] = k;
+        for (auto& group : groups)
+            std::stable_sort(group.begin(), group.end(),
+                             [&](Job a, Job b) { return rank[a.program] < rank[b.program]; });
+    }
     for (std::span<const Job> group : groups)
         for (size_t at = 0; at < group.size(); at += kBlock)
             blocks.push_back(group.subspan(at, std::min(kBlock, group.size() - at)));
@@ -314,14 +341,14 @@ std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
     std::vector<uint8_t> solved(programs.size() * tasks.size());
     constexpr size_t kBlock = 1024; // programs
     size_t blocks = (programs.size() + kBlock - 1) / kBlock;
+    std::vector<uint32_t> order = by_beginning(programs);
     parallel(blocks * tasks.size(), threads, [&](size_t b) {
         size_t task = b / blocks, begin = b % blocks * kBlock, end = std::min(programs.size(), begin + kBlock);
-        std::vector<size_t> left; // the programs that are still to be tried
-        for (size_t k = begin; k < end; ++k) left.push_back(k);
+        std::vector<uint32_t> left(order.begin() + begin, order.begin() + end); // still to be tried
         Company& together = company();
         for (const Example& example : tasks[task]) {
             together.gather(*example.input, budget);
-            std::erase_if(left, [&](size_t k) {
+            std::erase_if(left, [&](uint32_t k) {
                 bool right = solves(together.run(*programs[k]), *example.output);
                 solved[task * programs.size() + k] += right;
                 return !right && early_exit;

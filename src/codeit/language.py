@@ -194,8 +194,8 @@ def run_batch(
 ) -> list[list[Outcome]]:
     """Program k on each grid of `inputs[k]`, on `threads` cores (0: all), without the GIL.
 
-    Programs that run on equal grids share the calls that they have in common, unless `share` is false. Outcomes
-    do not depend on `threads`, on `share`, or on what else is in the batch.
+    Programs that run on equal grids share the calls that they have in common, unless `share` is false.
+    Outcomes do not depend on `threads`, on `share`, or on what else is in the batch.
     """
     compiled = [program._compiled for program in programs]
     return _engine.run_batch(compiled, [list(grids) for grids in inputs], budget or Budget(), threads, share)
