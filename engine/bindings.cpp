@@ -223,7 +223,7 @@ NB_MODULE(_engine, m) {
             return nb::make_tuple(nb::type<Grid>(), nb::make_tuple(grid_rows(g)));
         });
 
-    nb::class_<Budget>(m, "Budget", "What one run may use: steps (cells touched) and cells (held at once).")
+    nb::class_<Budget>(m, "Budget", "What one run may use: steps (cells touched, calls) and cells of memory (16 bytes each) in use.")
         .def("__init__", [](Budget* self, uint64_t steps, uint64_t cells) { new (self) Budget{steps, cells}; },
              "steps"_a = Budget{}.steps, "cells"_a = Budget{}.cells)
         .def_ro("steps", &Budget::steps)
@@ -237,7 +237,7 @@ NB_MODULE(_engine, m) {
         .def_prop_ro("message", &Outcome::message, "The line, the primitive, what was expected and found.")
         .def_prop_ro("grid", [](const Outcome& o) { return o.grid; }, "The result, or None.")
         .def_ro("steps", &Outcome::steps, "Steps taken.")
-        .def_ro("cells", &Outcome::cells, "Cells held at most.");
+        .def_ro("cells", &Outcome::cells, "Cells of memory in use at most.");
 
     nb::class_<ParseFailure>(m, "ParseFailure")
         .def_ro("line", &ParseFailure::line)

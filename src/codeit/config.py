@@ -205,7 +205,7 @@ class BudgetConfig(Section):
         default=5_000_000, ge=1, description="Most steps (cells touched) a run of a program. Ours."
     )
     cells: int = Field(
-        default=2_000_000, ge=1, description="Most cells held at once by a run of a program. Ours."
+        default=2_000_000, ge=1, description="Most cells of memory (16 bytes each) that a run may hold. Ours."
     )
 
 
