@@ -774,7 +774,10 @@ Value call_made(Run& run, const FunctionNode* f, const Value* a, int n) {
     if (++run.depth > kMaxDepth) throw Fault{Kind::Depth, "calls nested too deeply"};
     run.deepest = std::max(run.deepest, run.depth);
     Value result;
-    if (f->vain < kWhile) {
+    // Of a place or a cell there is little to remember, and of small patches.
+    constexpr uint64_t kSmall = 24;
+    bool small = a[0].tag == Tag::Pair || a[0].tag == Tag::Cell || (!a[0].is_inline() && weight(a[0]) < kSmall);
+    if (f->vain < kWhile && !small) {
         result = call_watched(run, f, a, n);
     } else {
         auto mark = run.mark();

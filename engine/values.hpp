@@ -268,7 +268,7 @@ inline Value call(Run& run, Value function, const Value* arguments, int n) {
     run.primitive = f->primitive;
     Value result = f->code(run, arguments);
     run.primitive = before;
-    return run.untouched(mark) ? result : settle(run, mark, result);
+    return f->quick || run.untouched(mark) ? result : settle(run, mark, result);
 }
 inline Value call(Run& run, Value function, Value argument) { return call(run, function, &argument, 1); }
 
