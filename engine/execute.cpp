@@ -31,16 +31,20 @@ struct Ending {
     size_t line = 0;
 };
 
-// Calls each line's function in turn: `call(function, arguments, n, fault)`; `see` is shown each result.
+// Calls each line's function in turn, from the line end.line on: `call(function, arguments, n, fault)`. The results of
+// the lines before it are given; `see` is shown each new one.
 template <class Call, class See>
-void run_lines(Run& run, const Program& program, Value input, Ending& end, Call call, See see) {
+void run_lines(Run& run, const Program& program, Value input, std::span<const Value> given, Ending& end, Call call,
+               See see) {
     static thread_local std::vector<Value> slots;
     size_t known = program.literals.size();
     if (slots.size() < known + 1 + program.lines.size()) slots.resize(known + 1 + program.lines.size());
     Value* const values = slots.data();
     std::copy(program.literals.begin(), program.literals.end(), values);
     values[known] = input;
-    for (end.line = 0; end.line < program.lines.size(); ++end.line) {
+    std::copy(given.begin(), given.end(), values + known + 1);
+    if (!given.empty()) end.value = given.back();
+    for (end.line = given.size(); end.line < program.lines.size(); ++end.line) {
         const Line& l = program.lines[end.line];
         Value arguments[kMaxArguments];
         for (int k = 0; k < l.n; ++k) put(arguments[k], values[l.arguments[k].slot]);
@@ -57,7 +61,7 @@ template <class See> Ending run_alone(Run& run, const Program& program, const Gr
     try {
         run.start(budget);
         auto plain = [&](Value function, const Value* a, int n, std::optional<Fault>&) { return call(run, function, a, n); };
-        run_lines(run, program, input_value(run, input), end, plain, see);
+        run_lines(run, program, input_value(run, input), {}, end, plain, see);
     } catch (const Fault& fault) {
         end.fault = fault;
     }
@@ -79,6 +83,9 @@ class Company {
         steps_ = run_.steps;
         cells_ = run_.cells;
         alone_ = steps_ > budget.steps || cells_ > budget.cells;
+        last_ = nullptr;
+        results_.clear();
+        after_.clear();
     }
     Run& run() { return run_; }
 
@@ -86,13 +93,23 @@ class Company {
         if (alone_) return run_alone(run_, program, *input_, budget_, ignore); // the input is too much as it is
         if (!run_.has_room()) gather(*input_, budget_);
         run_.join(budget_);
-        run_.steps = steps_;
-        run_.cells = run_.cells_peak = cells_;
+        size_t same = lines_as_before(program);
+        results_.resize(same);
+        after_.resize(same);
+        State before = same ? after_.back() : State{steps_, cells_, cells_};
+        run_.steps = before.steps;
+        run_.cells = before.cells;
+        run_.cells_peak = before.cells_peak;
         Ending end;
         auto shared = [&](Value function, const Value* a, int n, std::optional<Fault>& fault) {
             return call_shared(run_, function, a, n, fault);
         };
-        run_lines(run_, program, value_, end, shared, ignore);
+        given_ = results_;
+        run_lines(run_, program, value_, given_, end, shared, [&](size_t, Value value) {
+            results_.push_back(value);
+            after_.push_back({run_.steps, run_.cells, run_.cells_peak});
+        });
+        last_ = &program;
         return end;
     }
 
@@ -103,6 +120,27 @@ class Company {
     Value value_;
     uint64_t steps_ = 0, cells_ = 0; // of the input
     bool alone_ = false;
+
+    // How many lines the program has in common with the last one, from the first on, of those that gave a value.
+    size_t lines_as_before(const Program& program) const {
+        if (!last_) return 0;
+        auto same = [](Operand a, Operand b) { return a.kind == b.kind && a.index == b.index; };
+        size_t most = std::min(results_.size(), program.lines.size()), k = 0;
+        for (; k < most; ++k) {
+            const Line &a = program.lines[k], &b = last_->lines[k];
+            if (a.n != b.n || !same(a.function, b.function) || !std::equal(a.arguments, a.arguments + a.n, b.arguments, same))
+                break;
+        }
+        return k;
+    }
+
+    struct State {
+        uint64_t steps, cells, cells_peak;
+    };
+    const Program* last_ = nullptr;
+    std::vector<Value> results_; // of the last program's lines
+    std::vector<State> after_;   // how the run stood after each
+    std::vector<Value> given_;
 };
 
 bool is_answer(Value v, const char*& what, Kind& kind) {
@@ -151,7 +189,39 @@ bool solves(const Ending& end, const Grid& want) {
     return g.h == want.height && g.w == want.width && std::memcmp(g.cells, want.cells, g.area()) == 0;
 }
 
-// Does job(k) for k below n on some threads.
+// A company for as long as a thread works, with the memory that an earlier one has warmed.
+class Borrowed {
+  public:
+    Borrowed() {
+        std::lock_guard hold(lock());
+        if (idle().empty()) return;
+        own_ = std::move(idle().back());
+        idle().pop_back();
+    }
+    ~Borrowed() {
+        if (!own_) return;
+        std::lock_guard hold(lock());
+        idle().push_back(std::move(own_));
+    }
+    Borrowed(const Borrowed&) = delete;
+    Company& operator*() {
+        if (!own_) own_ = std::make_unique<Company>();
+        return *own_;
+    }
+
+  private:
+    static std::mutex& lock() {
+        static std::mutex one;
+        return one;
+    }
+    static std::vector<std::unique_ptr<Company>>& idle() {
+        static std::vector<std::unique_ptr<Company>> all;
+        return all;
+    }
+    std::unique_ptr<Company> own_;
+};
+
+// Does job(company, k) for k below n on some threads.
 template <class Job> void parallel(size_t n, int threads, Job job) {
     size_t count = threads > 0 ? size_t(threads) : std::max(1u, std::thread::hardware_concurrency());
     count = std::min(count, n);
@@ -160,7 +230,8 @@ template <class Job> void parallel(size_t n, int threads, Job job) {
     std::mutex error_lock;
     auto work = [&] {
         try {
-            for (size_t k; (k = next.fetch_add(1)) < n;) job(k);
+            Borrowed company;
+            for (size_t k; (k = next.fetch_add(1)) < n;) job(*company, k);
         } catch (...) { // out of memory: reported by the caller's thread
             std::lock_guard lock(error_lock);
             error = std::current_exception();
@@ -215,11 +286,6 @@ std::vector<uint32_t> by_beginning(std::span<const ProgramRef> programs) {
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return keys[a] < keys[b]; });
     return order;
-}
-
-Company& company() {
-    static thread_local Company own;
-    return own;
 }
 
 } // namespace
@@ -320,8 +386,7 @@ std::vector<std::vector<Outcome>> run_batch(std::span<const ProgramRef> programs
     for (std::span<const Job> group : groups)
         for (size_t at = 0; at < group.size(); at += kBlock)
             blocks.push_back(group.subspan(at, std::min(kBlock, group.size() - at)));
-    parallel(blocks.size(), threads, [&](size_t b) {
-        Company& together = company();
+    parallel(blocks.size(), threads, [&](Company& together, size_t b) {
         std::span<const Job> block = blocks[b];
         const Grid& input = *inputs[block[0].program][block[0].input];
         bool alone = !share || block.size() == 1;
@@ -342,10 +407,9 @@ std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
     constexpr size_t kBlock = 1024; // programs
     size_t blocks = (programs.size() + kBlock - 1) / kBlock;
     std::vector<uint32_t> order = by_beginning(programs);
-    parallel(blocks * tasks.size(), threads, [&](size_t b) {
+    parallel(blocks * tasks.size(), threads, [&](Company& together, size_t b) {
         size_t task = b / blocks, begin = b % blocks * kBlock, end = std::min(programs.size(), begin + kBlock);
         std::vector<uint32_t> left(order.begin() + begin, order.begin() + end); // still to be tried
-        Company& together = company();
         for (const Example& example : tasks[task]) {
             together.gather(*example.input, budget);
             std::erase_if(left, [&](uint32_t k) {

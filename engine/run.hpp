@@ -107,6 +107,7 @@ struct Run {
     void start(Budget b) {
         begin(b);
         shares_ = false;
+        wanted_ = nullptr;
         memo.clear();
         heap_.reserve(size_t(std::min(b.cells, kMostCells)) * kCellBytes + kSharedBytes);
         heap_.clear();
@@ -180,7 +181,7 @@ struct Run {
     bool shares() const { return shares_; }
 
   private:
-    static constexpr uint64_t kMostCells = uint64_t(1) << 32; // 64 GiB: beyond any sensible budget
+    static constexpr uint64_t kMostCells = uint64_t(1) << 28; // 4 GiB, whatever the budget
     static constexpr size_t kSharedBytes = 8 << 20;
 
     void begin(Budget b) {

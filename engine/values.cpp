@@ -695,7 +695,7 @@ constexpr uint8_t kWhile = 8; // calls
 
 // Expensive calls of functions that were made are remembered, until that has been in vain for a while.
 [[gnu::noinline]] Value call_watched(Run& run, const FunctionNode* f, const Value* a, int n) {
-    constexpr uint64_t kExpensive = 200; // steps
+    constexpr uint64_t kExpensive = 100; // steps
     auto question = [&] {
         Value function;
         function.tag = Tag::Function;
