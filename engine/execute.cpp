@@ -155,10 +155,10 @@ bool is_answer(Value v, const char*& what, Kind& kind) {
         what = "a result of 1 to 30 rows and columns";
         return false;
     }
-    bool colours = true;
-    for (size_t k = 0; k < g.area(); ++k) colours &= uint8_t(g.cells[k]) < kColours;
     what = "a result of colours 0 to 9";
-    return colours;
+    uint8_t greatest = 0; // below zero counts as great
+    for (size_t k = 0, n = g.area(); k < n; ++k) greatest = std::max(greatest, uint8_t(g.cells[k]));
+    return greatest < kColours;
 }
 
 Outcome outcome(const Run& run, const Program& program, const Ending& end) {

@@ -21,8 +21,9 @@ Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells);
 template <class Cell> Value build_grid(Run& run, int64_t height, int64_t width, Cell cell) {
     int8_t* cells;
     Value v = new_grid(run, height, width, cells);
-    for (int64_t i = 0; i < height; ++i)
-        for (int64_t j = 0; j < width; ++j) *cells++ = int8_t(cell(int(i), int(j)));
+    int8_t* out = cells; // in a register
+    for (int i = 0, h = int(height); i < h; ++i)
+        for (int j = 0, w = int(width); j < w; ++j) *out++ = int8_t(cell(i, j));
     return v;
 }
 // Patches of n places, n >= 1, to be filled through `keys`: sorted and distinct.

@@ -615,7 +615,7 @@ Value cellwise(Run& run, const Value* a) {
 template <class Colour> Value recoloured(Run& run, const GridView& g, Colour colour) {
     int8_t* out;
     Value v = new_grid(run, g.h, g.w, out);
-    for (size_t k = 0; k < g.area(); ++k) out[k] = int8_t(colour(g.cells[k]));
+    for (size_t k = 0, n = g.area(); k < n; ++k) out[k] = int8_t(colour(g.cells[k]));
     return v;
 }
 
