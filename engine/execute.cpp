@@ -31,8 +31,8 @@ struct Ending {
     size_t line = 0;
 };
 
-// Calls each line's function in turn, from the line end.line on: `call(function, arguments, n, fault)`. The results of
-// the lines before it are given; `see` is shown each new one.
+// Calls each line's function in turn: `call(function, arguments, n, fault)`. The results of the first lines may be
+// given; `see` is shown each new one.
 template <class Call, class See>
 void run_lines(Run& run, const Program& program, Value input, std::span<const Value> given, Ending& end, Call call,
                See see) {
@@ -60,7 +60,9 @@ template <class See> Ending run_alone(Run& run, const Program& program, const Gr
     Ending end;
     try {
         run.start(budget);
-        auto plain = [&](Value function, const Value* a, int n, std::optional<Fault>&) { return call(run, function, a, n); };
+        auto plain = [&](Value function, const Value* a, int n, std::optional<Fault>&) {
+            return call(run, function, a, n);
+        };
         run_lines(run, program, input_value(run, input), {}, end, plain, see);
     } catch (const Fault& fault) {
         end.fault = fault;
@@ -128,8 +130,9 @@ class Company {
         size_t most = std::min(results_.size(), program.lines.size()), k = 0;
         for (; k < most; ++k) {
             const Line &a = program.lines[k], &b = last_->lines[k];
-            if (a.n != b.n || !same(a.function, b.function) || !std::equal(a.arguments, a.arguments + a.n, b.arguments, same))
-                break;
+            bool alike = a.n == b.n && same(a.function, b.function) &&
+                         std::equal(a.arguments, a.arguments + a.n, b.arguments, same);
+            if (!alike) break;
         }
         return k;
     }

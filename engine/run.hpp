@@ -135,8 +135,8 @@ struct Run {
         return static_cast<Node*>(allocate(sizeof(Node) + n * sizeof(T)));
     }
 
-    // Whether p is what was allocated last, of so many bytes; it can then be made longer, or shorter. The count of cells
-    // does not show it: it must not depend on what else is in memory.
+    // Whether p is what was allocated last, of so many bytes; it can then be made longer, or shorter. The count of
+    // cells does not show it: it must not depend on what else is in memory.
     bool is_last(const void* p, size_t bytes) const {
         return static_cast<const std::byte*>(p) + whole(bytes) * kCellBytes == heap_.mark();
     }

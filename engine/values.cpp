@@ -346,7 +346,8 @@ namespace {
 
 // Primitives whose time does not grow with their arguments, other than in a comparison of values.
 bool is_quick(std::string_view name) {
-    static constexpr std::string_view names[] = {"branch", "size", "first", "last", "color", "height", "width", "index"};
+    static constexpr std::string_view names[] = {"branch", "size",   "first", "last",
+                                                 "color",  "height", "width", "index"};
     auto in = [&](const std::vector<Primitive>& theme) {
         return std::any_of(theme.begin(), theme.end(), [&](const Primitive& p) { return p.name == name; });
     };
@@ -648,15 +649,18 @@ template <class Call> Value call_parts(Run& run, const FunctionNode* f, const Va
 
 // A value whose node holds no others is given another place for it: `move(node, bytes)`. False for any other value.
 template <class Move> bool flat_node(Value& v, Move move) {
+    auto place = [&]<class Node>(const Node*& node, size_t bytes) {
+        node = static_cast<const Node*>(move(node, bytes));
+    };
     switch (v.tag) {
     case Tag::Grid:
-        v.grid = static_cast<const GridNode*>(move(v.grid, sizeof(GridNode) + v.grid->area()));
+        place(v.grid, sizeof(GridNode) + v.grid->area());
         return true;
     case Tag::Indices:
-        v.indices = static_cast<const IndicesNode*>(move(v.indices, sizeof(IndicesNode) + v.indices->n * sizeof(uint32_t)));
+        place(v.indices, sizeof(IndicesNode) + v.indices->n * sizeof(uint32_t));
         return true;
     case Tag::Object:
-        v.object = static_cast<const ObjectNode*>(move(v.object, sizeof(ObjectNode) + v.object->n * sizeof(uint64_t)));
+        place(v.object, sizeof(ObjectNode) + v.object->n * sizeof(uint64_t));
         return true;
     default: return false;
     }

@@ -256,7 +256,8 @@ void check_again(const Program& program, const Grid& grid, const Outcome& outcom
 void check_batch(const ProgramRef& program, const Grid& grid, const Outcome& outcome, uint64_t seed) {
     static Run run;
     std::vector<ProgramRef> batch = {program, mutant(*program, seed), mutant(*program, seed >> 8)};
-    auto first = Grid::make(grid.height, grid.width, grid.cells), second = Grid::make(grid.height, grid.width, grid.cells);
+    auto first = Grid::make(grid.height, grid.width, grid.cells);
+    auto second = Grid::make(grid.height, grid.width, grid.cells);
     first->count(); // as inputs are, and this one alone is not
     int8_t& cell = second->cells[seed % grid.area()];
     cell = int8_t((cell + 1) % kColours);
