@@ -7,7 +7,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include "execute.hpp"
+#include "breed.hpp"
 #include "primitives/table.hpp"
 
 namespace nb = nanobind;
@@ -149,18 +149,54 @@ std::vector<std::vector<Outcome>> py_run_batch(std::vector<ProgramRef> programs,
     return run_batch(programs, inputs, budget, threads, share);
 }
 
-nb::bytes py_count_solved(std::vector<ProgramRef> programs,
-                          std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget,
-                          bool early_exit, int threads) {
+std::vector<std::vector<Example>> examples_of(const std::vector<std::vector<std::pair<GridRef, GridRef>>>& tasks) {
     std::vector<std::vector<Example>> examples(tasks.size());
     for (size_t k = 0; k < tasks.size(); ++k)
         for (auto& [input, output] : tasks[k]) examples[k].push_back({input, output});
+    return examples;
+}
+
+nb::bytes py_count_solved(std::vector<ProgramRef> programs,
+                          std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget,
+                          bool early_exit, int threads) {
+    auto examples = examples_of(tasks);
     std::vector<uint8_t> solved;
     {
         nb::gil_scoped_release release;
         solved = count_solved(programs, examples, budget, early_exit, threads);
     }
     return nb::bytes(reinterpret_cast<const char*>(solved.data()), solved.size());
+}
+
+nb::bytes py_judge(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
+                   std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget, bool all, int threads) {
+    auto examples = examples_of(tasks);
+    std::vector<Verdict> verdicts;
+    {
+        nb::gil_scoped_release release;
+        verdicts = judge(programs, of, examples, budget, all, threads);
+    }
+    return nb::bytes(reinterpret_cast<const char*>(verdicts.data()), verdicts.size() * sizeof(Verdict));
+}
+
+std::vector<std::shared_ptr<const Parent>> py_observe(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
+                                                      std::vector<GridRef> inputs, Budget budget, int threads) {
+    nb::gil_scoped_release release;
+    auto types = observe(programs, of, inputs, budget, threads);
+    std::vector<std::shared_ptr<const Parent>> parents;
+    for (size_t k = 0; k < programs.size(); ++k)
+        parents.push_back(std::make_shared<Parent>(Parent{programs[k], std::move(types[k])}));
+    return parents;
+}
+
+std::vector<ProgramRef> py_breed(std::vector<std::shared_ptr<const Parent>> parents,
+                                 std::vector<std::shared_ptr<const Parent>> mates, std::vector<double> weights,
+                                 size_t longest, uint64_t seed) {
+    nb::gil_scoped_release release;
+    if (mates.size() != parents.size()) throw nb::value_error("as many mates as parents are needed");
+    Weights given{};
+    std::copy_n(weights.begin(), std::min(weights.size(), given.size()), given.begin());
+    return breed(parents, mates, given, longest, seed);
 }
 
 // One primitive on one set of arguments given as Python's own values: for tests against the oracle.
@@ -249,6 +285,7 @@ NB_MODULE(_engine, m) {
         .def("text", &Program::text)
         .def("lines", &py_lines)
         .def("__len__", [](const Program& p) { return p.lines.size(); })
+        .def("identity", &identity)
         .def("run", [](const Program& p, const Grid& input, Budget budget) {
             static thread_local Run run;
             nb::gil_scoped_release release;
@@ -268,9 +305,25 @@ NB_MODULE(_engine, m) {
     m.def("parse", &py_parse, "text"_a);
     m.def("run_batch", &py_run_batch, "programs"_a, "inputs"_a, "budget"_a, "threads"_a, "share"_a = true);
     m.def("count_solved", &py_count_solved, "programs"_a, "tasks"_a, "budget"_a, "early_exit"_a, "threads"_a);
+    m.def("judge", &py_judge, "programs"_a, "of"_a, "tasks"_a, "budget"_a, "all"_a, "threads"_a);
+    nb::class_<Parent>(m, "Parent").def_ro("program", &Parent::program).def_prop_ro("types", [](const Parent& p) {
+        nb::list names;
+        for (Atom atom : p.types) names.append(name(atom));
+        return nb::tuple(names);
+    });
+    m.def("observe", &py_observe, "programs"_a, "of"_a, "inputs"_a, "budget"_a, "threads"_a);
+    m.def("breed", &py_breed, "parents"_a, "mates"_a, "weights"_a, "longest"_a, "seed"_a);
     m.def("call_primitive", &py_call_primitive, "name"_a, "arguments"_a, "budget"_a = Budget{},
           "('ok' or the kind of fault, value) of one primitive on Python values; primitives as arguments are given by name. For tests.");
 
+    nb::dict admits;
+    for (const Type& type : types()) {
+        nb::list atoms;
+        for (int a = 0; a < kAtoms; ++a)
+            if (has(type.admits, Atom(a))) atoms.append(name(Atom(a)));
+        admits[type.name] = nb::tuple(atoms);
+    }
+    m.attr("TYPES") = admits;
     nb::list table;
     for (const Primitive& p : primitives()) table.append(nb::make_tuple(p.name, p.signature, p.doc));
     m.attr("PRIMITIVES") = table;

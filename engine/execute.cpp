@@ -10,6 +10,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "hash.hpp"
 #include "primitives/table.hpp"
 
 namespace codeit {
@@ -91,8 +92,10 @@ class Company {
     }
     Run& run() { return run_; }
 
-    Ending run(const Program& program) {
-        if (alone_) return run_alone(run_, program, *input_, budget_, ignore); // the input is too much as it is
+    Ending run(const Program& program) { return run(program, ignore); }
+    // `see` is given the value of each line as it is computed, in order.
+    template <class See> Ending run(const Program& program, See see) {
+        if (alone_) return run_alone(run_, program, *input_, budget_, see); // the input is too much as it is
         if (!run_.has_room()) gather(*input_, budget_);
         run_.join(budget_);
         size_t same = lines_as_before(program);
@@ -107,9 +110,11 @@ class Company {
             return call_shared(run_, function, a, n, fault);
         };
         given_ = results_;
-        run_lines(run_, program, value_, given_, end, shared, [&](size_t, Value value) {
+        for (size_t k = 0; k < same; ++k) see(k, results_[k]);
+        run_lines(run_, program, value_, given_, end, shared, [&](size_t line, Value value) {
             results_.push_back(value);
             after_.push_back({run_.steps, run_.cells, run_.cells_peak});
+            see(line, value);
         });
         last_ = &program;
         return end;
@@ -291,6 +296,21 @@ std::vector<uint32_t> by_beginning(std::span<const ProgramRef> programs) {
     return order;
 }
 
+constexpr size_t kBlock = 1024; // programs that one thread runs on one input at once
+
+// Programs in blocks, each of one group (`of[k]`), in an order in which they have the most to share.
+struct Grouped {
+    Grouped(std::span<const ProgramRef> programs, std::span<const uint32_t> of) : order(by_beginning(programs)) {
+        std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return of[a] < of[b]; });
+        for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
+            while (end < order.size() && of[order[end]] == of[order[begin]] && end - begin < kBlock) ++end;
+            blocks.push_back(std::span(order).subspan(begin, end - begin));
+        }
+    }
+    std::vector<uint32_t> order;
+    std::vector<std::span<const uint32_t>> blocks;
+};
+
 } // namespace
 
 std::shared_ptr<Grid> Grid::make(int height, int width, const int8_t* cells) {
@@ -376,7 +396,7 @@ std::vector<std::vector<Outcome>> run_batch(std::span<const ProgramRef> programs
                                             int threads, bool share) {
     std::vector<std::vector<Outcome>> outcomes(programs.size());
     for (size_t k = 0; k < programs.size(); ++k) outcomes[k].resize(inputs[k].size());
-    constexpr size_t kBlock = 128; // jobs that one thread takes at once
+    constexpr size_t kJobs = 128; // that one thread takes at once
     std::vector<std::span<const Job>> blocks;
     std::vector<std::vector<Job>> groups = by_input(inputs);
     if (share && groups.size() < programs.size()) {
@@ -387,8 +407,8 @@ std::vector<std::vector<Outcome>> run_batch(std::span<const ProgramRef> programs
                              [&](Job a, Job b) { return rank[a.program] < rank[b.program]; });
     }
     for (std::span<const Job> group : groups)
-        for (size_t at = 0; at < group.size(); at += kBlock)
-            blocks.push_back(group.subspan(at, std::min(kBlock, group.size() - at)));
+        for (size_t at = 0; at < group.size(); at += kJobs)
+            blocks.push_back(group.subspan(at, std::min(kJobs, group.size() - at)));
     parallel(blocks.size(), threads, [&](Company& together, size_t b) {
         std::span<const Job> block = blocks[b];
         const Grid& input = *inputs[block[0].program][block[0].input];
@@ -407,7 +427,6 @@ std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
                                   std::span<const std::vector<Example>> tasks, Budget budget, bool early_exit,
                                   int threads) {
     std::vector<uint8_t> solved(programs.size() * tasks.size());
-    constexpr size_t kBlock = 1024; // programs
     size_t blocks = (programs.size() + kBlock - 1) / kBlock;
     std::vector<uint32_t> order = by_beginning(programs);
     parallel(blocks * tasks.size(), threads, [&](Company& together, size_t b) {
@@ -423,6 +442,63 @@ std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
         }
     });
     return solved;
+}
+
+namespace {
+
+uint64_t hash_grid(uint64_t hash, GridView g) { return hash_bytes(mix(hash, g.w), g.cells, g.area()); }
+
+void see(Verdict& verdict, const Example& example, const Ending& end) {
+    const char* what;
+    Kind kind;
+    bool ran = !end.fault && is_answer(end.value, what, kind);
+    verdict.behaviour = ran ? hash_grid(verdict.behaviour, grid(end.value)) : mix(verdict.behaviour, 0);
+    if (!ran) return;
+    ++verdict.ran;
+    verdict.changed += !solves(end, *example.input);
+    GridView g = grid(end.value);
+    const Grid* want = example.output.get();
+    if (!want || g.h != want->height || g.w != want->width) return;
+    size_t right = 0;
+    for (size_t k = 0; k < g.area(); ++k) right += g.cells[k] == want->cells[k];
+    ++verdict.shaped;
+    verdict.solved += right == g.area();
+    verdict.cells += float(right) / float(g.area());
+}
+
+} // namespace
+
+std::vector<Verdict> judge(std::span<const ProgramRef> programs, std::span<const uint32_t> of,
+                           std::span<const std::vector<Example>> tasks, Budget budget, bool all, int threads) {
+    std::vector<Verdict> verdicts(programs.size());
+    Grouped grouped(programs, of);
+    parallel(grouped.blocks.size(), threads, [&](Company& together, size_t b) {
+        std::vector<uint32_t> left(grouped.blocks[b].begin(), grouped.blocks[b].end()); // still to be tried
+        for (const Example& example : tasks[of[left.front()]]) {
+            if (left.empty()) break;
+            together.gather(*example.input, budget);
+            std::erase_if(left, [&](uint32_t k) {
+                uint16_t ran = verdicts[k].ran;
+                see(verdicts[k], example, together.run(*programs[k]));
+                bool failed = verdicts[k].ran == ran;
+                if (failed && !all) verdicts[k].behaviour = 0;
+                return failed && !all;
+            });
+        }
+    });
+    return verdicts;
+}
+
+std::vector<std::vector<Atom>> observe(std::span<const ProgramRef> programs, std::span<const uint32_t> of,
+                                       std::span<const GridRef> inputs, Budget budget, int threads) {
+    std::vector<std::vector<Atom>> types(programs.size());
+    Grouped grouped(programs, of);
+    parallel(grouped.blocks.size(), threads, [&](Company& together, size_t b) {
+        together.gather(*inputs[of[grouped.blocks[b].front()]], budget);
+        for (uint32_t k : grouped.blocks[b])
+            together.run(*programs[k], [&](size_t, Value v) { types[k].push_back(atom(v)); });
+    });
+    return types;
 }
 
 } // namespace codeit

@@ -11,6 +11,7 @@
 
 #include "program.hpp"
 #include "run.hpp"
+#include "types.hpp"
 
 namespace codeit {
 
@@ -79,5 +80,22 @@ std::vector<std::vector<Outcome>> run_batch(std::span<const ProgramRef> programs
 std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
                                   std::span<const std::vector<Example>> tasks, Budget budget, bool early_exit,
                                   int threads);
+
+// What a program did on some examples.
+struct Verdict {
+    uint64_t behaviour = 0;                          // a hash of the grids that it gave, and where it gave none
+    uint16_t ran = 0, changed = 0, shaped = 0, solved = 0; // examples: with a grid; one that is not the input; of the
+                                                     // right shape; the right one
+    float cells = 0; // the share of the cells that are right, summed over the examples of the right shape
+};
+
+// programs[k] on the examples of tasks[of[k]]; an output may be missing. With `all` false a program stops at the
+// first example on which it gives no grid, and then has a behaviour of 0.
+std::vector<Verdict> judge(std::span<const ProgramRef> programs, std::span<const uint32_t> of,
+                           std::span<const std::vector<Example>> tasks, Budget budget, bool all, int threads);
+
+// The types of the variables of programs[k] on inputs[of[k]], line by line as far as it runs.
+std::vector<std::vector<Atom>> observe(std::span<const ProgramRef> programs, std::span<const uint32_t> of,
+                                       std::span<const GridRef> inputs, Budget budget, int threads);
 
 } // namespace codeit

@@ -1,27 +1,10 @@
 #include "memo.hpp"
 
-#include <cstring>
+#include "hash.hpp"
 
 namespace codeit {
 
 namespace {
-
-uint64_t mix(uint64_t hash, uint64_t word) {
-    hash = (hash ^ word) * 0x9e3779b97f4a7c15;
-    return hash ^ hash >> 29;
-}
-
-uint64_t hash_bytes(uint64_t hash, const void* data, size_t n) {
-    auto* bytes = static_cast<const unsigned char*>(data);
-    uint64_t word = 0;
-    for (; n >= sizeof word; n -= sizeof word, bytes += sizeof word) {
-        std::memcpy(&word, bytes, sizeof word);
-        hash = mix(hash, word);
-    }
-    word = 0;
-    std::memcpy(&word, bytes, n);
-    return mix(hash, word ^ uint64_t(n) << 56);
-}
 
 uint64_t hash_value(Value v) {
     uint64_t hash = mix(1, uint64_t(v.tag));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "hash.hpp"
 #include "primitives/table.hpp"
 
 namespace codeit {
@@ -211,6 +212,66 @@ std::variant<std::shared_ptr<const Program>, ParseFailure> parse(std::string_vie
         return ParseFailure{parser.number, parser.program->lines.back().target, "a last line that defines O", ""};
     place(*parser.program);
     return std::shared_ptr<const Program>(parser.program);
+}
+
+std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t result, size_t longest) {
+    auto equal = [](const Line& a, const Line& b) {
+        auto same = [](Operand x, Operand y) { return x.kind == y.kind && x.index == y.index; };
+        return a.n == b.n && same(a.function, b.function) &&
+               std::equal(a.arguments, a.arguments + a.n, b.arguments, same);
+    };
+    auto refer = [](Line& line, const std::vector<uint16_t>& to) {
+        auto one = [&](Operand& o) {
+            if (o.kind == Operand::Kind::Variable) o.index = to[o.index];
+        };
+        one(line.function);
+        std::for_each(line.arguments, line.arguments + line.n, one);
+    };
+    std::vector<Line> merged(lines.begin(), lines.begin() + long(result) + 1);
+    std::vector<uint16_t> first(merged.size()); // the line that each is equal to, the earliest
+    for (size_t k = 0; k < merged.size(); ++k) {
+        refer(merged[k], first);
+        auto found = std::find_if(merged.begin(), merged.begin() + long(k), [&](auto& l) { return equal(l, merged[k]); });
+        first[k] = uint16_t(found - merged.begin());
+    }
+    std::vector<bool> needed(merged.size());
+    needed[first[result]] = true;
+    for (size_t k = merged.size(); k-- > 0;) {
+        if (!needed[k]) continue;
+        auto need = [&](Operand o) {
+            if (o.kind == Operand::Kind::Variable) needed[o.index] = true;
+        };
+        need(merged[k].function);
+        std::for_each(merged[k].arguments, merged[k].arguments + merged[k].n, need);
+    }
+    auto program = std::make_shared<Program>();
+    std::vector<uint16_t> place_of(merged.size());
+    for (size_t k = 0; k < merged.size(); ++k) {
+        if (!needed[k]) continue;
+        Line line = merged[k];
+        refer(line, place_of);
+        bool primitive = line.function.kind == Operand::Kind::Primitive;
+        if (primitive ? primitives()[line.function.index].arity != line.n
+                      : line.function.kind != Operand::Kind::Variable)
+            return nullptr;
+        place_of[k] = uint16_t(program->lines.size());
+        line.target = k == first[result] ? "O" : "x" + std::to_string(program->lines.size() + 1);
+        program->lines.push_back(std::move(line));
+        if (program->lines.size() > std::min(longest, kMaxLines)) return nullptr;
+    }
+    place(*program);
+    return program;
+}
+
+uint64_t identity(const Program& program) {
+    uint64_t hash = 0;
+    auto add = [&](Operand o) { hash = mix(hash, uint64_t(o.kind) << 16 | o.index); };
+    for (const Line& line : program.lines) {
+        hash = mix(hash, line.n);
+        add(line.function);
+        std::for_each(line.arguments, line.arguments + line.n, add);
+    }
+    return hash;
 }
 
 } // namespace codeit

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -45,5 +46,14 @@ struct ParseFailure {
 };
 
 std::variant<std::shared_ptr<const Program>, ParseFailure> parse(std::string_view text);
+
+// The program of some lines of which `result` is the last that counts: equal ones merged, those that nothing needs
+// dropped, the targets named x1, x2, … and O. None if it has over `longest` lines, or a line that calls no function
+// or one with the wrong number of arguments.
+std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t result, size_t longest);
+
+// What a program is, whatever its variables are called: equal for programs with equal lines, and, but for a chance
+// of one in 2^64, for no others.
+uint64_t identity(const Program& program);
 
 } // namespace codeit

@@ -145,31 +145,6 @@ int rank(Value v) {
 
 } // namespace
 
-const char* type_name(Value v) {
-    auto all = [&](auto accept) {
-        const ItemsNode* node = v.items;
-        return node->n > 0 && std::all_of(node->items, node->items + node->n, accept);
-    };
-    switch (v.tag) {
-    case Tag::None: return "None";
-    case Tag::Bool: return "Boolean";
-    case Tag::Int: return "Integer";
-    case Tag::Pair: return "IntegerTuple";
-    case Tag::Cell: return "Cell";
-    case Tag::Grid: return "Grid";
-    case Tag::Tuple: return all([](Value x) { return x.is_tuple(); }) ? "TupleTuple" : "Tuple";
-    case Tag::Indices: return "Indices";
-    case Tag::Object: return "Object";
-    case Tag::Set:
-        if (all([](Value x) { return x.tag == Tag::Int; })) return "IntegerSet";
-        if (all([](Value x) { return x.tag == Tag::Object; })) return "Objects";
-        if (all([](Value x) { return x.tag == Tag::Indices; })) return "IndicesSet";
-        return "FrozenSet";
-    case Tag::Function: return "Callable";
-    }
-    return "None";
-}
-
 // --- building ---------------------------------------------------------------------------------------
 
 Value empty_tuple() {

@@ -15,9 +15,11 @@ import pytest
 
 import codeit.loop
 from codeit.config import Config
-from codeit.folder import RunError, RunFolder
+from codeit.database import StoreError
+from codeit.files import RunError
+from codeit.folder import RunFolder
 from codeit.language import Budget, Grid, Program
-from codeit.replay import METRICS, Store, StoreError
+from codeit.replay import METRICS, Store
 from codeit.scoring import read_solutions, verify
 from codeit.tasks import load
 

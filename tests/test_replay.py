@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codeit.replay import SCHEMA_VERSION, SOURCES, Store, StoreError, draw_without_replacement
+from codeit.database import StoreError
+from codeit.replay import SCHEMA_VERSION, SOURCES, Store, draw_without_replacement
 
 # The 99.9 % points of the chi-square distribution, by degrees of freedom.
 CHI_SQUARE = {3: 16.27, 4: 18.47, 5: 20.52, 11: 31.26, 23: 49.73}

@@ -1,4 +1,4 @@
-"""The command line: `codeit run`, `resume`, `experts`, `mutate`, `verify`, `tasks`.
+"""The command line: `codeit run`, `resume`, `experts`, `mutate`, `baseline`, `verify`, `tasks`.
 
 Results go to stdout, all else to stderr. A user's mistake ends in one message and exit code 2, without a
 traceback, and Ctrl-C in exit code 130. What takes long to import waits until it is needed.
@@ -10,11 +10,11 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, Self
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -26,6 +26,7 @@ from codeit.config import Config, keys
 
 if TYPE_CHECKING:
     from codeit.folder import RunFolder
+    from codeit.scoring import Score
 
 MISTAKE, INTERRUPTED = 2, 130
 
@@ -44,6 +45,7 @@ app.command(tasks_app)
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Natural = Annotated[int, Parameter(validator=Number(gte=0))]
+Distinct = Literal["behaviour", "text"]
 Tasks = Annotated[str, Parameter(name="--tasks")]
 
 
@@ -147,13 +149,17 @@ def mutate(
     *,
     count: Count = 19_200,
     seed: Natural = 0,
+    depth: Count = 1,
+    distinct: Distinct = "behaviour",
     out: Path | None = None,
     tasks: Tasks = "arc-agi-1/training",
     threads: Natural = 0,
 ) -> int:
-    """Mutate expert programs: distinct programs, one mutation each from an expert, as JSON lines.
+    """Mutate expert programs: distinct programs, some mutations away from an expert each, as JSON lines.
 
-    A line is an object: the parent's `task` and the mutant's `program`. The same seed gives the same lines.
+    A line is an object: the parent's `task`, the mutant's `program`, and its `round`. The same settings give
+    the same lines, and a smaller count the first of them. The same command goes on with a file that is not
+    finished.
 
     Parameters
     ----------
@@ -161,6 +167,11 @@ def mutate(
         Programs to make.
     seed:
         Seed of the random choices.
+    depth:
+        Mutations from the expert to the mutant.
+    distinct:
+        No two mutants have the same text; with `behaviour` no two of one expert give the same grids either,
+        on the inputs of its task. At depth 1 there are some 150,000 of these.
     out:
         File to write; stdout if not given.
     tasks:
@@ -168,7 +179,7 @@ def mutate(
     threads:
         CPU threads; 0 takes every core.
     """
-    from codeit.evolution import mutants
+    from codeit.evolution import Mutation, MutationError, write_mutants
     from codeit.experts import load_experts
     from codeit.tasks import load
 
@@ -177,19 +188,102 @@ def mutate(
         experts = load_experts(progress=partial(live.progress, 0, "simplify experts"))
         experts = {id: program for id, program in experts.items() if id in of_id}
         started = time.monotonic()
-        progress = partial(live.progress, 0, "mutate")
         try:
-            made = mutants(experts, of_id, count, seed, threads=threads, progress=progress)
-        except ValueError as error:
+            mutation = Mutation(experts, of_id, seed, depth=depth, distinct=distinct, threads=threads)
+            progress = partial(live.progress, 0, "mutate")
+            there = write_mutants(mutation, count, out or Path("/dev/stdout"), progress)
+        except MutationError as error:
             return _mistake(f"--tasks {tasks} --count {count}: {error}")
-    seconds = time.monotonic() - started
-    lines = (json.dumps({"task": mutant.task_id, "program": str(mutant.program)}) + "\n" for mutant in made)
-    if out is None:
-        sys.stdout.writelines(lines)
-    else:
-        out.write_text("".join(lines), encoding="utf-8")
-    messages.print(f"{len(made)} mutants in {seconds:.1f} s, {len(made) / max(seconds, 1e-9):.0f} a second")
+    seconds, made = time.monotonic() - started, max(count - there, 0)
+    goes_on = f", {there} were there" if there else ""
+    messages.print(f"{made} mutants in {seconds:.1f} s, {made / seconds:.0f} a second{goes_on}")
     return 0
+
+
+@app.command
+def baseline(
+    *,
+    out: Path,
+    count: Count = 19_200,
+    seed: Natural = 0,
+    depth: Count = 1,
+    distinct: Distinct = "behaviour",
+    tasks: Tasks = "arc-agi-1/evaluation",
+    train: str = "arc-agi-1/training",
+    steps: Count = 300_000,
+    threads: Natural = 0,
+) -> int:
+    """Try experts and their mutants on every task: the paper's mutation baseline.
+
+    The same command goes on with a search that was stopped or killed, and with a greater count extends it.
+
+    Parameters
+    ----------
+    out:
+        The search's folder, made if need be: search.sqlite, solutions.jsonl, curve.csv and curve.svg.
+    count:
+        Mutants to try, after the experts. Paper: 9,600 to 960,000.
+    seed:
+        Seed of the random choices.
+    depth:
+        Mutations from the expert to the mutant. Paper: 1.
+    distinct:
+        What no two mutants have in common: see `codeit mutate`.
+    tasks:
+        Tasks to solve: arc-agi-1/evaluation, a folder of ARC JSON files, or a (Kaggle) JSON file.
+    train:
+        Tasks whose experts are mutated.
+    steps:
+        Most steps of a run: a budget, as the few programs that take more take most of the time.
+    threads:
+        CPU threads; 0 takes every core. No result depends on it.
+    """
+    from codeit.baseline import PAPER, points, run_baseline
+    from codeit.evolution import Mutation, MutationError
+    from codeit.experts import load_experts
+    from codeit.language import Budget
+    from codeit.record import Record
+    from codeit.report.curve import draw
+    from codeit.tasks import load
+
+    training, to_solve = {task.id: task for task in load(train)}, load(tasks)
+    settings = {
+        "search": "baseline", "seed": seed, "depth": depth, "distinct": distinct, "tasks": tasks,
+        "train": train, "steps": steps,
+    }  # fmt: skip
+    with Record(out, settings) as record, Live() as live:
+        experts = load_experts(progress=partial(live.progress, 0, "simplify experts"))
+        experts = {id: program for id, program in experts.items() if id in training}
+        code = 0
+        try:
+            mutation = Mutation(experts, training, seed, depth=depth, distinct=distinct, threads=threads)
+            run_baseline(
+                record, experts, mutation, to_solve, count, budget=Budget(steps=steps), threads=threads,
+                progress=partial(live.progress, 0, "try mutants"),
+            )  # fmt: skip
+        except MutationError as error:
+            code = _mistake(f"--train {train} --count {count}: {error}")
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        live.stop()
+        tried = sum(part.programs for number, part in record.parts().items() if number)
+        curve = record.publish(to_solve, points(tried), threads=threads)
+        draw(out / "curve.svg", {"here": curve}, {"paper": PAPER}, "mutants tried")
+        console.print(_curve_table(curve, "mutants"))
+        if code == INTERRUPTED:
+            messages.print(f"stopped at {tried} mutants; the same command goes on", soft_wrap=True)
+        return code
+
+
+def _curve_table(curve: Mapping[int, Score], what: str) -> Table:
+    """A row a point of a search's curve."""
+    table = Table(what, "solved (top 3)", "top 2", "without leaked, top 3", "all demonstrations")
+    for column in table.columns:
+        column.justify = "right"
+    for n, s in curve.items():
+        figures = (s.solved_top3, s.solved_top2, s.solved_top3_without_leak, s.solved_demonstrations)
+        table.add_row(f"{n:,}", *map(str, figures))
+    return table
 
 
 @app.command

@@ -12,10 +12,8 @@ tensorboard/       the metrics as TensorBoard reads them
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
-import os
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -23,14 +21,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from codeit.config import Config
+from codeit.files import RunError, hold, replace, sync
 from codeit.replay import METRICS, Store
 
 CHECKPOINTS_KEPT = 2
 _HARMLESS = {"lock", "config.toml.partial"}  # what a run killed in its first moment may leave behind
-
-
-class RunError(ValueError):
-    """A folder in which the run cannot begin or go on; the message says why and what to do."""
 
 
 class RunFolder:
@@ -48,13 +43,8 @@ class RunFolder:
             raise RunError(
                 f"{path}: expected a run's folder, found no config.toml; begin: codeit run CONFIG --out DIR"
             )
+        self._lock = hold(self.path)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / "lock", "w")  # noqa: SIM115 - held as long as the folder is open
-        except OSError as error:
-            raise RunError(f"{path}: expected a folder that can be written: {error.strerror}") from None
-        try:
-            self._claim()
             if not settings.is_file():
                 foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name not in _HARMLESS)
                 if foreign:
@@ -62,7 +52,7 @@ class RunFolder:
                         f"{path}: expected a new folder or a run's, found {foreign[0]}; choose another --out"
                     )
                 assert config is not None
-                _replace(settings, config.to_toml())
+                replace(settings, config.to_toml())
             self.config = Config.load(settings)
             if config is not None:
                 _refuse_changes(config.to_toml(), self.config.to_toml(), f"{settings}, a run that has begun")
@@ -76,14 +66,6 @@ class RunFolder:
         except BaseException:
             self._lock.close()
             raise
-
-    def _claim(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(
-                f"{self.path}: another process runs in this folder; wait for its end, or stop it"
-            ) from None
 
     def close(self) -> None:
         if self._tensorboard is not None:
@@ -109,9 +91,9 @@ class RunFolder:
         partial.mkdir(parents=True)
         save(partial)
         for entry in (*partial.rglob("*"), partial):
-            _sync(entry)
+            sync(entry)
         partial.rename(whole)
-        _sync(whole.parent)
+        sync(whole.parent)
 
     def drop_checkpoints(self, iteration: int) -> None:
         """Remove all checkpoints but the last `CHECKPOINTS_KEPT` up to the iteration."""
@@ -130,9 +112,9 @@ class RunFolder:
             writer.writerow(
                 {"iteration": iteration, **{name: f"{value:.10g}" for name, value in row.items()}}
             )
-        _replace(self.path / "metrics.csv", table.getvalue())
+        replace(self.path / "metrics.csv", table.getvalue())
         rows = (json.dumps(found._asdict()) + "\n" for found in self.store.candidates())
-        _replace(self.path / "solutions.jsonl", "".join(rows))
+        replace(self.path / "solutions.jsonl", "".join(rows))
         self._publish_events(metrics)
 
     def _publish_events(self, metrics: dict[int, dict[str, float]]) -> None:
@@ -149,23 +131,6 @@ class RunFolder:
                 for name, value in metrics[iteration].items():
                     self._tensorboard.add_scalar(METRICS[name].group + "/" + name, value, iteration)
         self._tensorboard.flush()
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    _sync(partial)
-    partial.replace(path)
-
-
-def _sync(path: Path) -> None:
-    """See a file or folder safely onto the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _refuse_changes(found: str, began: str, where: str) -> None:

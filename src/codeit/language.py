@@ -13,28 +13,34 @@ an `Outcome`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codeit import _engine
-from codeit._engine import Budget, Grid, Outcome
+from codeit._engine import Budget, Grid, Outcome, Parent
 
 __all__ = [
     "CONSTANTS",
+    "OPERATORS",
     "PRIMITIVES",
+    "TYPES",
     "Budget",
     "ExecutionError",
     "Grid",
     "Line",
     "Outcome",
+    "Parent",
     "ParseError",
     "Primitive",
     "Program",
     "Step",
+    "breed",
     "count_solved",
+    "judge",
+    "observe",
     "run_batch",
 ]
 
@@ -63,6 +69,12 @@ PRIMITIVES: dict[str, Primitive] = {row[0]: _primitive(*row) for row in _engine.
 
 CONSTANTS: dict[str, int | bool | tuple[int, int]] = dict(_engine.CONSTANTS)
 """By name: small integers, T and F, directions and shapes."""
+
+TYPES: dict[str, tuple[str, ...]] = dict(_engine.TYPES)
+"""What the types that signatures name admit, as observed types: `Patch` admits `Indices` and `Object`."""
+
+OPERATORS = ("argument", "function", "call", "append", "drop", "constant", "splice", "chain", "join")
+"""What `breed` may do to a program, as engine/breed.hpp says."""
 
 
 class ParseError(ValueError):
@@ -121,7 +133,7 @@ class Program:
 
     def __init__(self, compiled: _engine.Program) -> None:
         self._compiled = compiled
-        self._text: str = compiled.text()
+        self._text: str | None = None  # made when it is asked for, as most mutants' never is
         self._lines: tuple[Line, ...] | None = None
 
     @classmethod
@@ -145,23 +157,30 @@ class Program:
         return self._lines
 
     def __str__(self) -> str:
+        if self._text is None:
+            self._text = self._compiled.text()
         return self._text
 
+    @property
+    def identity(self) -> int:
+        """64 bits for the lines, whatever the variables are called."""
+        return self._compiled.identity()
+
     def __repr__(self) -> str:
-        return f"Program.parse({self._text!r})"
+        return f"Program.parse({str(self)!r})"
 
     def __len__(self) -> int:
         """The number of lines."""
         return len(self._compiled)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Program) and self._text == other._text
+        return isinstance(other, Program) and str(self) == str(other)
 
     def __hash__(self) -> int:
-        return hash(self._text)
+        return hash(str(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Program.parse, (self._text,)
+        return Program.parse, (str(self),)
 
     def __call__(self, grid: Grid, budget: Budget | None = None) -> Grid:
         """The result on `grid`. Raises ExecutionError where there is none."""
@@ -218,3 +237,74 @@ def count_solved(
     pairs = [[(pair[0], pair[1]) for pair in task] for task in tasks]
     counts = _engine.count_solved(compiled, pairs, budget or Budget(), early_exit, threads)
     return np.frombuffer(counts, np.uint8).reshape(len(tasks), len(programs))
+
+
+_VERDICT = np.dtype(
+    {
+        "names": ["behaviour", "ran", "changed", "shaped", "solved", "cells"],
+        "formats": [np.uint64, np.uint16, np.uint16, np.uint16, np.uint16, np.float32],
+        "offsets": [0, 8, 10, 12, 14, 16],
+        "itemsize": 24,
+    }
+)
+
+
+def judge(
+    programs: Sequence[Program],
+    of: Sequence[int],
+    tasks: Sequence[Sequence[tuple[Grid, Grid | None]]],
+    *,
+    all: bool = True,
+    budget: Budget | None = None,
+    threads: int = 0,
+) -> NDArray[np.void]:
+    """What program k did on the (input, output) pairs of `tasks[of[k]]`: an array of rows with these fields.
+
+    `behaviour`  64 bits for the grids that it gave: equal if the grids are
+    `ran`        pairs on which it gave a grid
+    `changed`    those whose grid is not the input
+    `shaped`     those whose grid has the output's shape
+    `solved`     those whose grid is the output
+    `cells`      the share of the output's cells that are right, summed over the pairs with the right shape
+
+    An output may be None. With `all` false a program leaves its task at the first pair on which it gives no
+    grid, and has a behaviour of 0.
+    """
+    compiled = [program._compiled for program in programs]
+    pairs = [[(pair[0], pair[1]) for pair in task] for task in tasks]
+    rows = _engine.judge(compiled, list(of), pairs, budget or Budget(), all, threads)
+    return np.frombuffer(rows, _VERDICT)
+
+
+def observe(
+    programs: Sequence[Program],
+    of: Sequence[int],
+    inputs: Sequence[Grid],
+    *,
+    budget: Budget | None = None,
+    threads: int = 0,
+) -> list[Parent]:
+    """The programs with the types that their variables have on `inputs[of[k]]`, to `breed` from."""
+    compiled = [program._compiled for program in programs]
+    return _engine.observe(compiled, list(of), list(inputs), budget or Budget(), threads)
+
+
+def breed(
+    parents: Sequence[Parent],
+    mates: Sequence[Parent],
+    weights: Mapping[str, float],
+    seed: int,
+    *,
+    longest: int = 1000,
+) -> list[Program | None]:
+    """A child of `parents[k]` and `mates[k]` for each k, by an operator drawn with such weights (by name).
+
+    None where the operator finds nothing to do, or the child has over `longest` lines; only some operators
+    look at the mate. A child depends on the two, on k and the seed (0 to 2^64) alone. Its equal lines are
+    merged, and unused ones dropped.
+    """
+    drawn = [float(weights.get(name, 0.0)) for name in OPERATORS]
+    return [
+        None if child is None else Program(child)
+        for child in _engine.breed(list(parents), list(mates), drawn, longest, seed)
+    ]

@@ -27,7 +27,8 @@ import torch
 
 from codeit.evolution import mutants
 from codeit.experts import load_experts
-from codeit.folder import RunError, RunFolder
+from codeit.files import RunError
+from codeit.folder import RunFolder
 from codeit.hindsight import demonstrations_solved, relabel
 from codeit.language import Budget, Outcome, ParseError, Program, count_solved, run_batch
 from codeit.policy.encoding import NotEncodable

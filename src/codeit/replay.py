@@ -10,14 +10,14 @@ any moment and the file holds what was committed; other processes may read it me
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from codeit.database import Database
 
 SCHEMA_VERSION = 1
 SOURCES = ("expert", "mutation", "policy", "search")
@@ -115,10 +115,6 @@ CREATE TABLE phase (
 """
 
 
-class StoreError(ValueError):
-    """A run's file that cannot be used; the message says which, and why."""
-
-
 class Draw(NamedTuple):
     """An experience as drawn.
 
@@ -164,54 +160,12 @@ def draw_without_replacement(
     return first[np.argsort(rings[first], kind="stable")]
 
 
-class Store:
+class Store(Database):
     """A run's SQLite file. One process writes at a time; `folder.RunFolder` holds the lock."""
 
     def __init__(self, path: str | Path) -> None:
         """Open the file, or make an empty one. Raises StoreError for another version's or a foreign file."""
-        self.path = Path(path)
-        self._db = sqlite3.connect(path, isolation_level=None)
-        try:
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if version != SCHEMA_VERSION and (version or tables):
-                raise StoreError(
-                    f"{path}: expected schema version {SCHEMA_VERSION}, found {version}; "
-                    "resume it with the version of codeit that began it, or start a new run"
-                )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")  # commits are few; a power cut loses none of them
-            if not version:
-                with self.transaction():
-                    for statement in _SCHEMA.split(";\n"):
-                        self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise StoreError(f"{path}: expected a run's SQLite file: {error}") from None
-        except BaseException:
-            self._db.close()
-            raise
-
-    def close(self) -> None:
-        self._db.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All changes made inside are kept together, or none of them if an exception leaves it."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        super().__init__(path, _SCHEMA, SCHEMA_VERSION)
 
     # What the run is, and how far it has come.
 

@@ -11,35 +11,12 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import ClassVar
 
-from codeit.language import CONSTANTS, PRIMITIVES
+from codeit.language import CONSTANTS, PRIMITIVES, TYPES
 
 TUPLES = {"IntegerTuple", "Cell", "Grid", "Tuple", "TupleTuple"}
 SETS = {"Indices", "Object", "Objects", "IndicesSet", "IntegerSet", "FrozenSet"}
 
-ACCEPTS: Mapping[str, frozenset[str]] = {
-    name: frozenset(atoms)
-    for name, atoms in {
-        "Any": {"Boolean", "Integer", "Callable"} | TUPLES | SETS,
-        "Boolean": {"Boolean"},
-        "Callable": {"Callable"},
-        "Container": TUPLES | SETS,
-        "ContainerContainer": {"Grid", "TupleTuple", "Objects", "IndicesSet"},
-        "Element": {"Object", "Grid"},
-        "FrozenSet": SETS,
-        "Grid": {"Grid"},
-        "Indices": {"Indices"},
-        "Integer": {"Integer"},
-        "IntegerSet": {"IntegerSet"},
-        "IntegerTuple": {"IntegerTuple"},
-        "Numerical": {"Integer", "IntegerTuple"},
-        "Object": {"Object"},
-        "Objects": {"Objects"},
-        "Patch": {"Object", "Indices"},
-        "Piece": {"Object", "Indices", "Grid"},
-        "Tuple": {"Tuple", "TupleTuple"},
-        "TupleTuple": {"TupleTuple"},
-    }.items()
-}
+ACCEPTS: Mapping[str, frozenset[str]] = {name: frozenset(admitted) for name, admitted in TYPES.items()}
 """The atoms that a signature's type admits."""
 
 _ATOMS = sorted(ACCEPTS["Any"])

@@ -1,0 +1,162 @@
+"""The record of a search without a neural network: the mutation baseline's, or evolution's.
+
+A search is a sequence of parts, each of which tries some programs. A folder holds
+
+search.sqlite      settings, the parts that are done, and the candidates; all else can be made anew from it
+solutions.jsonl    a row a program that solves all demonstrations: task, program, tried (see `Found`)
+curve.csv          tasks solved against programs tried
+curve.svg          the same, drawn beside the paper's points
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from codeit.database import Database
+from codeit.files import RunError, hold, replace
+from codeit.language import Program
+from codeit.scoring import Candidate, Score, leaked_tasks, score, top_k
+from codeit.tasks import Task
+
+SCHEMA_VERSION = 1
+KEPT = 5
+"""Programs of a task in solutions.jsonl."""
+_COLUMNS = (
+    "solved_top3",
+    "solved_top2",
+    "solved_top3_without_leak",
+    "solved_top2_without_leak",
+    "solved_demonstrations",
+)  # of a Score, in curve.csv
+_HARMLESS = {"lock", "search.sqlite", "search.sqlite-wal", "search.sqlite-shm"}
+
+_SCHEMA = """
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+-- What is done: a row is committed together with all that the part found.
+CREATE TABLE part (
+    number INTEGER PRIMARY KEY, programs INTEGER NOT NULL, seconds REAL NOT NULL, core_seconds REAL NOT NULL,
+    state BLOB NOT NULL
+);
+CREATE TABLE candidate (
+    task TEXT NOT NULL, program TEXT NOT NULL, tried INTEGER NOT NULL, PRIMARY KEY (task, program)
+) WITHOUT ROWID;
+"""
+
+
+class Found(NamedTuple):
+    """A program that solves all demonstrations of a task; `tried` counts the programs tried on it before."""
+
+    task: str
+    program: Program
+    tried: int
+
+
+class Part(NamedTuple):
+    """What was done at once: programs tried, seconds (by the clock, and of processor time), and whatever the
+    search needs to go on from there."""
+
+    programs: int
+    seconds: float
+    core_seconds: float
+    state: bytes = b""
+
+
+class Record(Database):
+    """An open folder of a search, locked until `close`."""
+
+    def __init__(
+        self, folder: str | Path, settings: Mapping[str, object], may_change: Sequence[str] = ()
+    ) -> None:
+        """Begin a search with such settings, or go on with the one in the folder, which must have them too.
+
+        Those named in `may_change` may differ. Raises RunError, or StoreError for a file that cannot be read.
+        """
+        self.folder = Path(folder)
+        self._lock = hold(self.folder)
+        try:
+            if not (self.folder / "search.sqlite").exists():
+                foreign = sorted(entry.name for entry in self.folder.iterdir() if entry.name not in _HARMLESS)
+                if foreign:
+                    raise RunError(
+                        f"{folder}: expected a new folder or a search's, found {foreign[0]}; "
+                        "choose another --out"
+                    )
+            super().__init__(self.folder / "search.sqlite", _SCHEMA, SCHEMA_VERSION)
+            self._settle(settings, may_change)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _settle(self, settings: Mapping[str, object], may_change: Sequence[str]) -> None:
+        began = {name: json.loads(text) for name, text in self._db.execute("SELECT * FROM setting")}
+        for name, value in settings.items() if began else ():
+            if name not in may_change and began.get(name) != value:
+                self.close()
+                raise RunError(
+                    f"{self.folder}: {name}: expected {began.get(name)!r}, as the search began, "
+                    f"found {value!r}; put it back, or choose another --out"
+                )
+        with self.transaction():
+            rows = [(name, json.dumps(value)) for name, value in settings.items()]
+            self._db.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", rows)
+
+    def close(self) -> None:
+        super().close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def parts(self) -> dict[int, Part]:
+        """The parts that are done, by number, in order."""
+        rows = self._db.execute("SELECT * FROM part ORDER BY number")
+        return {number: Part(*rest) for number, *rest in rows}
+
+    def commit(self, number: int, part: Part, found: Iterable[Found]) -> None:
+        """A part is done, and this is what it found."""
+        with self.transaction():
+            self._db.execute("INSERT INTO part VALUES (?, ?, ?, ?, ?)", (number, *part))
+            rows = [(task, str(program), tried) for task, program, tried in found]
+            self._db.executemany("INSERT OR IGNORE INTO candidate VALUES (?, ?, ?)", rows)
+
+    def found(self) -> list[Found]:
+        """All that was found, in order."""
+        rows = self._db.execute("SELECT task, program, tried FROM candidate ORDER BY tried, task, program")
+        return [Found(task, Program.parse(text), tried) for task, text, tried in rows]
+
+    def publish(self, tasks: Sequence[Task], points: Iterable[int], *, threads: int = 0) -> dict[int, Score]:
+        """Write solutions.jsonl and curve.csv anew; what the first programs, up to each point, solve."""
+        found = self.found()
+        best = _best(found, tasks)
+        rows = (
+            json.dumps({"task": id, "program": str(one.program), "tried": one.order}) + "\n"
+            for id, of_task in sorted(best.items())
+            for one in of_task
+        )
+        replace(self.folder / "solutions.jsonl", "".join(rows))
+        leaked = leaked_tasks(tasks)
+        curve = {}
+        for n in points:
+            before = _best([one for one in found if one.tried < n], tasks)
+            curve[n] = score(before, tasks, leaked=leaked, threads=threads)
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(("programs", *_COLUMNS))
+        writer.writerows((n, *(getattr(s, name) for name in _COLUMNS)) for n, s in curve.items())
+        replace(self.folder / "curve.csv", table.getvalue())
+        return curve
+
+
+def _best(found: Iterable[Found], tasks: Sequence[Task]) -> dict[str, list[Candidate]]:
+    """The best-ranked programs of each task."""
+    demonstrations = {task.id: len(task.train) for task in tasks}
+    of_task: defaultdict[str, list[Candidate]] = defaultdict(list)
+    for task, program, tried in found:
+        of_task[task].append(Candidate(program, demonstrations[task], tried))
+    return {task: top_k(candidates, KEPT) for task, candidates in of_task.items()}
