@@ -33,7 +33,7 @@ struct Ending {
 };
 
 // Calls each line's function in turn: `call(function, arguments, n, fault)`. The results of the first lines may be
-// given; `see` is shown each new one.
+// given, and are read before `see` is shown a new one.
 template <class Call, class See>
 void run_lines(Run& run, const Program& program, Value input, std::span<const Value> given, Ending& end, Call call,
                See see) {
@@ -109,9 +109,8 @@ class Company {
         auto shared = [&](Value function, const Value* a, int n, std::optional<Fault>& fault) {
             return call_shared(run_, function, a, n, fault);
         };
-        given_ = results_;
         for (size_t k = 0; k < same; ++k) see(k, results_[k]);
-        run_lines(run_, program, value_, given_, end, shared, [&](size_t line, Value value) {
+        run_lines(run_, program, value_, results_, end, shared, [&](size_t line, Value value) {
             results_.push_back(value);
             after_.push_back({run_.steps, run_.cells, run_.cells_peak});
             see(line, value);
@@ -148,7 +147,6 @@ class Company {
     const Program* last_ = nullptr;
     std::vector<Value> results_; // of the last program's lines
     std::vector<State> after_;   // how the run stood after each
-    std::vector<Value> given_;
 };
 
 bool is_answer(Value v, const char*& what, Kind& kind) {
