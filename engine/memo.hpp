@@ -58,7 +58,6 @@ class Memo {
         while (!values_.empty() && values_.back().top > mark) values_.pop_back();
     }
     void clear();
-    bool empty() const { return calls_.empty(); }
     bool full() const { return calls_.size() >= kMost; }
 
   private:

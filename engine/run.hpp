@@ -205,26 +205,6 @@ struct Run {
     std::byte* wanted_ = nullptr; // what lies before it is remembered
 };
 
-// While it lives, the run's peaks are those of this scope alone; then they are those of the run again.
-class Watch {
-  public:
-    explicit Watch(Run& run) : run_(run), peak_(run.cells_peak), deepest_(run.deepest) {
-        run.cells_peak = run.cells;
-        run.deepest = run.depth;
-    }
-    ~Watch() {
-        run_.cells_peak = std::max(run_.cells_peak, peak_);
-        run_.deepest = std::max(run_.deepest, deepest_);
-    }
-    Watch(const Watch&) = delete;
-    Watch& operator=(const Watch&) = delete;
-
-  private:
-    Run& run_;
-    uint64_t peak_;
-    int deepest_;
-};
-
 // A growing array for a primitive's own work, in the run's memory when it is not small. The memory is given back at
 // the end of its scope if nothing was allocated behind it, and with the call's otherwise; it counts until then.
 template <class T> class Buffer {

@@ -656,18 +656,28 @@ Value recall(Run& run, const Call& call) {
     return call.result;
 }
 
-// What a scope costs the run.
+// What a scope costs the run. While it lives, the run's peaks are those of this scope alone; then they are those of
+// the run again.
 class Meter {
   public:
-    explicit Meter(Run& run) : run_(run), steps_(run.steps), cells_(run.cells), watch_(run) {}
+    explicit Meter(Run& run)
+        : run_(run), steps_(run.steps), cells_(run.cells), peak_(run.cells_peak), deepest_(run.deepest) {
+        run.cells_peak = run.cells;
+        run.deepest = run.depth;
+    }
+    ~Meter() {
+        run_.cells_peak = std::max(run_.cells_peak, peak_);
+        run_.deepest = std::max(run_.deepest, deepest_);
+    }
+    Meter(const Meter&) = delete;
     Cost cost() const {
         return {run_.steps - steps_, run_.cells - cells_, run_.cells_peak - cells_, run_.deepest - run_.depth};
     }
 
   private:
-    const Run& run_;
-    uint64_t steps_, cells_;
-    Watch watch_;
+    Run& run_;
+    uint64_t steps_, cells_, peak_;
+    int deepest_;
 };
 
 constexpr uint8_t kWhile = 8; // calls
