@@ -52,11 +52,16 @@ struct Value {
     };
 
     Value() : num(0) {}
+    Value(Tag t, const ItemsNode* node) : tag(t), items(node) {}
+    explicit Value(const GridNode* node) : tag(Tag::Grid), grid(node) {}
+    explicit Value(const IndicesNode* node) : tag(Tag::Indices), indices(node) {}
+    explicit Value(const ObjectNode* node) : tag(Tag::Object), object(node) {}
+    explicit Value(const FunctionNode* node) : tag(Tag::Function), function(node) {}
     static Value none() { return {}; }
-    static Value boolean(bool b) { return make(Tag::Bool, b); }
-    static Value integer(int64_t n) { return make(Tag::Int, n); }
-    static Value pair(uint32_t key) { return make_key(Tag::Pair, key); }
-    static Value cell(uint64_t key) { return make_key(Tag::Cell, key); }
+    static Value boolean(bool b) { return {Tag::Bool, int64_t(b)}; }
+    static Value integer(int64_t n) { return {Tag::Int, n}; }
+    static Value pair(uint32_t key) { return {Tag::Pair, uint64_t(key)}; }
+    static Value cell(uint64_t key) { return {Tag::Cell, key}; }
 
     bool is_number() const { return tag == Tag::Int || tag == Tag::Bool; }
     bool is_tuple() const { return tag >= Tag::Pair && tag <= Tag::Tuple; }
@@ -66,18 +71,8 @@ struct Value {
     int j() const { return key_j(uint32_t(key)); }
 
   private:
-    static Value make(Tag t, int64_t n) {
-        Value v;
-        v.tag = t;
-        v.num = n;
-        return v;
-    }
-    static Value make_key(Tag t, uint64_t k) {
-        Value v;
-        v.tag = t;
-        v.key = k;
-        return v;
-    }
+    Value(Tag t, int64_t n) : tag(t), num(n) {}
+    Value(Tag t, uint64_t k) : tag(t), key(k) {}
 };
 
 struct GridNode {

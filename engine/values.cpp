@@ -59,10 +59,7 @@ Value make_items(Run& run, Tag tag, std::span<const Value> items) {
     node->n = uint32_t(items.size());
     node->weight = uint32_t(checked_weight(run, total));
     node->nesting = checked_nesting(deepest);
-    Value v;
-    v.tag = tag;
-    v.items = node;
-    return v;
+    return {tag, node};
 }
 
 Value rows_to_grid(Run& run, std::span<const Value> rows, int width) {
@@ -147,19 +144,8 @@ int rank(Value v) {
 
 // --- building ---------------------------------------------------------------------------------------
 
-Value empty_tuple() {
-    Value v;
-    v.tag = Tag::Tuple;
-    v.items = kEmpty;
-    return v;
-}
-
-Value empty_set() {
-    Value v;
-    v.tag = Tag::Set;
-    v.items = kEmpty;
-    return v;
-}
+Value empty_tuple() { return {Tag::Tuple, kEmpty}; }
+Value empty_set() { return {Tag::Set, kEmpty}; }
 
 Value make_pair(int64_t i, int64_t j) {
     if (i < INT16_MIN || i > INT16_MAX || j < INT16_MIN || j > INT16_MAX)
@@ -181,10 +167,7 @@ Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells) {
     node->counts = nullptr;
     node->background = GridNode::kUnknown;
     cells = node->cells;
-    Value v;
-    v.tag = Tag::Grid;
-    v.grid = node;
-    return v;
+    return Value(node);
 }
 
 Value make_tuple(Run& run, std::span<const Value> items) {
@@ -217,20 +200,14 @@ Value new_indices(Run& run, size_t n, uint32_t*& keys) {
     auto* node = run.allocate<IndicesNode, uint32_t>(n);
     node->n = uint32_t(n);
     keys = node->keys;
-    Value v;
-    v.tag = Tag::Indices;
-    v.indices = node;
-    return v;
+    return Value(node);
 }
 
 Value new_object(Run& run, size_t n, uint64_t*& keys) {
     auto* node = run.allocate<ObjectNode, uint64_t>(n);
     node->n = uint32_t(n);
     keys = node->keys;
-    Value v;
-    v.tag = Tag::Object;
-    v.object = node;
-    return v;
+    return Value(node);
 }
 
 size_t sort_distinct(Run& run, uint32_t* keys, size_t n) { return sort_distinct_keys(run, keys, n); }
@@ -311,10 +288,7 @@ Value make_function(Run& run, Closure kind, int arity, std::span<const Value> ca
     node->code = nullptr;
     node->weight = uint32_t(checked_weight(run, total));
     node->nesting = checked_nesting(deepest);
-    Value v;
-    v.tag = Tag::Function;
-    v.function = node;
-    return v;
+    return Value(node);
 }
 
 namespace {
@@ -347,10 +321,7 @@ Value primitive_function(int id) {
         }
         return made;
     }();
-    Value v;
-    v.tag = Tag::Function;
-    v.function = nodes[size_t(id)].get();
-    return v;
+    return Value(nodes[size_t(id)].get());
 }
 
 // --- comparing --------------------------------------------------------------------------------------
@@ -472,10 +443,7 @@ Value row(Run& run, const GridNode* grid, size_t i) {
     node->weight = width + 1;
     node->nesting = 2;
     for (uint32_t j = 0; j < width; ++j) node->items[j] = Value::integer(cells[j]);
-    Value v;
-    v.tag = Tag::Tuple;
-    v.items = node;
-    return v;
+    return {Tag::Tuple, node};
 }
 
 bool coloured(Run& run, Value patch) {
@@ -685,12 +653,7 @@ constexpr uint8_t kWhile = 8; // calls
 // Expensive calls of functions that were made are remembered, until that has been in vain for a while.
 [[gnu::noinline]] Value call_watched(Run& run, const FunctionNode* f, const Value* a, int n) {
     constexpr uint64_t kExpensive = 100; // steps
-    auto question = [&] {
-        Value function;
-        function.tag = Tag::Function;
-        function.function = f;
-        return Memo::question(Call::Place::Within, function, a, n);
-    };
+    auto question = [&] { return Memo::question(Call::Place::Within, Value(f), a, n); };
     const Call* known = f->remembered ? run.memo.find(question()) : nullptr;
     if (known && affordable(run, known->cost)) {
         f->vain = 0;

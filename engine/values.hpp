@@ -69,15 +69,7 @@ template <class T> class NewPatch {
         if (run_.is_last(node_, bytes(capacity_))) run_.shorten(node_, kept);
         if (size_ == 0) return empty_set();
         node_->n = uint32_t(size_);
-        Value v;
-        if constexpr (sizeof(T) == 4) {
-            v.tag = Tag::Indices;
-            v.indices = node_;
-        } else {
-            v.tag = Tag::Object;
-            v.object = node_;
-        }
-        return v;
+        return Value(node_);
     }
     Value any_order() {
         size_ = sort_distinct(run_, node_->keys, size_);
