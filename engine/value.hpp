@@ -24,9 +24,10 @@ enum class Tag : uint32_t { None, Bool, Int, Pair, Cell, Grid, Tuple, Indices, O
 
 struct GridNode;
 struct ItemsNode;
-struct IndicesNode;
-struct ObjectNode;
 struct FunctionNode;
+template <class T> struct PatchNode;
+using IndicesNode = PatchNode<uint32_t>;
+using ObjectNode = PatchNode<uint64_t>;
 
 // Coordinates and colours are stored biased, so that unsigned keys sort as the tuples do.
 inline constexpr int kBias = 32768;
@@ -92,14 +93,9 @@ struct ItemsNode {
     Value items[];
 };
 
-struct IndicesNode {
+template <class T> struct PatchNode {
     uint32_t n;
-    uint32_t keys[];
-};
-
-struct ObjectNode {
-    uint32_t n;
-    uint64_t keys[];
+    T keys[];
 };
 
 enum class Closure : uint8_t { Primitive, Compose, Chain, Matcher, Rbind, Lbind, Fork };

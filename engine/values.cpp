@@ -196,20 +196,6 @@ Value make_tuple(Run& run, Value a, Value b) {
     return make_tuple(run, items);
 }
 
-Value new_indices(Run& run, size_t n, uint32_t*& keys) {
-    auto* node = run.allocate<IndicesNode, uint32_t>(n);
-    node->n = uint32_t(n);
-    keys = node->keys;
-    return Value(node);
-}
-
-Value new_object(Run& run, size_t n, uint64_t*& keys) {
-    auto* node = run.allocate<ObjectNode, uint64_t>(n);
-    node->n = uint32_t(n);
-    keys = node->keys;
-    return Value(node);
-}
-
 size_t sort_distinct(Run& run, uint32_t* keys, size_t n) { return sort_distinct_keys(run, keys, n); }
 size_t sort_distinct(Run& run, uint64_t* keys, size_t n) { return sort_distinct_keys(run, keys, n); }
 
@@ -219,13 +205,13 @@ Value make_sorted_set(Run& run, std::span<const Value> items) {
     bool uniform = std::all_of(items.begin(), items.end(), [&](Value v) { return v.tag == tag; });
     if (uniform && tag == Tag::Pair) {
         uint32_t* keys;
-        Value made = new_indices(run, items.size(), keys);
+        Value made = new_patch(run, items.size(), keys);
         for (Value v : items) *keys++ = uint32_t(v.key);
         return made;
     }
     if (uniform && tag == Tag::Cell) {
         uint64_t* keys;
-        Value made = new_object(run, items.size(), keys);
+        Value made = new_patch(run, items.size(), keys);
         for (Value v : items) *keys++ = v.key;
         return made;
     }

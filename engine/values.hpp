@@ -26,9 +26,13 @@ template <class Cell> Value build_grid(Run& run, int64_t height, int64_t width, 
         for (int j = 0, w = int(width); j < w; ++j) *out++ = int8_t(cell(i, j));
     return v;
 }
-// Patches of n places, n >= 1, to be filled through `keys`: sorted and distinct.
-Value new_indices(Run& run, size_t n, uint32_t*& keys);
-Value new_object(Run& run, size_t n, uint64_t*& keys);
+// A patch of n places, n >= 1, to be filled through `keys`: sorted and distinct.
+template <class T> Value new_patch(Run& run, size_t n, T*& keys) {
+    auto* node = run.allocate<PatchNode<T>, T>(n);
+    node->n = uint32_t(n);
+    keys = node->keys;
+    return Value(node);
+}
 Value make_tuple(Run& run, std::span<const Value> items);
 Value make_tuple(Run& run, Value a, Value b);
 Value make_set(Run& run, std::span<const Value> items); // any order, repetitions allowed
@@ -45,12 +49,10 @@ size_t sort_distinct(Run& run, uint64_t* keys, size_t n);
 
 // A patch that is built up key by key, in the place where it will stay; the empty set when there are none.
 template <class T> class NewPatch {
-    using Node = std::conditional_t<sizeof(T) == 4, IndicesNode, ObjectNode>;
-
   public:
     NewPatch(Run& run, size_t capacity) : run_(run), capacity_(capacity) {
         if (capacity > kMost) throw Fault{Kind::Cells, "over the budget of cells"};
-        node_ = static_cast<Node*>(run.allocate(bytes(capacity)));
+        node_ = static_cast<PatchNode<T>*>(run.allocate(bytes(capacity)));
     }
     void push(T key) {
         if (size_ == capacity_) grow(capacity_ * 2 + 8);
@@ -78,14 +80,14 @@ template <class T> class NewPatch {
 
   private:
     static constexpr size_t kMost = UINT32_MAX / 2;
-    static size_t bytes(size_t n) { return sizeof(Node) + n * sizeof(T); }
+    static size_t bytes(size_t n) { return sizeof(PatchNode<T>) + n * sizeof(T); }
 
     void grow(size_t capacity) {
         if (capacity > kMost) throw Fault{Kind::Cells, "over the budget of cells"};
         if (run_.is_last(node_, bytes(capacity_))) {
             run_.lengthen(node_, bytes(capacity));
         } else {
-            auto* grown = static_cast<Node*>(run_.allocate(bytes(capacity)));
+            auto* grown = static_cast<PatchNode<T>*>(run_.allocate(bytes(capacity)));
             std::memcpy(grown->keys, node_->keys, size_ * sizeof(T));
             node_ = grown;
         }
@@ -93,7 +95,7 @@ template <class T> class NewPatch {
     }
 
     Run& run_;
-    Node* node_;
+    PatchNode<T>* node_;
     size_t size_ = 0, capacity_;
 };
 using NewIndices = NewPatch<uint32_t>;

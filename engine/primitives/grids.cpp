@@ -206,7 +206,7 @@ Value asindices(Run& run, const Value* a) {
     if (g.area() == 0) return empty_set();
     check_places(g);
     uint32_t* keys;
-    Value v = new_indices(run, g.area(), keys);
+    Value v = new_patch(run, g.area(), keys);
     for (int i = 0; i < g.h; ++i)
         for (int j = 0; j < g.w; ++j) *keys++ = pair_key(i, j);
     return v;
@@ -222,7 +222,7 @@ Value ofcolor(Run& run, const Value* a) {
     if (n == 0) return empty_set();
     check_places(g);
     uint32_t* keys;
-    Value v = new_indices(run, n, keys);
+    Value v = new_patch(run, n, keys);
     const int8_t* cell = g.cells;
     for (uint32_t found = 0, key = pair_key(0, 0), end = key + uint32_t(g.w); found < n;) { // no branch on a colour
         keys[found] = key;
@@ -241,7 +241,7 @@ Value asobject(Run& run, const Value* a) {
     check_places(g);
     Histogram counts(run, a[0]);
     uint64_t* keys;
-    Value v = new_object(run, g.area(), keys);
+    Value v = new_patch(run, g.area(), keys);
     uint64_t* next[256];
     for (int c = counts.low(); c <= counts.high(); ++c) {
         next[c - INT8_MIN] = keys;
@@ -274,7 +274,7 @@ Value partition(Run& run, Value grid_value, int without) {
     Buffer<Value> parts(run);
     uint64_t* next[256];
     for (int v = counts.low(); v <= counts.high(); ++v)
-        if (counts[v] > 0 && v != without) parts.push(new_object(run, counts[v], next[v - INT8_MIN]));
+        if (counts[v] > 0 && v != without) parts.push(new_patch(run, counts[v], next[v - INT8_MIN]));
     each_stretch(g, [&](int i, int begin, int end, int v) {
         if (v == without) return;
         uint64_t* to = next[v - INT8_MIN];
@@ -359,7 +359,7 @@ Value objects(Run& run, const Value* a) {
         parts[number].cells += uint32_t(all[k].end - all[k].begin);
     }
     Buffer<Value> found(run, parts.size());
-    for (Part& part : parts) found.push(new_object(run, part.cells, part.next));
+    for (Part& part : parts) found.push(new_patch(run, part.cells, part.next));
     for (uint32_t k : ordered) {
         const Stretch& s = all[k];
         uint64_t*& next = parts[s.parent].next;
@@ -419,12 +419,12 @@ Value frontiers(Run& run, const Value* a) {
     uint64_t* keys;
     for (int i = 0; i < g.h; ++i) {
         if (!lines.rows[size_t(i)]) continue;
-        found.push(new_object(run, size_t(g.w), keys));
+        found.push(new_patch(run, size_t(g.w), keys));
         for (int j = 0; j < g.w; ++j) *keys++ = cell_key(g.at(i, j), pair_key(i, j));
     }
     for (int j = 0; j < g.w; ++j) {
         if (!lines.columns[size_t(j)]) continue;
-        found.push(new_object(run, size_t(g.h), keys));
+        found.push(new_patch(run, size_t(g.h), keys));
         for (int i = 0; i < g.h; ++i) *keys++ = cell_key(g.at(i, j), pair_key(i, j));
     }
     return make_set(run, {found.begin(), found.size()});

@@ -52,14 +52,14 @@ Value shift(Run& run, Value patch, int64_t di, int64_t dj) {
     if (patch.tag == Tag::Indices) {
         check_range(extent(run, patch), di, dj);
         uint32_t* out;
-        Value v = new_indices(run, patch.indices->n, out);
+        Value v = new_patch(run, patch.indices->n, out);
         for (uint32_t k = 0; k < patch.indices->n; ++k) out[k] = patch.indices->keys[k] + delta;
         return v;
     }
     if (patch.tag == Tag::Object) {
         check_range(extent(run, patch), di, dj);
         uint64_t* out;
-        Value v = new_object(run, patch.object->n, out);
+        Value v = new_patch(run, patch.object->n, out);
         for (uint32_t k = 0; k < patch.object->n; ++k) out[k] = moved(patch.object->keys[k]);
         return v;
     }
@@ -159,7 +159,7 @@ Value recolor(Run& run, const Value* a) {
     if (a[0].is_number() && a[0].num >= INT16_MIN && a[0].num <= INT16_MAX) {
         if (places.sorted() && !places.empty()) {
             uint64_t* out;
-            Value v = new_object(run, places.size(), out);
+            Value v = new_patch(run, places.size(), out);
             for (uint32_t key : places) *out++ = cell_key(int(a[0].num), key);
             return v;
         }
@@ -178,7 +178,7 @@ Value around(Run& run, Value location, std::span<const Place> steps) {
     make_pair(i - 1, j - 1);
     make_pair(i + 1, j + 1);
     uint32_t* keys;
-    Value v = new_indices(run, steps.size(), keys);
+    Value v = new_patch(run, steps.size(), keys);
     for (auto [di, dj] : steps) *keys++ = pair_key(int(i + di), int(j + dj));
     return v;
 }
@@ -382,7 +382,7 @@ Value frontier(Run& run, Value location, bool vertical) {
 
 Value rectangle(Run& run, const Extent& e) {
     uint32_t* keys;
-    Value v = new_indices(run, size_t(e.height()) * size_t(e.width()), keys);
+    Value v = new_patch(run, size_t(e.height()) * size_t(e.width()), keys);
     for (int i = e.top; i <= e.bottom; ++i)
         for (int j = e.left; j <= e.right; ++j) *keys++ = pair_key(i, j);
     return v;
