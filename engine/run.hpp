@@ -140,12 +140,14 @@ struct Run {
     bool is_last(const void* p, size_t bytes) const {
         return static_cast<const std::byte*>(p) + whole(bytes) * kCellBytes == heap_.mark();
     }
-    void lengthen(void* p, size_t bytes) {
-        hold(bytes);
-        heap_.release(static_cast<std::byte*>(p));
-        heap_.allocate(whole(bytes) * kCellBytes);
-    }
     void shorten(void* p, size_t bytes) { heap_.release(static_cast<std::byte*>(p) + whole(bytes) * kCellBytes); }
+    // More room for what is at p, of so many bytes: there, or elsewhere with a copy of those that are used.
+    void* grow(void* p, size_t bytes, size_t used, size_t more) {
+        if (!is_last(p, bytes)) return std::memcpy(allocate(more), p, used);
+        hold(more);
+        heap_.release(static_cast<std::byte*>(p));
+        return heap_.allocate(whole(more) * kCellBytes);
+    }
 
     struct Mark {
         std::byte* heap;
@@ -215,7 +217,7 @@ template <class T> class Buffer {
         if (capacity > kInline) grow(capacity);
     }
     ~Buffer() {
-        if (is_last()) run_.shorten(data_, 0);
+        if (run_.is_last(data_, bytes())) run_.shorten(data_, 0); // a small array never is
     }
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
@@ -247,17 +249,10 @@ template <class T> class Buffer {
     static constexpr size_t kInline = 256 / sizeof(T);
     size_t bytes() const { return capacity_ * sizeof(T); }
     T* small() { return reinterpret_cast<T*>(store_); }
-    bool is_last() { return data_ != small() && run_.is_last(data_, bytes()); }
 
     void grow(size_t capacity) {
         if (capacity > SIZE_MAX / sizeof(T) / 2) throw Fault{Kind::Cells, "over the budget of cells"};
-        if (is_last()) {
-            run_.lengthen(data_, capacity * sizeof(T));
-        } else {
-            T* grown = static_cast<T*>(run_.allocate(capacity * sizeof(T)));
-            if (size_) std::memcpy(static_cast<void*>(grown), data_, size_ * sizeof(T));
-            data_ = grown;
-        }
+        data_ = static_cast<T*>(run_.grow(data_, bytes(), size_ * sizeof(T), capacity * sizeof(T)));
         capacity_ = capacity;
     }
 

@@ -84,13 +84,7 @@ template <class T> class NewPatch {
 
     void grow(size_t capacity) {
         if (capacity > kMost) throw Fault{Kind::Cells, "over the budget of cells"};
-        if (run_.is_last(node_, bytes(capacity_))) {
-            run_.lengthen(node_, bytes(capacity));
-        } else {
-            auto* grown = static_cast<PatchNode<T>*>(run_.allocate(bytes(capacity)));
-            std::memcpy(grown->keys, node_->keys, size_ * sizeof(T));
-            node_ = grown;
-        }
+        node_ = static_cast<PatchNode<T>*>(run_.grow(node_, bytes(capacity_), bytes(size_), bytes(capacity)));
         capacity_ = capacity;
     }
 
