@@ -76,6 +76,13 @@ Value rows_to_grid(Run& run, std::span<const Value> rows, int width) {
     return v;
 }
 
+template <class T> Value sorted_patch(Run& run, std::span<const Value> items) {
+    T* keys;
+    Value v = new_patch(run, items.size(), keys);
+    for (Value item : items) *keys++ = T(item.key);
+    return v;
+}
+
 // The places of keys that lie close together, as one bit each: a word for a row of one colour. Reading the bits in
 // order sorts the keys. False, and nothing done, where the keys are too few or too far apart for it to pay.
 template <class T> bool sort_by_bits(Run& run, std::span<T> keys, size_t& distinct) {
@@ -203,18 +210,8 @@ Value make_sorted_set(Run& run, std::span<const Value> items) {
     if (items.empty()) return empty_set();
     Tag tag = items[0].tag;
     bool uniform = std::all_of(items.begin(), items.end(), [&](Value v) { return v.tag == tag; });
-    if (uniform && tag == Tag::Pair) {
-        uint32_t* keys;
-        Value made = new_patch(run, items.size(), keys);
-        for (Value v : items) *keys++ = uint32_t(v.key);
-        return made;
-    }
-    if (uniform && tag == Tag::Cell) {
-        uint64_t* keys;
-        Value made = new_patch(run, items.size(), keys);
-        for (Value v : items) *keys++ = v.key;
-        return made;
-    }
+    if (uniform && tag == Tag::Pair) return sorted_patch<uint32_t>(run, items);
+    if (uniform && tag == Tag::Cell) return sorted_patch<uint64_t>(run, items);
     return make_items(run, Tag::Set, items);
 }
 
@@ -224,16 +221,12 @@ Value make_set(Run& run, std::span<const Value> items) {
     auto all = [&](Tag tag) {
         return !items.empty() && std::all_of(items.begin(), items.end(), [&](Value v) { return v.tag == tag; });
     };
-    if (all(Tag::Pair)) {
-        NewIndices keys(run, items.size());
-        for (Value v : items) keys.push(uint32_t(v.key));
+    auto patch = [&]<class T>(NewPatch<T> keys) {
+        for (Value v : items) keys.push(T(v.key));
         return keys.any_order();
-    }
-    if (all(Tag::Cell)) {
-        NewObject keys(run, items.size());
-        for (Value v : items) keys.push(v.key);
-        return keys.any_order();
-    }
+    };
+    if (all(Tag::Pair)) return patch(NewIndices(run, items.size()));
+    if (all(Tag::Cell)) return patch(NewObject(run, items.size()));
     Buffer<Value> sorted(run, items.size());
     for (Value v : items) sorted.push(settled(v));
     sort(run, sorted);

@@ -82,18 +82,14 @@ bool contains(Run& run, Value container, Value value) {
 // The elements that `keep` accepts, in a container of the same kind.
 template <class Keep> Value filter(Run& run, Value container, Keep keep) {
     run.charge(length(container));
-    if (container.tag == Tag::Indices) {
-        NewIndices kept(run, container.indices->n);
-        for (uint32_t k = 0; k < container.indices->n; ++k)
-            if (keep(Value::pair(container.indices->keys[k]))) kept.push(container.indices->keys[k]);
+    auto patch = [&]<class T>(const PatchNode<T>* node, Value element(T)) {
+        NewPatch<T> kept(run, node->n);
+        for (uint32_t k = 0; k < node->n; ++k)
+            if (keep(element(node->keys[k]))) kept.push(node->keys[k]);
         return kept.in_order();
-    }
-    if (container.tag == Tag::Object) {
-        NewObject kept(run, container.object->n);
-        for (uint32_t k = 0; k < container.object->n; ++k)
-            if (keep(Value::cell(container.object->keys[k]))) kept.push(container.object->keys[k]);
-        return kept.in_order();
-    }
+    };
+    if (container.tag == Tag::Indices) return patch(container.indices, Value::pair);
+    if (container.tag == Tag::Object) return patch(container.object, Value::cell);
     Items items(run, container);
     Buffer<Value> kept(run);
     for (size_t k = 0; k < items.size(); ++k) {
@@ -106,21 +102,20 @@ template <class Keep> Value filter(Run& run, Value container, Keep keep) {
 
 enum class SetOp { Union, Intersection, Difference };
 
-template <class T> Value combine_keys(Run& run, SetOp op, const T* a, size_t n, const T* b, size_t m) {
-    NewPatch<T> out(run, op == SetOp::Union ? n + m : n);
-    T* end = op == SetOp::Union          ? std::set_union(a, a + n, b, b + m, out.keys())
-             : op == SetOp::Intersection ? std::set_intersection(a, a + n, b, b + m, out.keys())
-                                         : std::set_difference(a, a + n, b, b + m, out.keys());
+template <class T> Value combine_keys(Run& run, SetOp op, const PatchNode<T>* x, const PatchNode<T>* y) {
+    const T *a = x->keys, *b = y->keys, *a_end = a + x->n, *b_end = b + y->n;
+    NewPatch<T> out(run, op == SetOp::Union ? size_t(x->n) + y->n : x->n);
+    T* end = op == SetOp::Union          ? std::set_union(a, a_end, b, b_end, out.keys())
+             : op == SetOp::Intersection ? std::set_intersection(a, a_end, b, b_end, out.keys())
+                                         : std::set_difference(a, a_end, b, b_end, out.keys());
     out.resize(size_t(end - out.keys()));
     return out.in_order();
 }
 
 Value combine_sets(Run& run, SetOp op, Value a, Value b) {
     run.charge(length(a) + length(b));
-    if (a.tag == Tag::Indices && b.tag == Tag::Indices)
-        return combine_keys(run, op, a.indices->keys, a.indices->n, b.indices->keys, b.indices->n);
-    if (a.tag == Tag::Object && b.tag == Tag::Object)
-        return combine_keys(run, op, a.object->keys, a.object->n, b.object->keys, b.object->n);
+    if (a.tag == Tag::Indices && b.tag == Tag::Indices) return combine_keys(run, op, a.indices, b.indices);
+    if (a.tag == Tag::Object && b.tag == Tag::Object) return combine_keys(run, op, a.object, b.object);
     Items x(run, a), y(run, b);
     Buffer<Value> out(run);
     size_t k = 0, m = 0;
