@@ -354,6 +354,12 @@ std::string Outcome::message() const {
     return text;
 }
 
+bool Outcome::operator==(const Outcome& other) const {
+    bool grids = grid && other.grid ? *grid == *other.grid : grid == other.grid;
+    return grids && kind == other.kind && line == other.line && steps == other.steps && cells == other.cells &&
+           message() == other.message();
+}
+
 Outcome execute(Run& run, const Program& program, const Grid& input, Budget budget) {
     return outcome(run, program, run_alone(run, program, input, budget, ignore));
 }

@@ -49,6 +49,7 @@ struct Outcome {
     uint64_t steps = 0, cells = 0;
     std::shared_ptr<const Grid> grid;
     std::string message() const;
+    bool operator==(const Outcome& other) const;
 };
 
 const char* kind_name(Kind kind);
