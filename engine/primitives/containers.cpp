@@ -13,20 +13,11 @@ Value make_like(Run& run, Value container, const Buffer<Value>& items) {
 
 Value merge(Run& run, Value containers) {
     Items outer(run, containers);
-    auto uniform = [&](Tag tag) {
-        if (containers.tag != Tag::Set) return false;
-        const ItemsNode* node = containers.items;
-        return std::all_of(node->items, node->items + node->n, [&](Value v) { return v.tag == tag; });
-    };
-    if (outer.size() > 0 && uniform(Tag::Indices)) {
-        NewIndices keys(run, weight(containers));
-        for (size_t k = 0; k < outer.size(); ++k) keys.append(outer[k].indices->keys, outer[k].indices->n);
-        return keys.any_order();
-    }
-    if (outer.size() > 0 && uniform(Tag::Object)) {
-        NewObject keys(run, weight(containers));
-        for (size_t k = 0; k < outer.size(); ++k) keys.append(outer[k].object->keys, outer[k].object->n);
-        return keys.any_order();
+    if (containers.tag == Tag::Set && outer.size() > 0) {
+        std::span<const Value> parts{containers.items->items, outer.size()};
+        auto all = [&](Tag tag) { return std::ranges::all_of(parts, [&](Value v) { return v.tag == tag; }); };
+        if (all(Tag::Indices)) return unite(run, parts, Tag::Indices, &Value::indices, weight(containers));
+        if (all(Tag::Object)) return unite(run, parts, Tag::Object, &Value::object, weight(containers));
     }
     Buffer<Value> all(run);
     for (size_t k = 0; k < outer.size(); ++k) {

@@ -39,20 +39,14 @@ Value apply(Run& run, const Value* a) {
 }
 
 // The union of patches of one kind; false where they are not.
-template <class T> bool unite(Run& run, Tag tag, std::span<const Value> patches, Value& all) {
-    auto keys = [](Value v) {
-        if constexpr (sizeof(T) == 4) return std::span(v.indices->keys, v.indices->n);
-        else return std::span(v.object->keys, v.object->n);
-    };
+template <class T>
+bool unite_alike(Run& run, std::span<const Value> patches, Tag tag, const PatchNode<T>* Value::*patch, Value& all) {
     size_t total = 0;
     for (Value v : patches) {
-        if (v.tag == tag) total += keys(v).size();
+        if (v.tag == tag) total += (v.*patch)->n;
         else if (v.tag != Tag::Set || v.items->n > 0) return false;
     }
-    NewPatch<T> united(run, total);
-    for (Value v : patches)
-        if (v.tag == tag) united.append(keys(v).data(), keys(v).size());
-    all = united.any_order();
+    all = unite(run, patches, tag, patch, total);
     return true;
 }
 
@@ -61,8 +55,8 @@ Value mapply(Run& run, const Value* a) {
     results_of(run, a[0], a[1], results);
     Value all;
     std::span<const Value> each{results.begin(), results.size()};
-    bool united = a[1].is_set() && (unite<uint32_t>(run, Tag::Indices, each, all) ||
-                                    unite<uint64_t>(run, Tag::Object, each, all));
+    bool united = a[1].is_set() && (unite_alike(run, each, Tag::Indices, &Value::indices, all) ||
+                                    unite_alike(run, each, Tag::Object, &Value::object, all));
     if (united) return all;
     return merge(run, make_like(run, a[1], results));
 }

@@ -30,6 +30,14 @@ int find_constant(std::string_view name);
 // Shared by the themes (containers.cpp).
 Value make_like(Run& run, Value container, const Buffer<Value>& items); // a set for a set, else a tuple
 Value merge(Run& run, Value containers);
+// The union of the patches of one kind among some values, made in room for so many keys.
+template <class T>
+Value unite(Run& run, std::span<const Value> values, Tag tag, const PatchNode<T>* Value::*patch, size_t room) {
+    NewPatch<T> united(run, room);
+    for (Value v : values)
+        if (v.tag == tag) united.append((v.*patch)->keys, (v.*patch)->n);
+    return united.any_order();
+}
 // The most (or least) frequent of some values; of several, the least in the order of sets. Sorts `items`.
 Value commonest(Run& run, Buffer<Value>& items, bool most);
 
