@@ -20,6 +20,8 @@ ORDER = [
     "codeit.scoring",
     "codeit.record",
     "codeit.baseline",
+    "codeit.seeds",
+    "codeit.population",
     "codeit.replay",
     "codeit.policy",
     "codeit.policy.encoding",

@@ -1,4 +1,5 @@
-"""The command line: `codeit run`, `resume`, `experts`, `mutate`, `baseline`, `verify`, `tasks`.
+"""The command line: `codeit run`, `resume`, `experts`, `mutate`, `baseline`, `evolve`,
+`verify`, `tasks`.
 
 Results go to stdout, all else to stderr. A user's mistake ends in one message and exit code 2, without a
 traceback, and Ctrl-C in exit code 130. What takes long to import waits until it is needed.
@@ -272,6 +273,64 @@ def baseline(
         console.print(_curve_table(curve, "mutants"))
         if code == INTERRUPTED:
             messages.print(f"stopped at {tried} mutants; the same command goes on", soft_wrap=True)
+        return code
+
+
+@app.command
+def evolve(
+    *,
+    out: Path,
+    programs: Count = 20_000,
+    seed: Natural = 0,
+    tasks: Tasks = "arc-agi-1/evaluation",
+    train: str = "arc-agi-1/training",
+    workers: Natural = 0,
+) -> int:
+    """Evolve programs for every task, from the experts toward the task's demonstrations.
+
+    The same command goes on with a search that was stopped or killed.
+
+    Parameters
+    ----------
+    out:
+        The search's folder, made if need be: search.sqlite, solutions.jsonl, curve.csv and curve.svg.
+    programs:
+        Programs to try on each task, the experts among them.
+    seed:
+        Seed of the random choices.
+    tasks:
+        Tasks to solve: arc-agi-1/evaluation, a folder of ARC JSON files, or a (Kaggle) JSON file.
+    train:
+        Tasks whose experts evolution starts from.
+    workers:
+        Processes, each of which takes one task at a time; 0 is one a core. No result depends on it.
+    """
+    from codeit.baseline import PAPER, points
+    from codeit.experts import load_experts
+    from codeit.population import run_evolution
+    from codeit.record import Record
+    from codeit.report.curve import draw
+    from codeit.tasks import load
+
+    training, to_solve = {task.id for task in load(train)}, load(tasks)
+    settings = {"search": "evolution", "programs": programs, "seed": seed, "tasks": tasks, "train": train}
+    with Record(out, settings) as record, Live() as live:
+        experts = load_experts(progress=partial(live.progress, 0, "simplify experts"))
+        starters = [program for id, program in experts.items() if id in training]
+        code = 0
+        try:
+            progress = partial(live.progress, 0, "evolve tasks")
+            run_evolution(record, starters, to_solve, programs, seed, workers=workers, progress=progress)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        live.stop()
+        curve = record.publish(to_solve, points(programs))
+        draw(out / "curve.svg", {"here": curve}, {"paper's mutants": PAPER}, "programs tried on each task")
+        console.print(_curve_table(curve, "programs"))
+        if code == INTERRUPTED:
+            messages.print(
+                f"stopped after {len(record.parts())} tasks; the same command goes on", soft_wrap=True
+            )
         return code
 
 

@@ -14,7 +14,6 @@ last part done, and ends with the rows that it would have had.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -37,6 +36,7 @@ from codeit.policy.model import Policy
 from codeit.policy.sampling import sample
 from codeit.replay import Draw, Found
 from codeit.scoring import Candidate, score
+from codeit.seeds import derive
 from codeit.tasks import Task, equal_tasks, load
 
 PROGRAMS_AT_ONCE = 500  # programs between two commits of `try`, or relabelled together in `learn`
@@ -50,12 +50,6 @@ class Watch(Protocol):
 
     def recorded(self, iteration: int, metrics: dict[str, float]) -> None:
         """An iteration is over."""
-
-
-def derive(seed: int, *place: str | int) -> int:
-    """A seed of 63 bits for one place in the run, say ("sample", 3, "00576224"), from the run's seed."""
-    digest = hashlib.sha256(repr((seed, *place)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 class Loop:

@@ -1,0 +1,237 @@
+"""Evolution with eyes: a population of programs for one task, bred toward the task's demonstrations.
+
+It starts from the experts, as they are. Programs are ranked by what they do on the demonstrations: how many
+they solve, on how many the shape is right, and the share of cells that are right; the shortest of equals
+comes first. The better a program, the more often it is drawn for a parent; a mate is another of the
+population, or an expert. Of programs that give the same grids only the shortest stays, and of those that come
+equally close only a few, so that a population does not fill up with variants of one thing.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeit.language import Budget, Grid, Parent, Program, breed, judge, observe
+from codeit.record import KEPT, Found, Part, Record
+from codeit.scoring import Candidate, top_k
+from codeit.seeds import derive
+from codeit.tasks import Task
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a population evolves. Values were chosen by demonstrations solved; LOG.md has the figures."""
+
+    population: int = 400
+    """Programs kept at most."""
+    brood: int = 1024
+    """Children bred from one state of the population."""
+    longest: int = 40
+    """Most lines of a program."""
+    eagerness: float = 2.0
+    """How much the best are preferred: a parent's place is drawn as the population times u to this power."""
+    expert_mates: float = 0.3
+    """Share of the mates that are experts."""
+    alike: int = 3
+    """Programs kept that come equally close."""
+    steps: int = 200_000
+    """Most steps of a run."""
+    weights: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "argument": 3.0, "function": 1.5, "call": 1.5, "append": 1.0, "drop": 1.0, "constant": 1.0,
+            "splice": 2.0, "chain": 0.5, "join": 0.25,
+        }
+    )  # fmt: skip
+    """How often each operator is tried (see `language.OPERATORS`), up to a common factor."""
+
+
+class Brood(NamedTuple):
+    """What one brood brought."""
+
+    tried: int
+    """Programs tried so far, this brood's included."""
+    found: list[Candidate]
+    """Of this brood, those that solve all demonstrations and are among the best few that answer the tests."""
+    best: Program
+    """The best program so far."""
+    solved: int
+    """Demonstrations that it solves."""
+
+
+class Evolution:
+    """Programs for one task. What is found hangs on task, experts, seed and settings alone."""
+
+    def __init__(
+        self,
+        task: Task,
+        experts: Sequence[Program],
+        seed: int | Sequence[int],
+        settings: Settings = Settings(),
+    ) -> None:
+        self._settings = settings
+        self._rng = np.random.default_rng(seed)
+        self._budget = Budget(steps=settings.steps)
+        self._demonstrations: list[tuple[Grid, Grid | None]] = [(p.input, p.output) for p in task.train]
+        self._questions: list[tuple[Grid, Grid | None]] = [(p.input, None) for p in task.test]
+        self._starters = list(dict.fromkeys(experts))
+        self._experts = self._observe(self._starters)
+        self._members: list[Program] = []
+        self._parents: dict[int, Parent] = {}  # of the members, by identity
+        self._verdicts = self._judge([])
+        self._known: set[int] = set()  # identities of all programs tried
+        self._shortest: dict[int, int] = {}  # lines of the shortest program, by behaviour
+        self._answers: dict[int, Candidate] = {}  # the shortest that solves all demonstrations, by its answer
+
+    def broods(self, programs: int) -> Iterator[Brood]:
+        """Try the experts, then children, `programs` in all; ends early if no child is new."""
+        children = self._starters
+        while children := children[: programs - len(self._known)]:
+            tried = len(self._known)
+            self._known.update(child.identity for child in children)
+            verdicts = self._judge(children)
+            self._admit(children, verdicts)
+            found = self._found(children, verdicts, tried)
+            if self._members:
+                yield Brood(len(self._known), found, self._members[0], int(self._verdicts["solved"][0]))
+            children = self._children()
+
+    def _children(self) -> list[Program]:
+        """A brood: new programs only."""
+        settings, rng, n = self._settings, self._rng, self._settings.brood
+        parents = [self._parents[member.identity] for member in self._members]
+        if not parents:
+            return []
+
+        def draw() -> list[Parent]:
+            places = (len(parents) * rng.random(n) ** settings.eagerness).astype(int)
+            return [parents[place] for place in places]
+
+        chosen, mates = draw(), draw()
+        strangers = rng.random(n) < settings.expert_mates
+        for place in np.flatnonzero(strangers).tolist():
+            mates[place] = self._experts[rng.integers(len(self._experts))]
+        made = breed(chosen, mates, settings.weights, int(rng.integers(1 << 63)), longest=settings.longest)
+        children = {child.identity: child for child in made if child is not None}
+        return [child for identity, child in children.items() if identity not in self._known]
+
+    def _admit(self, programs: Sequence[Program], verdicts: NDArray[np.void]) -> None:
+        """Put programs into the population where they belong."""
+        new = []
+        for k in np.flatnonzero(verdicts["ran"]).tolist():
+            behaviour, lines = int(verdicts["behaviour"][k]), len(programs[k])
+            if lines < self._shortest.get(behaviour, lines + 1):
+                self._shortest[behaviour] = lines
+                new.append(k)
+        everyone = self._members + [programs[k] for k in new]
+        all_verdicts = np.concatenate([self._verdicts, verdicts[new]])
+        lengths = np.array([len(program) for program in everyone])
+        solved, shaped = all_verdicts["solved"].astype(int), all_verdicts["shaped"].astype(int)
+        kept: list[int] = []
+        behaviours: set[int] = set()
+        close: Counter[tuple[int, int, float]] = Counter()
+        for k in np.lexsort((lengths, -all_verdicts["cells"], -shaped, -solved)).tolist():
+            behaviour, closeness = int(all_verdicts["behaviour"][k]), all_verdicts[k].item()[3:]
+            if behaviour not in behaviours and close[closeness] < self._settings.alike:
+                behaviours.add(behaviour)
+                close[closeness] += 1
+                kept.append(k)
+            if len(kept) == self._settings.population:
+                break
+        self._members, self._verdicts = [everyone[k] for k in kept], all_verdicts[kept]
+        strangers = [member for member in self._members if member.identity not in self._parents]
+        known = self._parents | {
+            program.identity: parent
+            for program, parent in zip(strangers, self._observe(strangers), strict=True)
+        }
+        self._parents = {member.identity: known[member.identity] for member in self._members}
+
+    def _found(self, programs: Sequence[Program], verdicts: NDArray[np.void], tried: int) -> list[Candidate]:
+        """Those that solve all demonstrations and rank among the best KEPT that answer the tests differently.
+
+        Of programs that answer alike the shortest stands for all.
+        """
+        total = len(self._demonstrations)
+        right = np.flatnonzero(verdicts["solved"] == total).tolist()
+        answers = self._judge([programs[k] for k in right], self._questions)
+        new = []
+        for k, answer in zip(right, answers, strict=True):
+            if answer["ran"] == len(self._questions):
+                candidate = Candidate(programs[k], total, tried + k)
+                shortest = self._answers.get(int(answer["behaviour"]))
+                if shortest is None or len(candidate.program) < len(shortest.program):
+                    self._answers[int(answer["behaviour"])] = candidate
+                    new.append(candidate)
+        best = top_k(self._answers.values(), KEPT)
+        return [candidate for candidate in new if candidate in best]
+
+    def _judge(
+        self, programs: Sequence[Program], pairs: Sequence[tuple[Grid, Grid | None]] | None = None
+    ) -> NDArray[np.void]:
+        pairs = self._demonstrations if pairs is None else pairs
+        return judge(programs, [0] * len(programs), [pairs], budget=self._budget, threads=1)
+
+    def _observe(self, programs: Sequence[Program]) -> list[Parent]:
+        first = [self._demonstrations[0][0]]
+        return observe(programs, [0] * len(programs), first, budget=self._budget, threads=1)
+
+
+def run_evolution(
+    record: Record,
+    experts: Sequence[Program],
+    tasks: Sequence[Task],
+    programs: int,
+    seed: int,
+    *,
+    settings: Settings = Settings(),
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Try `programs` programs on each task, in so many processes (0: one a core).
+
+    A task is a part of the record; those that are there are not done again.
+    """
+    left = [number for number in range(len(tasks)) if number not in record.parts()]
+    jobs = [(tasks[number], experts, programs, seed, settings) for number in left]
+    progress(len(tasks) - len(left), len(tasks))
+    # Spawned, not forked: this process may hold threads.
+    with ProcessPoolExecutor(
+        workers or os.cpu_count(), multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent
+    ) as pool:
+        number_of = {pool.submit(_evolve, *job): number for number, job in zip(left, jobs, strict=True)}
+        try:
+            for done, result in enumerate(as_completed(number_of), start=len(tasks) - len(left) + 1):
+                part, found = result.result()
+                record.commit(number_of[result], part, found)
+                progress(done, len(tasks))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+
+
+def _evolve(
+    task: Task, experts: Sequence[Program], programs: int, seed: int, settings: Settings
+) -> tuple[Part, list[Found]]:
+    clock, cores = time.monotonic(), time.process_time()
+    found: list[Found] = []
+    tried = 0
+    for brood in Evolution(task, experts, derive(seed, "evolve", task.id), settings).broods(programs):
+        found += [Found(task.id, one.program, one.order) for one in brood.found]
+        tried = brood.tried
+    return Part(tried, time.monotonic() - clock, time.process_time() - cores), found
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from codeit.files import RunError
+from codeit.language import Program, run_batch
+from codeit.population import Evolution, Settings, run_evolution
+from codeit.record import Record
+from codeit.scoring import read_solutions, verify
+from codeit.tasks import Pair, Task, TestPair, load
+
+STARTERS = [
+    Program.parse(text)
+    for text in (
+        "O = vmirror(I)",
+        "x1 = hmirror(I)\nO = vconcat(I, x1)",
+        "x1 = mostcolor(I)\nO = replace(I, x1, FIVE)",
+        "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nO = subgrid(x2, I)",
+    )
+]
+SMALL = Settings(population=40, brood=128)
+
+
+@pytest.fixture(scope="module")
+def tasks() -> list[Task]:
+    """Puzzles whose answers are short programs that no starter is, with inputs of real tasks."""
+    inputs = [pair.input for task in load("arc-agi-1/training")[:40] for pair in task.train]
+    grids = [grid for grid in inputs if max(grid.shape) <= 10][:5]
+    made = []
+    for number, text in enumerate(
+        (
+            "x1 = rot90(I)\nO = vmirror(x1)",
+            "x1 = vmirror(I)\nx2 = hconcat(I, x1)\nx3 = hmirror(x2)\nO = vconcat(x2, x3)",
+            "x1 = leastcolor(I)\nO = replace(I, x1, THREE)",
+        )
+    ):
+        outputs = [Program.parse(text)(grid) for grid in grids]
+        pairs = [Pair(grid, output) for grid, output in zip(grids, outputs, strict=True)]
+        made.append(Task(f"made{number}", tuple(pairs[:3]), tuple(TestPair(*pair) for pair in pairs[3:])))
+    return made
+
+
+def test_evolution_solves_what_its_starters_do_not(tasks: list[Task]) -> None:
+    for task in tasks:
+        evolution = Evolution(task, STARTERS, seed=0, settings=SMALL)
+        broods = list(evolution.broods(5000))
+        found = [candidate for brood in broods for candidate in brood.found]
+        assert found, task.id
+        assert broods[-1].solved == len(task.train)
+        inputs = [[pair.input for pair in task.train]] * len(found)
+        for outcomes in run_batch([candidate.program for candidate in found], inputs):
+            assert [outcome.grid for outcome in outcomes] == [pair.output for pair in task.train]
+        # What is told of the best only gets better.
+        assert [brood.solved for brood in broods] == sorted(brood.solved for brood in broods)
+
+
+def test_evolution_is_repeatable_and_more_programs_only_add(tasks: list[Task]) -> None:
+    def broods(programs: int, seed: int) -> list[tuple[int, list[str]]]:
+        evolution = Evolution(tasks[1], STARTERS, seed, SMALL)
+        return [(b.tried, [str(one.program) for one in b.found]) for b in evolution.broods(programs)]
+
+    assert broods(3000, 1) == broods(3000, 1) != broods(3000, 2)
+    assert broods(2000, 1)[:-1] == broods(3000, 1)[: len(broods(2000, 1)) - 1]
+    assert broods(2000, 1)[-1][0] == 2000
+
+
+def test_evolution_does_not_look_at_test_outputs(tasks: list[Task]) -> None:
+    blank = Task(tasks[0].id, tasks[0].train, tuple(TestPair(p.input, None) for p in tasks[0].test))
+    assert [b.found for b in Evolution(blank, STARTERS, 3, SMALL).broods(2000)] == [
+        b.found for b in Evolution(tasks[0], STARTERS, 3, SMALL).broods(2000)
+    ]
+
+
+def test_a_record_goes_on_and_ends_the_same(tmp_path: Path, tasks: list[Task]) -> None:
+    settings = {"programs": 2000, "seed": 0}
+
+    def evolve(folder: str, some: list[Task], workers: int) -> bytes:
+        with Record(tmp_path / folder, settings) as record:
+            run_evolution(record, STARTERS, some, 2000, 0, settings=SMALL, workers=workers)
+            record.publish(some, [500, 2000])
+        return (tmp_path / folder / "solutions.jsonl").read_bytes()
+
+    whole = evolve("whole", tasks, 2)
+    evolve("parts", tasks[:1], 1)  # as if stopped after a task
+    assert evolve("parts", tasks, 1) == whole
+    rows = [json.loads(line) for line in whole.splitlines()]
+    assert {row["task"] for row in rows} <= {task.id for task in tasks}
+    score = verify(read_solutions(tmp_path / "whole" / "solutions.jsonl"), tasks, leaked=())
+    assert score.solved_demonstrations == len({row["task"] for row in rows}) > 0
+    curve = (tmp_path / "whole" / "curve.csv").read_text().splitlines()
+    assert curve[0].startswith("programs,solved_top3") and [row.split(",")[0] for row in curve[1:]] == [
+        "500",
+        "2000",
+    ]
+
+    with pytest.raises(RunError, match=r"whole: seed: expected 0, as the search began, found 1"):
+        Record(tmp_path / "whole", settings | {"seed": 1})
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").touch()
+    with pytest.raises(RunError, match=r"foreign: expected a new folder or a search's, found thesis.txt"):
+        Record(tmp_path / "foreign", settings)
