@@ -1,6 +1,6 @@
 # make demo        set up, then a few meta-iterations on real evaluation tasks
 # make test        set up, then all tests
-# make bench       set up, then the engine beside the oracle in plain Python
+# make bench       set up, then the engine and evolution beside the oracle in plain Python
 # make lint        ruff and mypy
 # make sanitize    the engine's tests under address, undefined-behaviour and thread sanitizers
 # make fuzz        libFuzzer on the engine (needs clang) for SECONDS, or with SECONDS=0 for RUNS inputs
@@ -39,6 +39,7 @@ lint: setup
 
 bench: setup
 	$(VENV)/bin/python benchmarks/engine.py
+	$(VENV)/bin/python benchmarks/evolution.py
 
 # Address and undefined behaviour: no program reads or writes where it must not. Thread: no two threads share
 # what they must not.

@@ -123,7 +123,8 @@ def families(tasks: dict[str, Task]) -> dict[str, float]:
     experts = list(load_experts().items())
     times = []
     for task_id, expert in experts[:: len(experts) // FAMILIES]:
-        family = [m.program for m in mutants({task_id: expert}, tasks, FAMILY, 0)]
+        made = mutants({task_id: expert}, tasks, FAMILY, 0, distinct="text")
+        family = [mutant.program for mutant in made]
         inputs = [[pair.input for pair in tasks[task_id].train]] * FAMILY
         batch = partial(run_batch, family, inputs, threads=1)
         times.append(tuple(seconds(partial(batch, share=share), times=3) for share in (False, True)))

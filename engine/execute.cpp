@@ -76,10 +76,11 @@ auto ignore = [](size_t, Value) {};
 // Programs run one after another on one input, and share their work.
 class Company {
   public:
-    // The next programs run on this input.
-    void gather(const Grid& input, Budget budget) {
+    // The next programs run on this input. If `brief`, no fault's kind or message counts: only that there is one.
+    void gather(const Grid& input, Budget budget, bool brief = false) {
         input_ = &input;
         budget_ = budget;
+        run_.brief = brief;
         Budget enough;
         run_.start({std::max(budget.steps, enough.steps), std::max(budget.cells, enough.cells)});
         value_ = input_value(run_, input);
@@ -96,7 +97,7 @@ class Company {
     // `see` is given the value of each line as it is computed, in order.
     template <class See> Ending run(const Program& program, See see) {
         if (alone_) return run_alone(run_, program, *input_, budget_, see); // the input is too much as it is
-        if (!run_.has_room()) gather(*input_, budget_);
+        if (!run_.has_room()) gather(*input_, budget_, run_.brief);
         run_.join(budget_);
         size_t same = lines_as_before(program);
         results_.resize(same);
@@ -437,7 +438,7 @@ std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
         size_t task = b / blocks, begin = b % blocks * kBlock, end = std::min(programs.size(), begin + kBlock);
         std::vector<uint32_t> left(order.begin() + begin, order.begin() + end); // still to be tried
         for (const Example& example : tasks[task]) {
-            together.gather(*example.input, budget);
+            together.gather(*example.input, budget, true);
             std::erase_if(left, [&](uint32_t k) {
                 bool right = solves(together.run(*programs[k]), *example.output);
                 solved[task * programs.size() + k] += right;
@@ -467,7 +468,7 @@ void see(Verdict& verdict, const Example& example, const Ending& end) {
     for (size_t k = 0; k < g.area(); ++k) right += g.cells[k] == want->cells[k];
     ++verdict.shaped;
     verdict.solved += right == g.area();
-    verdict.cells += float(right) / float(g.area());
+    verdict.cells += double(right) / double(g.area());
 }
 
 } // namespace
@@ -480,7 +481,7 @@ std::vector<Verdict> judge(std::span<const ProgramRef> programs, std::span<const
         std::vector<uint32_t> left(grouped.blocks[b].begin(), grouped.blocks[b].end()); // still to be tried
         for (const Example& example : tasks[of[left.front()]]) {
             if (left.empty()) break;
-            together.gather(*example.input, budget);
+            together.gather(*example.input, budget, true);
             std::erase_if(left, [&](uint32_t k) {
                 uint16_t ran = verdicts[k].ran;
                 see(verdicts[k], example, together.run(*programs[k]));
@@ -498,7 +499,7 @@ std::vector<std::vector<Atom>> observe(std::span<const ProgramRef> programs, std
     std::vector<std::vector<Atom>> types(programs.size());
     Grouped grouped(programs, of);
     parallel(grouped.blocks.size(), threads, [&](Company& together, size_t b) {
-        together.gather(*inputs[of[grouped.blocks[b].front()]], budget);
+        together.gather(*inputs[of[grouped.blocks[b].front()]], budget, true);
         for (uint32_t k : grouped.blocks[b])
             together.run(*programs[k], [&](size_t, Value v) { types[k].push_back(atom(v)); });
     });

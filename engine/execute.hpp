@@ -84,10 +84,13 @@ std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
 
 // What a program did on some examples.
 struct Verdict {
-    uint64_t behaviour = 0;                          // a hash of the grids that it gave, and where it gave none
-    uint16_t ran = 0, changed = 0, shaped = 0, solved = 0; // examples: with a grid; one that is not the input; of the
-                                                     // right shape; the right one
-    float cells = 0; // the share of the cells that are right, summed over the examples of the right shape
+    uint64_t behaviour = 0; // a hash of the grids that it gave, and where it gave none
+    uint16_t ran = 0;       // examples on which it gave a grid,
+    uint16_t changed = 0;   // one that is not the input,
+    uint16_t shaped = 0;    // one of the output's shape,
+    uint16_t solved = 0;    // the output
+    double cells = 0;       // the share of the cells that are right, summed over the examples of the right shape
+    bool operator==(const Verdict&) const = default;
 };
 
 // programs[k] on the examples of tasks[of[k]]; an output may be missing. With `all` false a program stops at the

@@ -101,6 +101,7 @@ struct Run {
     int depth = 0;
     int deepest = 0;
     int primitive = -1; // the one being executed, for messages
+    bool brief = false; // nobody asks why it ends early: what is known to go over its budget is not tried
     Memo memo;
 
     // A new run in empty memory.

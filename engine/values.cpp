@@ -657,26 +657,37 @@ constexpr uint8_t kWhile = 8; // calls
 } // namespace
 
 Value call_shared(Run& run, Value function, const Value* a, int n, std::optional<Fault>& fault) {
+    auto over_budget = [](const Fault& f) { return f.kind == Kind::Steps || f.kind == Kind::Cells; };
     Call call = Memo::question(Call::Place::Line, function, a, n);
     const Call* known = run.memo.find(call);
-    if (known && affordable(run, known->cost)) {
+    if (known && !affordable(run, known->cost)) {
+        if (run.brief) return fault = Fault{Kind::Steps, "over the budget of steps"}, Value::none();
+    } else if (known && !(known->failed && over_budget(known->fault))) {
         if (known->failed) fault = known->fault;
         return recall(run, *known);
     }
+    auto mark = run.mark();
+    uint64_t steps = run.budget.steps - run.steps, cells = run.budget.cells - run.cells; // left
     Meter meter(run);
     try {
         call.result = codeit::call(run, function, a, n);
         call.failed = false;
+        call.cost = meter.cost();
     } catch (const Fault& thrown) {
         fault = thrown;
         run.depth = 0;
-        if (thrown.kind == Kind::Steps || thrown.kind == Kind::Cells) return Value::none();
         call.result = Value::none();
         call.failed = true;
         call.fault = thrown;
         call.primitive = run.primitive;
+        call.cost = meter.cost();
+        if (over_budget(thrown)) {
+            if (!run.brief) return Value::none();
+            // It costs more than was left; that is all that is known.
+            call.cost = thrown.kind == Kind::Steps ? Cost{steps + 1, 0, 0, 0} : Cost{0, 0, cells + 1, 0};
+            run.release(mark);
+        }
     }
-    call.cost = meter.cost();
     if (!known) run.remember(call);
     return call.result;
 }

@@ -9,7 +9,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "execute.hpp"
+#include "breed.hpp"
 #include "primitives/table.hpp"
 
 using namespace codeit;
@@ -137,6 +137,50 @@ GridRef random_grid(std::mt19937& rng) {
     return make_grid(h, w, cells);
 }
 
+void assembles_what_counts() {
+    auto program = must_parse("x1 = rot90(I)\nx2 = rot90(I)\nx3 = hmirror(x1)\nx4 = vconcat(x2, x1)\nO = rot90(x4)");
+    auto made = assemble(program->lines, 4, 10);
+    expect(made && made->text() == "x1 = rot90(I)\nx2 = vconcat(x1, x1)\nO = rot90(x2)", "equal lines merge, others go");
+    expect(identity(*made) == identity(*must_parse("x7 = rot90(I)\nx9 = vconcat(x7, x7)\nO = rot90(x9)")),
+           "names do not count");
+    expect(identity(*made) != identity(*must_parse("x1 = rot90(I)\nx2 = hconcat(x1, x1)\nO = rot90(x2)")), "lines do");
+    expect(!assemble(program->lines, 4, 2), "too long");
+}
+
+// Programs that are bred are what their text says, and judged alike by any number of threads, and as they run.
+void breeds(std::span<const ProgramRef> batch, std::span<const std::vector<GridRef>> inputs,
+            std::span<const std::vector<Outcome>> outcomes, Budget budget, unsigned seed) {
+    std::vector<std::vector<Example>> tasks;
+    std::vector<GridRef> grids;
+    std::vector<uint32_t> of;
+    for (size_t k = 0; k < batch.size(); ++k) {
+        grids.push_back(inputs[k][0]);
+        tasks.push_back({{grids[k], outcomes[k][0].grid}});
+        of.push_back(uint32_t(k));
+    }
+    auto verdicts = judge(batch, of, tasks, budget, true, 2);
+    for (size_t k = 0; k < batch.size(); ++k)
+        expect(verdicts[k].solved == (outcomes[k][0].kind == Kind::Grid), "judged otherwise:\n" + batch[k]->text());
+    auto types = observe(batch, of, grids, budget, 2);
+    std::vector<ParentRef> parents;
+    for (size_t k = 0; k < batch.size(); ++k) parents.push_back(std::make_shared<Parent>(Parent{batch[k], types[k]}));
+    std::vector<ParentRef> mates(parents.rbegin(), parents.rend());
+    Weights all;
+    all.fill(1);
+    std::vector<ProgramRef> children;
+    for (ProgramRef& child : breed(parents, mates, all, 30, seed))
+        if (child) {
+            expect(identity(*must_parse(child->text())) == identity(*child), "read otherwise:\n" + child->text());
+            children.push_back(child);
+        }
+    size_t whole = 0;
+    for (size_t k = 0; k < batch.size(); ++k) whole += types[k].size() == batch[k]->lines.size();
+    expect(batch.size() < 100 || children.size() > whole / 4, "hardly a program has a child");
+    of.assign(children.size(), 0); // on one grid, where they share the most
+    expect(judge(children, of, tasks, budget, false, 1) == judge(children, of, tasks, budget, false, 2),
+           "threads change a verdict");
+}
+
 void soak(size_t programs, unsigned seed) {
     constexpr Budget kBudget{200'000, 50'000};
     std::mt19937 rng(seed);
@@ -157,6 +201,7 @@ void soak(size_t programs, unsigned seed) {
             expect(a.cells <= kBudget.cells, "more cells held than the budget in\n" + batch[p]->text());
             grids += a.kind == Kind::Grid;
         }
+        breeds(batch, inputs, alone, kBudget, seed + unsigned(k));
         batch.clear();
         inputs.clear();
         pool.clear();
@@ -174,6 +219,7 @@ int main(int argc, char** argv) {
         parses_and_prints();
         runs_and_faults();
         budgets_hold();
+        assembles_what_counts();
         soak(programs, seed);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "FAILED: %s\n", error.what());

@@ -242,7 +242,7 @@ def count_solved(
 _VERDICT = np.dtype(
     {
         "names": ["behaviour", "ran", "changed", "shaped", "solved", "cells"],
-        "formats": [np.uint64, np.uint16, np.uint16, np.uint16, np.uint16, np.float32],
+        "formats": [np.uint64, np.uint16, np.uint16, np.uint16, np.uint16, np.float64],
         "offsets": [0, 8, 10, 12, 14, 16],
         "itemsize": 24,
     }

@@ -1,0 +1,133 @@
+"""Making mutants, trying them on tasks, and evolution: programs a second, beside the oracle in plain Python.
+
+    python benchmarks/evolution.py        (the second half of `make bench`)
+
+The oracle runs a part of the same programs on the same grids, in the same run: the ratios are what counts. It
+is spared what making a program in Python would cost besides, and the programs that go over their budget.
+Prints a table and adds the figures to benchmarks/latest.json.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from codeit.baseline import STEPS
+from codeit.evolution import Mutant, mutants
+from codeit.experts import load_experts
+from codeit.language import Budget, Grid, Program, count_solved, run_batch
+from codeit.population import Evolution
+from codeit.tasks import Task, load
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import oracle
+
+MADE = 19_200
+TRIED, TASKS = 8_000, 20
+EVOLVED, EVOLUTIONS = 10_000, 10
+SLICE = 400
+"""Programs that the oracle runs, on one grid each."""
+BUDGET = Budget(steps=STEPS)
+_OVER = ("steps", "cells", "depth")
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def oracle_per_second(runs: Sequence[tuple[Program, Grid]]) -> float:
+    """Runs a second of the oracle, without those that take the engine over its budget."""
+    outcomes = run_batch([p for p, _ in runs], [[grid] for _, grid in runs], budget=BUDGET)
+    within = [run for run, (outcome,) in zip(runs, outcomes, strict=True) if outcome.kind not in _OVER]
+    dsl = oracle.published()
+    spent = seconds(lambda: [oracle.run(program, oracle.rows(grid), dsl) for program, grid in within])
+    return len(within) / spent
+
+
+def making(experts: dict[str, Program], tasks: dict[str, Task]) -> tuple[dict[str, float], list[Mutant]]:
+    """Mutants made, distinct by behaviour and by text; the oracle runs accepted ones on their inputs."""
+    made: list[Mutant] = []
+
+    def make(**settings: Any) -> None:
+        made[:] = mutants(experts, tasks, MADE, 0, **settings)
+
+    rates = {}
+    for name, settings in {
+        "by_text": {"distinct": "text", "threads": 1},
+        "by_text_two_threads": {"distinct": "text"},
+        "by_behaviour_two_threads": {},
+    }.items():
+        rates[f"made_per_second_{name}"] = MADE / seconds(lambda settings=settings: make(**settings))
+    rng = random.Random(0)
+    some = rng.sample(made, SLICE)
+    inputs = {id: [p.input for p in task.train] + [p.input for p in task.test] for id, task in tasks.items()}
+    plain = oracle_per_second([(m.program, rng.choice(inputs[m.task_id])) for m in some])
+    each = sum(len(inputs[mutant.task_id]) for mutant in made) / len(made)
+    rates["made_per_second_by_oracle"] = plain / each
+    return rates, list(made)
+
+
+def trying(made: list[Mutant], tasks: list[Task]) -> dict[str, float]:
+    """Programs tried on whole tasks, up to the first demonstration that fails; the oracle, on the first."""
+    rng = random.Random(0)
+    programs = [mutant.program for mutant in made[:TRIED]]
+    some = rng.sample(tasks, TASKS)
+    pairs = [task.train for task in some]
+    tried = TRIED * TASKS
+    rates = {}
+    for threads in (1, 2):
+        spent = seconds(
+            lambda threads=threads: count_solved(  # type: ignore[misc]
+                programs, pairs, early_exit=True, budget=BUDGET, threads=threads
+            )
+        )
+        rates[f"tried_per_second_{threads}_threads"] = tried / spent
+    runs = [(rng.choice(programs), rng.choice(some).train[0].input) for _ in range(SLICE)]
+    rates["tried_per_second_by_oracle"] = oracle_per_second(runs)
+    return rates
+
+
+def evolving(experts: dict[str, Program], tasks: list[Task]) -> dict[str, float]:
+    """Programs bred, run on all demonstrations and judged, on one core."""
+    some = random.Random(0).sample(tasks, EVOLUTIONS)
+
+    def evolve() -> None:
+        for task in some:
+            for _ in Evolution(task, list(experts.values()), 0).broods(EVOLVED):
+                pass
+
+    return {"evolved_per_second": EVOLVED * EVOLUTIONS / seconds(evolve)}
+
+
+def main() -> None:
+    training, evaluation = load("arc-agi-1/training"), load("arc-agi-1/evaluation")
+    experts = load_experts()
+    figures, made = making(experts, {task.id: task for task in training})
+    figures |= trying(made, evaluation)
+    figures |= evolving(experts, evaluation)
+    for verb, ours in (("made", "made_per_second_by_text"), ("tried", "tried_per_second_1_threads")):
+        plain = next(
+            value for name, value in figures.items() if name.startswith(f"{verb}_per_second_by_oracle")
+        )
+        figures[f"{verb}_vs_oracle"] = figures[ours] / plain
+    table = Table("figure", "value")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.1f}")
+    Console().print(table)
+    latest = Path(__file__).with_name("latest.json")
+    others = json.loads(latest.read_text(encoding="utf-8")) if latest.exists() else {}
+    latest.write_text(json.dumps(others | figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
