@@ -15,7 +15,17 @@ from codeit.config import keys
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["codeit.loop", "codeit.cli", "torch.utils.tensorboard"])
 
-COMMANDS = ["run", "resume", "mutate", "verify", "tasks list", "tasks show", "tasks compare"]
+COMMANDS = [
+    "run",
+    "resume",
+    "mutate",
+    "baseline",
+    "evolve",
+    "verify",
+    "tasks list",
+    "tasks show",
+    "tasks compare",
+]
 SMALL = [
     *("--run.threads", "1", "--run.iterations", "1", "--evolution.mutants", "4", "--policy.device", "cpu"),
     *("--policy.init", "random", "--policy.encoding", "compact", "--policy.d_model=16", "--policy.heads=2"),
@@ -183,6 +193,28 @@ def test_mutants_are_json_lines_and_the_same_for_the_same_seed(folder: Path, tmp
     codeit_in_child(tmp_path, *mutate, "--out", str(tmp_path / "mutants.jsonl"))
     assert (tmp_path / "mutants.jsonl").read_text() == printed
     assert codeit_in_child(tmp_path, *mutate, "--seed", "1")[1] != printed
+
+
+@pytest.mark.parametrize("search", ["baseline", "evolve"])
+def test_a_search_leaves_solutions_and_a_curve(search: str, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    command = [search, "--tasks", str(folder), "--train", str(folder), "--out", str(out)]
+    size = ["--count" if search == "baseline" else "--programs", "40"]
+    code, printed, told = codeit_in_child(tmp_path, *command, *size)
+    assert code == 0, told
+    assert "solved (top 3)" in printed
+    assert {path.name for path in out.iterdir()} >= {"solutions.jsonl", "curve.csv", "curve.svg"}
+    _, verified, _ = codeit_in_child(
+        tmp_path, "verify", str(out / "solutions.jsonl"), "--tasks", str(folder), "--json"
+    )
+    assert json.loads(verified)["solved"] == ["down", "left"]
+    # Again: nothing is left to do, and nothing is done twice.
+    before = (out / "solutions.jsonl").read_bytes(), (out / "curve.csv").read_bytes()
+    assert codeit_in_child(tmp_path, *command, *size)[0] == 0
+    assert ((out / "solutions.jsonl").read_bytes(), (out / "curve.csv").read_bytes()) == before
+    code, _, told = codeit_in_child(tmp_path, *command, *size, "--seed", "1")
+    assert code == 2
+    assert "seed: expected 0, as the search began, found 1" in " ".join(told.split())
 
 
 def test_a_run_is_interrupted_and_resumed(folder: Path, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def mutate(
         try:
             mutation = Mutation(experts, of_id, seed, depth=depth, distinct=distinct, threads=threads)
             progress = partial(live.progress, 0, "mutate")
-            there = write_mutants(mutation, count, out or Path("/dev/stdout"), progress)
+            there = write_mutants(mutation, count, out, progress)
         except MutationError as error:
             return _mistake(f"--tasks {tasks} --count {count}: {error}")
     seconds, made = time.monotonic() - started, max(count - there, 0)

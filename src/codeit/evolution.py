@@ -10,7 +10,9 @@ all of them. The engine makes the changes (engine/breed.cpp).
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import count, islice
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -177,19 +179,19 @@ def mutants(
 
 
 def write_mutants(
-    mutation: Mutation, n: int, path: Path, progress: Callable[[int, int], None] | None = None
+    mutation: Mutation, n: int, path: Path | None, progress: Callable[[int, int], None] | None = None
 ) -> int:
-    """Write the first `n` mutants to a file of JSON lines, and go on with one that an earlier call began.
+    """Write the first `n` mutants as JSON lines to stdout, or to a file, and go on with one that was begun.
 
     A line is an object with `task`, `program` and `round`. Gives the number of lines that were there before.
     Raises MutationError if the file holds anything but the first mutants of this mutation, or if there are
     not as many as `n`; then it holds those there are.
     """
-    there, round_there = _begun(mutation, path)
+    there, round_there = _begun(mutation, path) if path else (0, [])
     done = there
     if done >= n:
         return there
-    with open(path, "a", encoding="utf-8") as file:
+    with open(path, "a", encoding="utf-8") if path else nullcontext(sys.stdout) as file:
         for made in mutation.rounds(round_there[0][2] if round_there else 0):
             rows = [(mutant.task_id, str(mutant.program), made.number) for mutant in made.mutants]
             if rows[: len(round_there)] != round_there:
