@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from codeit.config import PopulationConfig
 from codeit.files import RunError
 from codeit.language import Program, run_batch
-from codeit.population import Evolution, Settings, run_evolution
+from codeit.population import Evolution, run_evolution
 from codeit.record import Record
 from codeit.scoring import read_solutions, verify
 from codeit.tasks import Pair, Task, TestPair, load
@@ -21,7 +22,7 @@ STARTERS = [
         "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nO = subgrid(x2, I)",
     )
 ]
-SMALL = Settings(population=40, brood=128)
+SMALL = PopulationConfig(population=40, brood=128)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from codeit.config import Config, keys
+from codeit.config import Config, PopulationConfig, keys
 
 if TYPE_CHECKING:
     from codeit.folder import RunFolder
@@ -285,6 +285,7 @@ def evolve(
     tasks: Tasks = "arc-agi-1/evaluation",
     train: str = "arc-agi-1/training",
     workers: Natural = 0,
+    settings: Annotated[PopulationConfig | None, Parameter(name="*")] = None,
 ) -> int:
     """Evolve programs for every task, from the experts toward the task's demonstrations.
 
@@ -313,14 +314,21 @@ def evolve(
     from codeit.tasks import load
 
     training, to_solve = {task.id for task in load(train)}, load(tasks)
-    settings = {"search": "evolution", "programs": programs, "seed": seed, "tasks": tasks, "train": train}
-    with Record(out, settings) as record, Live() as live:
+    settings = settings or PopulationConfig()
+    began = {
+        "search": "evolution", "programs": programs, "seed": seed, "tasks": tasks, "train": train,
+        **settings.model_dump(),
+    }  # fmt: skip
+    with Record(out, began) as record, Live() as live:
         experts = load_experts(progress=partial(live.progress, 0, "simplify experts"))
         starters = [program for id, program in experts.items() if id in training]
         code = 0
         try:
             progress = partial(live.progress, 0, "evolve tasks")
-            run_evolution(record, starters, to_solve, programs, seed, workers=workers, progress=progress)
+            run_evolution(
+                record, starters, to_solve, programs, seed,
+                settings=settings, workers=workers, progress=progress,
+            )  # fmt: skip
         except KeyboardInterrupt:
             code = INTERRUPTED
         live.stop()

@@ -69,6 +69,43 @@ class EvolutionConfig(Section):
     )
 
 
+def _weight(default: float, what: str) -> Any:
+    return Field(default=default, ge=0, description=f"How often {what}.")
+
+
+class OperatorWeights(Section):
+    """How often each operator of `language.OPERATORS` is tried, up to a common factor. Ours."""
+
+    argument: float = _weight(3.0, "an argument is swapped")
+    function: float = _weight(1.5, "a function is swapped for one of its signature")
+    call: float = _weight(1.5, "a line becomes a new call")
+    append: float = _weight(1.0, "a new call takes the result")
+    drop: float = _weight(1.0, "a line goes")
+    constant: float = _weight(1.0, "a constant is swapped wherever it stands")
+    splice: float = _weight(2.0, "a line gives way to one of the mate")
+    chain: float = _weight(0.5, "the mate takes the result for its input")
+    join: float = _weight(0.25, "a new call takes the result and the mate's")
+
+
+class PopulationConfig(Section):
+    """How programs evolve for one task. All ours; LOG.md has what other values do."""
+
+    population: int = Field(default=200, ge=1, description="Programs kept at most.")
+    brood: int = Field(default=1024, ge=1, description="Children bred from one state of the population.")
+    longest: int = Field(default=40, ge=1, le=1000, description="Most lines of a program.")
+    eagerness: float = Field(
+        default=2.0,
+        gt=0,
+        description="How much the best are preferred: a parent's place is population times u to this power.",
+    )
+    expert_mates: float = Field(
+        default=0.3, ge=0, le=1, description="Share of mates that are experts; others are of the population."
+    )
+    alike: int = Field(default=3, ge=1, description="Programs kept that come equally close.")
+    steps: int = Field(default=200_000, ge=1, description="Most steps of a run.")
+    weights: OperatorWeights = OperatorWeights()
+
+
 class PolicyConfig(Section):
     init: str = Field(
         default="codet5p-220m",

@@ -14,46 +14,19 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codeit.config import PopulationConfig
 from codeit.language import Budget, Grid, Parent, Program, breed, judge, observe
 from codeit.record import KEPT, Found, Part, Record
 from codeit.scoring import Candidate, top_k
 from codeit.seeds import derive
 from codeit.tasks import Task
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a population evolves. Values were chosen by demonstrations solved; LOG.md has the figures."""
-
-    population: int = 400
-    """Programs kept at most."""
-    brood: int = 1024
-    """Children bred from one state of the population."""
-    longest: int = 40
-    """Most lines of a program."""
-    eagerness: float = 2.0
-    """How much the best are preferred: a parent's place is drawn as the population times u to this power."""
-    expert_mates: float = 0.3
-    """Share of the mates that are experts."""
-    alike: int = 3
-    """Programs kept that come equally close."""
-    steps: int = 200_000
-    """Most steps of a run."""
-    weights: Mapping[str, float] = field(
-        default_factory=lambda: {
-            "argument": 3.0, "function": 1.5, "call": 1.5, "append": 1.0, "drop": 1.0, "constant": 1.0,
-            "splice": 2.0, "chain": 0.5, "join": 0.25,
-        }
-    )  # fmt: skip
-    """How often each operator is tried (see `language.OPERATORS`), up to a common factor."""
 
 
 class Brood(NamedTuple):
@@ -76,12 +49,13 @@ class Evolution:
         self,
         task: Task,
         experts: Sequence[Program],
-        seed: int | Sequence[int],
-        settings: Settings = Settings(),
+        seed: int,
+        settings: PopulationConfig | None = None,
     ) -> None:
-        self._settings = settings
+        self._settings = settings or PopulationConfig()
+        self._weights = self._settings.weights.model_dump()
         self._rng = np.random.default_rng(seed)
-        self._budget = Budget(steps=settings.steps)
+        self._budget = Budget(steps=self._settings.steps)
         self._demonstrations: list[tuple[Grid, Grid | None]] = [(p.input, p.output) for p in task.train]
         self._questions: list[tuple[Grid, Grid | None]] = [(p.input, None) for p in task.test]
         self._starters = list(dict.fromkeys(experts))
@@ -121,7 +95,8 @@ class Evolution:
         strangers = rng.random(n) < settings.expert_mates
         for place in np.flatnonzero(strangers).tolist():
             mates[place] = self._experts[rng.integers(len(self._experts))]
-        made = breed(chosen, mates, settings.weights, int(rng.integers(1 << 63)), longest=settings.longest)
+        seed = int(rng.integers(1 << 63))
+        made = breed(chosen, mates, self._weights, seed, longest=settings.longest)
         children = {child.identity: child for child in made if child is not None}
         return [child for identity, child in children.items() if identity not in self._known]
 
@@ -193,7 +168,7 @@ def run_evolution(
     programs: int,
     seed: int,
     *,
-    settings: Settings = Settings(),
+    settings: PopulationConfig | None = None,
     workers: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
@@ -222,7 +197,7 @@ def run_evolution(
 
 
 def _evolve(
-    task: Task, experts: Sequence[Program], programs: int, seed: int, settings: Settings
+    task: Task, experts: Sequence[Program], programs: int, seed: int, settings: PopulationConfig | None
 ) -> tuple[Part, list[Found]]:
     clock, cores = time.monotonic(), time.process_time()
     found: list[Found] = []
