@@ -81,7 +81,7 @@ def test_a_record_goes_on_and_ends_the_same(tmp_path: Path, tasks: list[Task]) -
     def evolve(folder: str, some: list[Task], workers: int) -> bytes:
         with Record(tmp_path / folder, settings) as record:
             run_evolution(record, STARTERS, some, 2000, 0, settings=SMALL, workers=workers)
-            record.publish(some, [500, 2000])
+            record.publish(some, [500, 2000], answers=True)
         return (tmp_path / folder / "solutions.jsonl").read_bytes()
 
     whole = evolve("whole", tasks, 2)
@@ -91,6 +91,13 @@ def test_a_record_goes_on_and_ends_the_same(tmp_path: Path, tasks: list[Task]) -
     assert {row["task"] for row in rows} <= {task.id for task in tasks}
     score = verify(read_solutions(tmp_path / "whole" / "solutions.jsonl"), tasks, leaked=())
     assert score.solved_demonstrations == len({row["task"] for row in rows}) > 0
+    for task in tasks:  # no two answer the tests alike
+        answers = [
+            [Program.parse(row["program"])(pair.input) for pair in task.test]
+            for row in rows
+            if row["task"] == task.id
+        ]
+        assert all(one not in answers[:k] for k, one in enumerate(answers))
     curve = (tmp_path / "whole" / "curve.csv").read_text().splitlines()
     assert curve[0].startswith("programs,solved_top3") and [row.split(",")[0] for row in curve[1:]] == [
         "500",

@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 
 from codeit.database import Database
 from codeit.files import RunError, hold, replace
-from codeit.language import Program
+from codeit.language import Program, judge
 from codeit.scoring import Candidate, Score, leaked_tasks, score, top_k
 from codeit.tasks import Task
 
@@ -130,10 +130,16 @@ class Record(Database):
         rows = self._db.execute("SELECT task, program, tried FROM candidate ORDER BY tried, task, program")
         return [Found(task, Program.parse(text), tried) for task, text, tried in rows]
 
-    def publish(self, tasks: Sequence[Task], points: Iterable[int], *, threads: int = 0) -> dict[int, Score]:
-        """Write solutions.jsonl and curve.csv anew; what the first programs, up to each point, solve."""
+    def publish(
+        self, tasks: Sequence[Task], points: Iterable[int], *, answers: bool = False, threads: int = 0
+    ) -> dict[int, Score]:
+        """Write solutions.jsonl and curve.csv anew; what the first programs, up to each point, solve.
+
+        With `answers`, of a task's programs that answer its tests alike only the shortest counts.
+        """
         found = self.found()
-        best = _best(found, tasks)
+        answer = _answers(found, tasks, threads) if answers else None
+        best = _best(found, tasks, answer)
         rows = (
             json.dumps({"task": id, "program": str(one.program), "tried": one.order}) + "\n"
             for id, of_task in sorted(best.items())
@@ -143,7 +149,7 @@ class Record(Database):
         leaked = leaked_tasks(tasks)
         curve = {}
         for n in points:
-            before = _best([one for one in found if one.tried < n], tasks)
+            before = _best([one for one in found if one.tried < n], tasks, answer)
             curve[n] = score(before, tasks, leaked=leaked, threads=threads)
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
@@ -153,10 +159,29 @@ class Record(Database):
         return curve
 
 
-def _best(found: Iterable[Found], tasks: Sequence[Task]) -> dict[str, list[Candidate]]:
-    """The best-ranked programs of each task."""
+def _answers(found: Sequence[Found], tasks: Sequence[Task], threads: int) -> dict[Found, int]:
+    """64 bits for the grids that each program gives on the test inputs."""
+    place = {task.id: k for k, task in enumerate(tasks)}
+    verdicts = judge(
+        [one.program for one in found],
+        [place[one.task] for one in found],
+        [[(pair.input, None) for pair in task.test] for task in tasks],
+        threads=threads,
+    )
+    return dict(zip(found, verdicts["behaviour"].tolist(), strict=True))
+
+
+def _best(
+    found: Iterable[Found], tasks: Sequence[Task], answers: Mapping[Found, int] | None
+) -> dict[str, list[Candidate]]:
+    """The best-ranked programs of each task; if answers are given, one for each."""
     demonstrations = {task.id: len(task.train) for task in tasks}
     of_task: defaultdict[str, list[Candidate]] = defaultdict(list)
-    for task, program, tried in found:
-        of_task[task].append(Candidate(program, demonstrations[task], tried))
+    taken: set[tuple[str, int]] = set()
+    for one in sorted(found, key=lambda one: (len(one.program), one.tried)):
+        if answers is not None:
+            if (one.task, answers[one]) in taken:
+                continue
+            taken.add((one.task, answers[one]))
+        of_task[one.task].append(Candidate(one.program, demonstrations[one.task], one.tried))
     return {task: top_k(candidates, KEPT) for task, candidates in of_task.items()}
