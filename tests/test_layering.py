@@ -12,6 +12,7 @@ ORDER = [
     "codeit.draft",
     "codeit.signatures",
     "codeit.tasks",
+    "codeit.workers",
     "codeit.experts",
     "codeit.evolution",
     "codeit.hindsight",

@@ -17,6 +17,7 @@ STARTERS = [
     Program.parse(text)
     for text in (
         "O = vmirror(I)",
+        "x1 = vmirror(I)\nO = hconcat(I, x1)",
         "x1 = hmirror(I)\nO = vconcat(I, x1)",
         "x1 = mostcolor(I)\nO = replace(I, x1, FIVE)",
         "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nO = subgrid(x2, I)",
@@ -48,11 +49,11 @@ def test_evolution_solves_what_its_starters_do_not(tasks: list[Task]) -> None:
     for task in tasks:
         evolution = Evolution(task, STARTERS, seed=0, settings=SMALL)
         broods = list(evolution.broods(5000))
-        found = [candidate for brood in broods for candidate in brood.found]
+        found = [answer for brood in broods for answer in brood.found]
         assert found, task.id
         assert broods[-1].solved == len(task.train)
         inputs = [[pair.input for pair in task.train]] * len(found)
-        for outcomes in run_batch([candidate.program for candidate in found], inputs):
+        for outcomes in run_batch([answer.program for answer in found], inputs):
             assert [outcome.grid for outcome in outcomes] == [pair.output for pair in task.train]
         # What is told of the best only gets better.
         assert [brood.solved for brood in broods] == sorted(brood.solved for brood in broods)
@@ -81,7 +82,7 @@ def test_a_record_goes_on_and_ends_the_same(tmp_path: Path, tasks: list[Task]) -
     def evolve(folder: str, some: list[Task], workers: int) -> bytes:
         with Record(tmp_path / folder, settings) as record:
             run_evolution(record, STARTERS, some, 2000, 0, settings=SMALL, workers=workers)
-            record.publish(some, [500, 2000], answers=True)
+            record.publish(some, [500, 2000])
         return (tmp_path / folder / "solutions.jsonl").read_bytes()
 
     whole = evolve("whole", tasks, 2)

@@ -332,7 +332,7 @@ def evolve(
         except KeyboardInterrupt:
             code = INTERRUPTED
         live.stop()
-        curve = record.publish(to_solve, points(programs), answers=True)
+        curve = record.publish(to_solve, points(programs))
         draw(out / "curve.svg", {"here": curve}, {"paper's mutants": PAPER}, "programs tried on each task")
         console.print(_curve_table(curve, "programs"))
         if code == INTERRUPTED:

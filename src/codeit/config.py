@@ -76,13 +76,13 @@ def _weight(default: float, what: str) -> Any:
 class OperatorWeights(Section):
     """How often each operator of `language.OPERATORS` is tried, up to a common factor. Ours."""
 
-    argument: float = _weight(3.0, "an argument is swapped")
-    function: float = _weight(1.5, "a function is swapped for one of its signature")
-    call: float = _weight(1.5, "a line becomes a new call")
+    argument: float = _weight(2.0, "an argument is swapped")
+    function: float = _weight(1.0, "a function is swapped for one of its signature")
+    call: float = _weight(1.0, "a line becomes a new call")
     append: float = _weight(1.0, "a new call takes the result")
     drop: float = _weight(1.0, "a line goes")
     constant: float = _weight(1.0, "a constant is swapped wherever it stands")
-    splice: float = _weight(2.0, "a line gives way to one of the mate")
+    splice: float = _weight(8.0, "a line gives way to one of the mate")
     chain: float = _weight(0.5, "the mate takes the result for its input")
     join: float = _weight(0.25, "a new call takes the result and the mate's")
 

@@ -16,11 +16,9 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import json
-import multiprocessing
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +27,7 @@ from codeit.draft import Draft
 from codeit.language import CONSTANTS, Grid, Line, ParseError, Program, count_solved, run_batch
 from codeit.signatures import atom_of
 from codeit.tasks import Task, load
+from codeit.workers import each
 
 EXAMPLES = 120
 """Distinct generated inputs, of those that the original turns into a grid, on which both must agree."""
@@ -232,7 +231,7 @@ def load_experts(
     file = (folder or _cache_folder()) / f"experts-{version}-{SIMPLIFIER}-{seed}.json"
     experts = _read(file)
     if experts is None or experts.keys() != originals.keys():
-        experts = _simplified(originals, seed, workers or os.cpu_count() or 1, progress)
+        experts = _simplified(originals, seed, workers, progress)
         _write(file, experts)
     return experts
 
@@ -244,14 +243,10 @@ def _simplified(
     ids = sorted(originals, key=lambda id: -len(originals[id]))  # the longest first, so that all end together
     jobs = [(originals[id], tasks[id], seed) for id in ids]
     experts = {}
-    # Spawned, not forked: this process may hold threads.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        in_order = map if workers == 1 else pool.map
-        simplified = in_order(_simplify_expert, jobs)
-        for done, (id, program) in enumerate(zip(ids, simplified, strict=True), start=1):
-            experts[id] = program
-            if progress:
-                progress(done, len(ids))
+    for number, program in each(_simplify_expert, jobs, workers):
+        experts[ids[number]] = program
+        if progress:
+            progress(len(experts), len(ids))
     return dict(sorted(experts.items()))
 
 

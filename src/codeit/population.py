@@ -9,13 +9,9 @@ equally close only a few, so that a population does not fill up with variants of
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import NamedTuple
 
 import numpy as np
@@ -24,9 +20,20 @@ from numpy.typing import NDArray
 from codeit.config import PopulationConfig
 from codeit.language import Budget, Grid, Parent, Program, breed, judge, observe
 from codeit.record import KEPT, Found, Part, Record
-from codeit.scoring import Candidate, top_k
 from codeit.seeds import derive
 from codeit.tasks import Task
+from codeit.workers import each
+
+
+class Answer(NamedTuple):
+    """What some programs that solve all demonstrations give on the test inputs (`key`: 64 bits for it).
+
+    `program` is the shortest of them, `votes` is how many they are.
+    """
+
+    program: Program
+    key: int
+    votes: int
 
 
 class Brood(NamedTuple):
@@ -34,8 +41,8 @@ class Brood(NamedTuple):
 
     tried: int
     """Programs tried so far, this brood's included."""
-    found: list[Candidate]
-    """Of this brood, those that solve all demonstrations and are among the best few that answer the tests."""
+    found: list[Answer]
+    """Of the KEPT answers with most votes, those that are new, have a shorter program, or twice the votes."""
     best: Program
     """The best program so far."""
     solved: int
@@ -65,17 +72,17 @@ class Evolution:
         self._verdicts = self._judge([])
         self._known: set[int] = set()  # identities of all programs tried
         self._shortest: dict[int, int] = {}  # lines of the shortest program, by behaviour
-        self._answers: dict[int, Candidate] = {}  # the shortest that solves all demonstrations, by its answer
+        self._answers: dict[int, tuple[Program, int]] = {}  # the shortest program and the votes, by key
+        self._told: dict[int, tuple[Program, int]] = {}
 
     def broods(self, programs: int) -> Iterator[Brood]:
         """Try the experts, then children, `programs` in all; ends early if no child is new."""
         children = self._starters
         while children := children[: programs - len(self._known)]:
-            tried = len(self._known)
             self._known.update(child.identity for child in children)
             verdicts = self._judge(children)
             self._admit(children, verdicts)
-            found = self._found(children, verdicts, tried)
+            found = self._found(children, verdicts)
             if self._members:
                 yield Brood(len(self._known), found, self._members[0], int(self._verdicts["solved"][0]))
             children = self._children()
@@ -131,24 +138,21 @@ class Evolution:
         }
         self._parents = {member.identity: known[member.identity] for member in self._members}
 
-    def _found(self, programs: Sequence[Program], verdicts: NDArray[np.void], tried: int) -> list[Candidate]:
-        """Those that solve all demonstrations and rank among the best KEPT that answer the tests differently.
-
-        Of programs that answer alike the shortest stands for all.
-        """
-        total = len(self._demonstrations)
-        right = np.flatnonzero(verdicts["solved"] == total).tolist()
-        answers = self._judge([programs[k] for k in right], self._questions)
-        new = []
-        for k, answer in zip(right, answers, strict=True):
-            if answer["ran"] == len(self._questions):
-                candidate = Candidate(programs[k], total, tried + k)
-                shortest = self._answers.get(int(answer["behaviour"]))
-                if shortest is None or len(candidate.program) < len(shortest.program):
-                    self._answers[int(answer["behaviour"])] = candidate
-                    new.append(candidate)
-        best = top_k(self._answers.values(), KEPT)
-        return [candidate for candidate in new if candidate in best]
+    def _found(self, programs: Sequence[Program], verdicts: NDArray[np.void]) -> list[Answer]:
+        """Count the votes of those that solve all demonstrations; tell what is new of the best answers."""
+        solved = verdicts["solved"] == len(self._demonstrations)
+        right = [programs[k] for k in np.flatnonzero(solved).tolist()]
+        answers = self._judge(right, self._questions)
+        for program, verdict in zip(right, answers, strict=True):
+            if verdict["ran"] == len(self._questions):
+                key = int(verdict["behaviour"])
+                shortest, votes = self._answers.get(key, (program, 0))
+                self._answers[key] = min(shortest, program, key=len), votes + 1
+        best = sorted(self._answers.items(), key=lambda item: (-item[1][1], len(item[1][0])))
+        told = [Answer(program, key, votes) for key, (program, votes) in best[:KEPT]]
+        new = [one for one in told if self._told.get(one.key) != (one.program, one.votes.bit_length())]
+        self._told |= {one.key: (one.program, one.votes.bit_length()) for one in new}
+        return new
 
     def _judge(
         self, programs: Sequence[Program], pairs: Sequence[tuple[Grid, Grid | None]] | None = None
@@ -179,34 +183,19 @@ def run_evolution(
     left = [number for number in range(len(tasks)) if number not in record.parts()]
     jobs = [(tasks[number], experts, programs, seed, settings) for number in left]
     progress(len(tasks) - len(left), len(tasks))
-    # Spawned, not forked: this process may hold threads.
-    with ProcessPoolExecutor(
-        workers or os.cpu_count(), multiprocessing.get_context("spawn"), _leave_interrupts_to_the_parent
-    ) as pool:
-        number_of = {pool.submit(_evolve, *job): number for number, job in zip(left, jobs, strict=True)}
-        try:
-            for done, result in enumerate(as_completed(number_of), start=len(tasks) - len(left) + 1):
-                part, found = result.result()
-                record.commit(number_of[result], part, found)
-                progress(done, len(tasks))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
+    for number, (part, found) in each(_evolve, jobs, workers):
+        record.commit(left[number], part, found)
+        progress(len(record.parts()), len(tasks))
 
 
 def _evolve(
-    task: Task, experts: Sequence[Program], programs: int, seed: int, settings: PopulationConfig | None
+    job: tuple[Task, Sequence[Program], int, int, PopulationConfig | None],
 ) -> tuple[Part, list[Found]]:
+    task, experts, programs, seed, settings = job
     clock, cores = time.monotonic(), time.process_time()
     found: list[Found] = []
     tried = 0
     for brood in Evolution(task, experts, derive(seed, "evolve", task.id), settings).broods(programs):
-        found += [Found(task.id, one.program, one.order) for one in brood.found]
         tried = brood.tried
+        found += [Found(task.id, one.program, tried - 1, one.key, one.votes) for one in brood.found]
     return Part(tried, time.monotonic() - clock, time.process_time() - cores), found
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -20,8 +20,8 @@ from typing import NamedTuple, Self
 
 from codeit.database import Database
 from codeit.files import RunError, hold, replace
-from codeit.language import Program, judge
-from codeit.scoring import Candidate, Score, leaked_tasks, score, top_k
+from codeit.language import Program
+from codeit.scoring import TOP, Candidate, Score, leaked_tasks, score, top_k
 from codeit.tasks import Task
 
 SCHEMA_VERSION = 1
@@ -44,17 +44,23 @@ CREATE TABLE part (
     state BLOB NOT NULL
 );
 CREATE TABLE candidate (
-    task TEXT NOT NULL, program TEXT NOT NULL, tried INTEGER NOT NULL, PRIMARY KEY (task, program)
+    task TEXT NOT NULL, program TEXT NOT NULL, tried INTEGER NOT NULL, answer TEXT, votes INTEGER NOT NULL,
+    PRIMARY KEY (task, program, votes)
 ) WITHOUT ROWID;
 """
 
 
 class Found(NamedTuple):
-    """A program that solves all demonstrations of a task; `tried` counts the programs tried on it before."""
+    """A program that solves all demonstrations of a task; `tried` counts the programs tried on it before.
+
+    It may stand for all that give the same `answer` to the tests (64 bits say which), `votes` in number.
+    """
 
     task: str
     program: Program
     tried: int
+    answer: int | None = None
+    votes: int = 0
 
 
 class Part(NamedTuple):
@@ -122,24 +128,24 @@ class Record(Database):
         """A part is done, and this is what it found."""
         with self.transaction():
             self._db.execute("INSERT INTO part VALUES (?, ?, ?, ?, ?)", (number, *part))
-            rows = [(task, str(program), tried) for task, program, tried in found]
-            self._db.executemany("INSERT OR IGNORE INTO candidate VALUES (?, ?, ?)", rows)
+            rows = [
+                (task, str(program), tried, None if answer is None else f"{answer:016x}", votes)
+                for task, program, tried, answer, votes in found
+            ]
+            self._db.executemany("INSERT OR IGNORE INTO candidate VALUES (?, ?, ?, ?, ?)", rows)
 
     def found(self) -> list[Found]:
         """All that was found, in order."""
-        rows = self._db.execute("SELECT task, program, tried FROM candidate ORDER BY tried, task, program")
-        return [Found(task, Program.parse(text), tried) for task, text, tried in rows]
+        rows = self._db.execute("SELECT * FROM candidate ORDER BY tried, task, program")
+        return [
+            Found(task, Program.parse(text), tried, None if answer is None else int(answer, 16), votes)
+            for task, text, tried, answer, votes in rows
+        ]
 
-    def publish(
-        self, tasks: Sequence[Task], points: Iterable[int], *, answers: bool = False, threads: int = 0
-    ) -> dict[int, Score]:
-        """Write solutions.jsonl and curve.csv anew; what the first programs, up to each point, solve.
-
-        With `answers`, of a task's programs that answer its tests alike only the shortest counts.
-        """
+    def publish(self, tasks: Sequence[Task], points: Iterable[int], *, threads: int = 0) -> dict[int, Score]:
+        """Write solutions.jsonl and curve.csv anew; what the first programs, up to each point, solve."""
         found = self.found()
-        answer = _answers(found, tasks, threads) if answers else None
-        best = _best(found, tasks, answer)
+        best = _best(found, tasks)
         rows = (
             json.dumps({"task": id, "program": str(one.program), "tried": one.order}) + "\n"
             for id, of_task in sorted(best.items())
@@ -149,7 +155,7 @@ class Record(Database):
         leaked = leaked_tasks(tasks)
         curve = {}
         for n in points:
-            before = _best([one for one in found if one.tried < n], tasks, answer)
+            before = _best([one for one in found if one.tried < n], tasks)
             curve[n] = score(before, tasks, leaked=leaked, threads=threads)
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
@@ -159,29 +165,17 @@ class Record(Database):
         return curve
 
 
-def _answers(found: Sequence[Found], tasks: Sequence[Task], threads: int) -> dict[Found, int]:
-    """64 bits for the grids that each program gives on the test inputs."""
-    place = {task.id: k for k, task in enumerate(tasks)}
-    verdicts = judge(
-        [one.program for one in found],
-        [place[one.task] for one in found],
-        [[(pair.input, None) for pair in task.test] for task in tasks],
-        threads=threads,
-    )
-    return dict(zip(found, verdicts["behaviour"].tolist(), strict=True))
-
-
-def _best(
-    found: Iterable[Found], tasks: Sequence[Task], answers: Mapping[Found, int] | None
-) -> dict[str, list[Candidate]]:
-    """The best-ranked programs of each task; if answers are given, one for each."""
+def _best(found: Iterable[Found], tasks: Sequence[Task]) -> dict[str, list[Candidate]]:
+    """Each task's programs to be ranked: the KEPT best, or, if they have answers, the TOP by votes."""
     demonstrations = {task.id: len(task.train) for task in tasks}
     of_task: defaultdict[str, list[Candidate]] = defaultdict(list)
-    taken: set[tuple[str, int]] = set()
-    for one in sorted(found, key=lambda one: (len(one.program), one.tried)):
-        if answers is not None:
-            if (one.task, answers[one]) in taken:
-                continue
-            taken.add((one.task, answers[one]))
-        of_task[one.task].append(Candidate(one.program, demonstrations[one.task], one.tried))
+    answers: defaultdict[str, dict[int, Found]] = defaultdict(dict)  # the last that was said of each
+    for one in found:
+        if one.answer is None:
+            of_task[one.task].append(Candidate(one.program, demonstrations[one.task], one.tried))
+        else:
+            answers[one.task][one.answer] = one
+    for task, last in answers.items():
+        most = sorted(last.values(), key=lambda one: (-one.votes, len(one.program), one.tried))[:TOP]
+        of_task[task] = [Candidate(one.program, demonstrations[task], one.tried) for one in most]
     return {task: top_k(candidates, KEPT) for task, candidates in of_task.items()}
