@@ -35,7 +35,7 @@ def tasks() -> list[Task]:
     for number, text in enumerate(
         (
             "x1 = rot90(I)\nO = vmirror(x1)",
-            "x1 = vmirror(I)\nx2 = hconcat(I, x1)\nx3 = hmirror(x2)\nO = vconcat(x2, x3)",
+            "x1 = vmirror(I)\nx2 = hconcat(x1, I)\nO = hmirror(x2)",
             "x1 = leastcolor(I)\nO = replace(I, x1, THREE)",
         )
     ):
