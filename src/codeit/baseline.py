@@ -103,6 +103,6 @@ def _clocks() -> tuple[float, float]:
 
 
 def points(programs: int) -> list[int]:
-    """The numbers of mutants at which a curve up to so many is drawn: the paper's, and some between."""
-    doubled = (300 << k for k in range(programs.bit_length()))
-    return sorted(n for n in {1, *doubled, *PAPER, programs} if n <= programs)
+    """The numbers of programs at which a curve up to so many is drawn: the paper's, and some between."""
+    doubled = (600 << k for k in range(programs.bit_length()))
+    return sorted(n for n in {*doubled, *PAPER, programs} if n <= programs)
