@@ -132,6 +132,8 @@ MISTAKES = {
     "no tasks": (["tasks", "list", "none"], "none: expected a folder, a file or one of"),
     "no such task": (["tasks", "show", "00576225"], "did you mean 00576224?"),
     "no count": (["mutate", "--count", "0"], "count"),
+    "no brood": (["evolve", "--out", "x", "--brood", "0"], "greater than or equal to 1"),
+    "no weight": (["evolve", "--out", "x", "--weights.splice", "much"], "valid number"),
 }
 
 
@@ -199,7 +201,7 @@ def test_mutants_are_json_lines_and_the_same_for_the_same_seed(folder: Path, tmp
 def test_a_search_leaves_solutions_and_a_curve(search: str, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "found"
     command = [search, "--tasks", str(folder), "--train", str(folder), "--out", str(out)]
-    size = ["--count" if search == "baseline" else "--programs", "40"]
+    size = ["--count", "40"] if search == "baseline" else ["--programs", "40", "--weights.splice", "3"]
     code, printed, told = codeit_in_child(tmp_path, *command, *size)
     assert code == 0, told
     assert "solved (top 3)" in printed

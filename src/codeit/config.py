@@ -73,7 +73,13 @@ def _weight(default: float, what: str) -> Any:
     return Field(default=default, ge=0, description=f"How often {what}.")
 
 
-class OperatorWeights(Section):
+class _Told(Section):
+    """Settings that the command line gives, as text."""
+
+    model_config = ConfigDict(strict=False)
+
+
+class OperatorWeights(_Told):
     """How often each operator of `language.OPERATORS` is tried, up to a common factor. Ours."""
 
     argument: float = _weight(2.0, "an argument is swapped")
@@ -87,7 +93,7 @@ class OperatorWeights(Section):
     join: float = _weight(0.25, "a new call takes the result and the mate's")
 
 
-class PopulationConfig(Section):
+class PopulationConfig(_Told):
     """How programs evolve for one task. All ours; LOG.md has what other values do."""
 
     population: int = Field(default=200, ge=1, description="Programs kept at most.")
