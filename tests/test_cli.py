@@ -28,7 +28,7 @@ COMMANDS = [
 ]
 SMALL = [
     *("--run.threads", "1", "--run.iterations", "1", "--evolution.mutants", "4", "--policy.device", "cpu"),
-    *("--policy.init", "random", "--policy.encoding", "compact", "--policy.d_model=16", "--policy.heads=2"),
+    *("--policy.init", "random", "--policy.encoding", "runs", "--policy.d_model=16", "--policy.heads=2"),
     *("--policy.layers-encoder", "1", "--policy.layers-decoder", "1", "--policy.max_program_tokens", "16"),
     *("--sampling.samples_per_task", "2", "--replay.expert_draws", "4", "--replay.policy_draws", "4"),
 ]

@@ -91,7 +91,7 @@ MISTAKES = {
         "precision: expected 'fp32', 'bf16' or 'fp16', found 'fp8'",
     ),
     "no table": ("run = 3\n", "run: expected a table [run], found 3"),
-    "at odds": ("[policy]\nencoding = 'compact'\n", "policy: init = 'codet5p-220m' needs encoding = 'paper'"),
+    "at odds": ("[policy]\nencoding = 'runs'\n", "policy: init = 'codet5p-220m' needs encoding = 'paper'"),
     "heads": ("[policy]\nd_model = 100\nheads = 3\n", "policy: heads must divide d_model, found 3 and 100"),
     "not TOML": ("[run\n", "not TOML"),
     "extends no file": ("extends = 'none.toml'\n", "none.toml: no such file (extended by "),

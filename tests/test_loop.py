@@ -74,7 +74,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
         mutants = 12
         [policy]
         init = "random"
-        encoding = "compact"
+        encoding = "runs"
         device = "cpu"
         d_model = 16
         d_ff = 16

@@ -1,4 +1,4 @@
-"""The compact encoding loses nothing, and the grammar allows exactly programs."""
+"""The compact encodings lose nothing, and the grammar allows exactly programs."""
 
 import random
 import re
@@ -20,12 +20,13 @@ from codeit.tasks import Task
 CPU = torch.device("cpu")
 
 
-def compact(**limits: int) -> CompactEncoding:
+def compact(encoding: str = "runs", **settings: int) -> CompactEncoding:
     unlimited = {"max_input_tokens": 100_000, "max_output_tokens": 100_000, "max_program_tokens": 1000}
-    return CompactEncoding(PolicyConfig(init="random", encoding="compact", **{**unlimited, **limits}))
+    return CompactEncoding(PolicyConfig(init="random", encoding=encoding, **{**unlimited, **settings}))
 
 
 ENCODING = compact()
+SCHEMES = [ENCODING, *(compact("patches", patch=side) for side in (1, 2, 3, 4))]
 
 
 def grids(shape: tuple[int, int] | None = None) -> st.SearchStrategy[Grid]:
@@ -81,10 +82,11 @@ def programs(draw: st.DrawFn) -> Program:
     return Program.from_lines(lines)
 
 
-@given(st.lists(pairs(), min_size=1, max_size=10))
-@settings(max_examples=100, deadline=None)
-def test_a_task_comes_back(demonstrations: list[tuple[Grid, Grid]]) -> None:
-    assert ENCODING.decode_task(ENCODING.encode_task(demonstrations)) == by_size(demonstrations, 10)
+@pytest.mark.parametrize("encoding", SCHEMES)
+@given(demonstrations=st.lists(pairs(), min_size=1, max_size=10))
+@settings(max_examples=50, deadline=None)
+def test_a_task_comes_back(encoding: CompactEncoding, demonstrations: list[tuple[Grid, Grid]]) -> None:
+    assert encoding.decode_task(encoding.encode_task(demonstrations)) == by_size(demonstrations, 10)
 
 
 @given(programs())
@@ -95,14 +97,17 @@ def test_a_program_comes_back(program: Program) -> None:
     assert ENCODING.decode_program([*ids, ENCODING.pad_id]) == str(program)
 
 
-def test_evaluation_tasks_come_back_and_are_short(evaluation: dict[str, Task]) -> None:
+@pytest.mark.parametrize(("encoding", "short"), [(ENCODING, 200), (compact("patches"), 80)])
+def test_evaluation_tasks_come_back_and_are_short(
+    encoding: CompactEncoding, short: int, evaluation: dict[str, Task]
+) -> None:
     lengths = []
     for task in evaluation.values():
-        ids = ENCODING.encode_task(task.train)
-        assert ENCODING.decode_task(ids) == by_size([tuple(pair) for pair in task.train], 10), task.id
-        lengths.append(len(ids))
+        tokens = encoding.encode_task(task.train)
+        assert encoding.decode_task(tokens) == by_size([tuple(pair) for pair in task.train], 10), task.id
+        lengths.append(len(tokens))
     # What sampling and learning pay for.
-    assert median(lengths) <= 200
+    assert median(lengths) <= short
 
 
 def test_what_a_task_looks_like() -> None:
@@ -112,18 +117,49 @@ def test_what_a_task_looks_like() -> None:
     assert " ".join(words) == "in1 h5 w3 background0 end skip1 5*2 copy2 copy2 same1 end skip1 2*1 end"
 
 
+def test_what_a_patch_looks_like() -> None:
+    encoding = compact("patches", patch=2)
+    wide, other = Grid([[1, 2, 3], [4, 5, 6]]), Grid([[7]])
+    words = [
+        [encoding.tokenizer.id_to_token(id) for id in token]
+        for token in encoding.encode_task([(wide, wide), (wide, other)]).tolist()
+    ]
+    shown, absent = "in0=3 in1=outside in2=6 in3=outside", "in0=absent in1=absent in2=absent in3=absent"
+    assert len(words) == 5
+    # The smaller pair first, whose shapes differ: two patches of its input, one of its output.
+    hidden = absent.replace("in", "out")
+    assert " ".join(words[1]) == f"{shown} {hidden} row0 column1 pair1"
+    assert " ".join(words[2]) == f"{absent} out0=7 out1=outside out2=outside out3=outside row0 column0 pair1"
+    assert " ".join(words[4]) == f"{shown} {shown.replace('in', 'out')} row0 column1 pair2".replace(
+        "outside", "outside"
+    )
+
+
 def test_demonstrations_come_smallest_first_and_at_most_as_many_as_asked() -> None:
     small, large = (Grid([[1]]), Grid([[2]])), (Grid([[1] * 9]), Grid([[2] * 9]))
-    assert compact(demonstrations=1).encode_task([large, small]) == ENCODING.encode_task([small])
+    one = compact(demonstrations=1).encode_task([large, small])
+    assert one.tolist() == ENCODING.encode_task([small]).tolist()
 
 
 def test_inputs_and_outputs_are_each_cut_at_their_limit() -> None:
     noise = random.Random(0)
     grid, other = (Grid([noise.choices(range(10), k=20) for _ in range(20)]) for _ in range(2))
-    whole = ENCODING.encode_task([(grid, other)])
-    cut = compact(max_input_tokens=50, max_output_tokens=30).encode_task([(grid, other)])
+    whole = ENCODING.encode_task([(grid, other)]).tolist()
+    cut = compact(max_input_tokens=50, max_output_tokens=30).encode_task([(grid, other)]).tolist()
     start = [ENCODING.tokenizer.id_to_token(id) for id in whole].index("same1")
     assert cut == whole[:50] + whole[start : start + 30]
+
+
+def test_demonstrations_that_do_not_fit_as_patches_are_left_out() -> None:
+    small, large = (Grid([[1] * 6] * 6),) * 2, (Grid([[2] * 9] * 9),) * 2
+    whole = compact("patches").encode_task([large, small])
+    assert len(whole) == 4 + 9
+    for limit, left in ((13, 13), (12, 4), (4, 4), (3, 3)):
+        cut = compact("patches", max_input_tokens=16, max_output_tokens=16)
+        cut = CompactEncoding(
+            cut.config.model_copy(update={"max_input_tokens": limit, "max_output_tokens": 0})
+        )
+        assert (cut.encode_task([large, small]) == whole[:left]).all()
 
 
 def test_programs_out_of_reach_are_not_encodable() -> None:
@@ -141,7 +177,7 @@ def test_the_tokenizers_file_gives_the_same_ids(tmp_path: Path) -> None:
     program = Program.parse("x1 = lbind(shift, I)\nO = x1(ORIGIN)")
     from_file = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert from_file.encode("lbind shift I call1 x1 ORIGIN </s>").ids == ENCODING.encode_program(program)
-    config = PolicyConfig(init="random", encoding="compact")
+    config = PolicyConfig(init="random", encoding="runs")
     assert CompactEncoding.load(tmp_path, config).encode_program(program) == ENCODING.encode_program(program)
 
 
@@ -150,7 +186,7 @@ def test_another_languages_tokenizer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_text(path.read_text().replace('"vmirror"', '"wmirror"'))
     with pytest.raises(ValueError, match=r"tokenizer.json.*first difference: 'vmirror'"):
-        CompactEncoding.load(tmp_path, PolicyConfig(init="random", encoding="compact"))
+        CompactEncoding.load(tmp_path, PolicyConfig(init="random", encoding="runs"))
 
 
 def walk(encoding: CompactEncoding, rows: int, seed: int, bias_to_end: float = 0.0) -> list[list[int]]:

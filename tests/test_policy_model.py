@@ -22,7 +22,7 @@ PROGRAM = Program.parse("x1 = objects(I, T, F, F)\nO = paint(I, x1)")
 
 
 def random_policy(**changes: Any) -> PolicyConfig:
-    return PolicyConfig(init="random", encoding="compact", device="cpu", **{**SIZES, **changes})
+    return PolicyConfig(init="random", encoding="runs", device="cpu", **{**SIZES, **changes})
 
 
 def paper_policy(init: object, **changes: Any) -> PolicyConfig:
@@ -75,7 +75,7 @@ def test_a_saved_policy_comes_back(tmp_path: Path) -> None:
     loaded = Policy.load(tmp_path, "cpu")
     for name, value in policy.model.state_dict().items():
         assert torch.equal(value, loaded.model.state_dict()[name]), name
-    assert loaded.encoding.encode_task(PAIRS) == policy.encoding.encode_task(PAIRS)
+    assert (loaded.encoding.encode_task(PAIRS) == policy.encoding.encode_task(PAIRS)).all()
     assert loaded.encoding.max_program_tokens == 30
     assert loaded.model.config.dropout_rate == 0.2
     started_from = Policy.create(random_policy().model_copy(update={"init": str(tmp_path)}), seed=9)
@@ -87,11 +87,11 @@ def test_errors_name_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         Policy.create(paper_policy("/no/such"), 0)
     with pytest.raises(PolicyError, match=r"policy.json: no such file"):
         Policy.load(tmp_path)
-    (tmp_path / "policy.json").write_text('{"encoding": "compact"}')
-    with pytest.raises(PolicyError, match=r"policy.json: lacks dropout, demonstrations, max_input"):
+    (tmp_path / "policy.json").write_text('{"encoding": "runs"}')
+    with pytest.raises(PolicyError, match=r"policy.json: lacks patch, dropout, demonstrations, max_input"):
         Policy.load(tmp_path)
     Policy.create(random_policy(), 0).save(tmp_path)
-    with pytest.raises(PolicyError, match=r"expected policy.encoding = 'compact'.*found 'paper'"):
+    with pytest.raises(PolicyError, match=r"expected policy.encoding = 'runs'.*found 'paper'"):
         Policy.create(paper_policy(tmp_path), 0)
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(PolicyError, match="incomplete"):

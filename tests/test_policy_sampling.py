@@ -4,12 +4,14 @@ from collections import Counter
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
 from codeit.config import PolicyConfig
 from codeit.language import Grid, Program
+from codeit.policy.grids import Tokens
 from codeit.policy.model import Policy
 from codeit.policy.sampling import Decoder, draw, sample
 from codeit.tasks import Task
@@ -21,7 +23,7 @@ def policy(**changes: Any) -> Policy:
     sizes = {"d_model": 32, "d_ff": 48, "heads": 2, "layers_encoder": 2, "layers_decoder": 2}
     limits = {"max_input_tokens": 64, "max_output_tokens": 48, "max_program_tokens": 40}
     config = {**sizes, **limits, "dropout": 0.1, "device": "cpu", **changes}
-    return Policy.create(PolicyConfig(init="random", encoding="compact", **config), seed=3)
+    return Policy.create(PolicyConfig(init="random", encoding="runs", **config), seed=3)
 
 
 def tasks_of(evaluation: dict[str, Task], count: int) -> list[tuple[Any, ...]]:
@@ -48,9 +50,9 @@ def test_steps_give_the_logits_of_the_models_own_forward(feed_forward: str, tied
     torch.nn.init.normal_(model.decoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight)
     sources = [[5, 6, 7, 8, 9, 10, 11], [12, 13, 14]]
     targets = torch.randint(2, 50, (2, 4, 30))  # 2 tasks, 4 samples each
-    decoder = Decoder(model, torch.float32, 50)
+    decoder = Decoder(Policy(model, _Words(50), CPU), torch.float32)  # type: ignore[arg-type]
     with torch.inference_mode():
-        memory = decoder.encode(sources, pad_id=0)
+        memory = decoder.encode([np.array(source) for source in sources])
         cache = decoder.cache(2, 4, 30)
         steps = [decoder.step(targets[:, :, k], k, cache, memory) for k in range(30)]
         for task, number in product(range(2), range(4)):
@@ -82,12 +84,15 @@ def test_the_last_possible_token_is_never_passed() -> None:
 
 
 class _Words:
-    """An encoding of four tokens, for programs of two at most: the whole distribution can be listed."""
+    """An encoding of a few tokens, for programs of two at most: the whole distribution can be listed."""
 
-    name, vocab_size, output_size, pad_id, eos_id, start_id, max_program_tokens = "words", 4, 4, 0, 1, 0, 2
+    pad_id, eos_id, start_id, max_program_tokens = 0, 1, 0, 2
 
-    def encode_task(self, demonstrations: Any) -> list[int]:
-        return [2, 3, 3, 2, 1]
+    def __init__(self, size: int = 4) -> None:
+        self.vocab_size = self.output_size = size
+
+    def encode_task(self, demonstrations: Any) -> Tokens:
+        return np.array([2, 3, 3, 2, 1])
 
     def decode_program(self, ids: Any) -> str:
         return " ".join(map(str, ids))
@@ -106,7 +111,7 @@ def test_samples_follow_the_exact_distribution_of_sequences() -> None:
     assert index == 0 and len(texts) == n
 
     def after(*ids: int) -> torch.Tensor:
-        source, reads = torch.tensor([encoding.encode_task(())]), torch.tensor([[0, *ids]])
+        source, reads = torch.from_numpy(encoding.encode_task(()))[None], torch.tensor([[0, *ids]])
         with torch.inference_mode():
             return (model(input_ids=source, decoder_input_ids=reads).logits[0, -1] / temperature).softmax(0)
 

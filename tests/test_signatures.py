@@ -77,7 +77,7 @@ def test_what_must_fail_is_ruled_out() -> None:
 
 def test_random_programs_run_more_often_under_the_rules_of_type() -> None:
     def share(typed: bool) -> float:
-        encoding = CompactEncoding(PolicyConfig(encoding="compact", init="random", max_program_tokens=32))
+        encoding = CompactEncoding(PolicyConfig(encoding="runs", init="random", max_program_tokens=32))
         grammar = Grammar(encoding, torch.device("cpu"), typed)
         state, written = grammar.start(300), []
         random = torch.Generator().manual_seed(1)

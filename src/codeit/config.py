@@ -112,6 +112,33 @@ class PopulationConfig(_Told):
     weights: OperatorWeights = OperatorWeights()
 
 
+class CorpusConfig(_Told):
+    """What a policy is pre-trained on. All ours; LOG.md has what it makes."""
+
+    depth: int = Field(default=8, ge=1, description="Most mutations from an expert to a program.")
+    grown: float = Field(
+        default=0.15, ge=0, le=1, description="Share of programs grown from nothing, not from an expert."
+    )
+    longest: int = Field(default=40, ge=1, le=1000, description="Most lines of a program.")
+    own: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Share of examples on a task's published inputs, not fresh ones.",
+    )
+    strangers: float = Field(
+        default=0.2, ge=0, le=1, description="Share of examples on the inputs of another task."
+    )
+    views: float = Field(
+        default=0.5, ge=0, le=1, description="Share of examples on inputs mirrored, turned or recoloured."
+    )
+    round: int = Field(
+        default=4096, ge=1, description="Programs proposed at once. Part of what a seed means."
+    )
+    steps: int = Field(default=200_000, ge=1, description="Most steps of a run.")
+    weights: OperatorWeights = OperatorWeights(splice=2.0, drop=2.0)
+
+
 class PolicyConfig(Section):
     init: str = Field(
         default="codet5p-220m",
@@ -119,11 +146,12 @@ class PolicyConfig(Section):
         description="Initial weights: 'codet5p-220m', 'random', or the folder of a saved policy. "
         "Paper: Salesforce/codet5p-220m.",
     )
-    encoding: Literal["compact", "paper"] = Field(
+    encoding: Literal["paper", "runs", "patches"] = Field(
         default="paper",
-        description="'paper' (sparse text, CodeT5+'s tokenizer) or 'compact' (a token a primitive or cell). "
-        "Paper: the former.",
+        description="'paper' (sparse text, CodeT5+'s tokenizer), or a token a name in programs and 'runs' or "
+        "'patches' of cells in grids. Paper: the first.",
     )
+    patch: int = Field(default=3, ge=1, le=5, description="Side of a patch, in cells. Ours.")
     device: str = Field(default="auto", description="'auto' (a GPU if there is one), 'cpu' or 'cuda'. Ours.")
     d_model: int = Field(
         default=128, ge=8, description="Width of a random policy, in units. Ours, for a laptop."

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional
 
 from codeit.config import LearningConfig
-from codeit.policy.model import Policy, PolicyError
+from codeit.policy.grids import Tokens
+from codeit.policy.model import Policy, PolicyError, pad_sources
 
 IGNORED = -100
 """The label of padding; cross-entropy leaves it out."""
@@ -30,9 +32,9 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Example(NamedTuple):
-    """Token ids of a task (`source`) and of a program, end included (`target`)."""
+    """A task as its encoding has it, and the token ids of a program, end included."""
 
-    source: list[int]
+    source: Tokens
     target: list[int]
 
 
@@ -94,9 +96,12 @@ class Learner:
         total = torch.zeros((), device=device)
         self.optimizer.zero_grad()
         for micro in micro_batches(batch, self.config.micro_batch_tokens):
-            ids, mask, labels = (part.to(device) for part in collate(micro, self.policy.encoding.pad_id))
+            source, mask, labels = (part.to(device) for part in collate(micro, self.policy.encoding.pad_id))
             with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-                output = model(input_ids=ids, attention_mask=mask, decoder_input_ids=self._shift(labels))
+                embedded = self.policy.embed(source)
+                output = model(
+                    inputs_embeds=embedded, attention_mask=mask, decoder_input_ids=self._shift(labels)
+                )
             loss = functional.cross_entropy(
                 output.logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
             )
@@ -166,10 +171,10 @@ def micro_batches(batch: Sequence[Example], most_tokens: int) -> Iterator[list[E
 
 
 def collate(examples: Sequence[Example], pad_id: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Pad to source ids, source mask and labels, each (examples, longest); labels are padded with IGNORED."""
-    widest = max(len(example.source) for example in examples)
+    """Sources padded to the longest, their mask (examples, longest), and labels padded with IGNORED."""
     longest = max(len(example.target) for example in examples)
-    ids = [example.source + [pad_id] * (widest - len(example.source)) for example in examples]
-    mask = [[1] * len(example.source) + [0] * (widest - len(example.source)) for example in examples]
-    labels = [example.target + [IGNORED] * (longest - len(example.target)) for example in examples]
-    return torch.tensor(ids), torch.tensor(mask), torch.tensor(labels)
+    source, mask = pad_sources([example.source for example in examples], pad_id)
+    labels = np.full((len(examples), longest), IGNORED)
+    for row, example in enumerate(examples):
+        labels[row, : len(example.target)] = example.target
+    return source, mask, torch.from_numpy(labels)

@@ -8,21 +8,26 @@ encoding.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoConfig, AutoTokenizer, T5Config, T5ForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
 from codeit.config import PolicyConfig
 from codeit.policy.encoding import CompactEncoding, Encoding, PaperEncoding
+from codeit.policy.grids import Tokens
 
 CODET5P = "Salesforce/codet5p-220m"
 """The paper's model on the Hugging Face hub."""
 _CARD = "policy.json"
-_LIMITS = ("demonstrations", "max_input_tokens", "max_output_tokens", "max_program_tokens")
-_CARD_KEYS = ("encoding", "dropout", *_LIMITS)
+_CARD_KEYS = (
+    *("encoding", "patch", "dropout"),
+    *("demonstrations", "max_input_tokens", "max_output_tokens", "max_program_tokens"),
+)
 
 # Its bars would tear a live display.
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -53,7 +58,7 @@ class Policy:
         and its tokenizer. Raises PolicyError if a part is missing or does not fit.
         """
         device = choose_device(config.device)
-        if config.init == "random" and config.encoding == "compact":
+        if config.init == "random" and config.encoding != "paper":
             return cls(*_small_t5(config, seed), device)
         if config.init not in ("random", "codet5p-220m"):
             folder = Path(config.init)
@@ -76,8 +81,8 @@ class Policy:
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(folder)
         self.encoding.save(folder)
-        limits = {name: getattr(self.encoding, name) for name in _LIMITS}
-        card = {"encoding": self.encoding.name, "dropout": self.model.config.dropout_rate, **limits}
+        card = {name: getattr(self.encoding.config, name) for name in _CARD_KEYS}
+        card["dropout"] = self.model.config.dropout_rate
         (folder / _CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -106,10 +111,25 @@ class Policy:
             raise PolicyError(f"{folder}: incomplete: {error}") from error
         return cls(model, encoding, device)
 
+    def embed(self, source: torch.Tensor) -> torch.Tensor:
+        """What the encoder reads for source ids (rows, tokens) or (rows, tokens, words): a bag's sum."""
+        embedded: torch.Tensor = self.model.shared(source)
+        return embedded if source.ndim == 2 else embedded.sum(2) * source.shape[2] ** -0.5
+
     @property
     def parameters(self) -> int:
         """Number of parameters, tied ones counted once."""
         return sum(weight.numel() for weight in self.model.parameters())
+
+
+def pad_sources(sources: Sequence[Tokens], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sources in one tensor, padded to the longest, and a mask (sources, longest): 1 where a token is."""
+    longest = max(map(len, sources))
+    ids = np.full((len(sources), longest, *np.shape(sources[0])[1:]), pad_id)
+    mask = np.zeros((len(sources), longest), np.int64)
+    for row, source in enumerate(sources):
+        ids[row, : len(source)], mask[row, : len(source)] = source, 1
+    return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
 def choose_device(name: str) -> torch.device:

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from codeit.policy.encoding import CompactEncoding, Demonstrations, Encoding
+from codeit.policy.encoding import CompactEncoding, Encoding
 from codeit.policy.grammar import Grammar
-from codeit.policy.model import Policy
+from codeit.policy.grids import Demonstrations, Tokens
+from codeit.policy.model import Policy, pad_sources
 
 SHRINK_AT = 0.8
 """The block is made anew without its finished samples once it would have at most this share of its rows."""
@@ -44,14 +45,14 @@ def sample(
     encoding = policy.encoding
     policy.model.eval()
     dtype = torch.float32 if policy.device.type == "cpu" else torch.bfloat16
-    decoder = Decoder(policy.model, dtype, encoding.output_size)
+    decoder = Decoder(policy, dtype)
     grammar = Grammar(encoding, policy.device) if isinstance(encoding, CompactEncoding) else None
     sources = [encoding.encode_task(task) for task in tasks]
     order = sorted(range(len(tasks)), key=lambda index: len(sources[index]))
     tasks_a_batch, rows_a_task = max(1, batch_rows // n), min(n, batch_rows)
     for start in range(0, len(order), tasks_a_batch):
         batch = order[start : start + tasks_a_batch]
-        memory = decoder.encode([sources[index] for index in batch], encoding.pad_id)
+        memory = decoder.encode([sources[index] for index in batch])
         uniforms = torch.stack([_uniforms(seeds[index], n, encoding.max_program_tokens) for index in batch])
         texts: list[list[str]] = [[] for _ in batch]
         for part in torch.split(uniforms.to(policy.device), rows_a_task, dim=1):
@@ -148,9 +149,10 @@ class Decoder:
     of the same input are joined into one matrix.
     """
 
-    def __init__(self, model: Any, dtype: torch.dtype, output_size: int) -> None:
+    def __init__(self, policy: Policy, dtype: torch.dtype) -> None:
+        model = policy.model
         config, self.dtype = model.config, dtype
-        self.model = model
+        self.policy, self.model = policy, model
         self.heads, self.head_size = config.num_heads, config.d_kv
         self.epsilon = config.layer_norm_epsilon
         self.device = model.shared.weight.device
@@ -159,24 +161,23 @@ class Decoder:
         self.final_norm = model.decoder.final_layer_norm.weight.to(dtype)
         # transformers scales the decoder's states in front of the head in T5 v1.0, not in v1.1.
         self.scale = config.d_model**-0.5 if config.scale_decoder_outputs else 1.0
-        self.head = model.lm_head.weight[:output_size].to(dtype)
+        self.head = model.lm_head.weight[: policy.encoding.output_size].to(dtype)
         self.bias = torch.empty(0)
 
-    def encode(self, sources: Sequence[Sequence[int]], pad_id: int) -> Memory:
-        """Run the encoder once over `sources`, token ids, padded to the longest."""
-        longest = max(map(len, sources))
-        ids = torch.tensor([[*source, *[pad_id] * (longest - len(source))] for source in sources])
-        lengths = torch.tensor([len(source) for source in sources])
-        mask = (torch.arange(longest) < lengths[:, None]).to(self.device)
+    def encode(self, sources: Sequence[Tokens]) -> Memory:
+        """Run the encoder once over `sources`, padded to the longest."""
+        ids, there = pad_sources(sources, self.policy.encoding.pad_id)
+        ids, there = ids.to(self.device), there.to(self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            states = self.model.encoder(input_ids=ids.to(self.device), attention_mask=mask).last_hidden_state
+            embedded = self.policy.embed(ids)
+            states = self.model.encoder(inputs_embeds=embedded, attention_mask=there).last_hidden_state
         layers = []
         for layer in self.layers:
             both = functional.linear(states.to(self.dtype), layer.cross_key_value)
             keys, values = both.view(*both.shape[:2], 2, self.heads, self.head_size).unbind(2)
             layers.append((keys.permute(0, 2, 3, 1).contiguous(), values.transpose(1, 2).contiguous()))
-        zero = torch.zeros(mask.shape, dtype=self.dtype, device=self.device)
-        return Memory(layers, zero.masked_fill(~mask, -torch.inf)[:, None, None])
+        zero = torch.zeros(there.shape, dtype=self.dtype, device=self.device)
+        return Memory(layers, zero.masked_fill(there == 0, -torch.inf)[:, None, None])
 
     def cache(self, tasks: int, samples: int, steps: int) -> Cache:
         """An empty cache for a block of tasks × samples, and the position biases for `steps` tokens."""
