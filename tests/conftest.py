@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, settings
 
+from codeit.experts import load_experts
+from codeit.language import Program
 from codeit.tasks import Task, TestPair, load
 
 TestPair.__test__ = False  # type: ignore[attr-defined]  # no test class, whatever pytest makes of its name
@@ -26,3 +28,9 @@ def training() -> dict[str, Task]:
 def evaluation() -> dict[str, Task]:
     """The 400 evaluation tasks of ARC-AGI-1, by id."""
     return {task.id: task for task in load("arc-agi-1/evaluation")}
+
+
+@pytest.fixture(scope="session")
+def experts() -> dict[str, Program]:
+    """The simplified experts, by id of their task."""
+    return load_experts()

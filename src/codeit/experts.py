@@ -7,6 +7,7 @@ inputs from the same package's generators.
     published()     the verifiers as they are, and which were left out and why
     simplify()      one program, made shorter, the same on given inputs
     load_experts()  all of them simplified; after the first time from a file in the user's cache folder
+    load_inputs()   fresh inputs for them from the package's generators, kept in such a file too
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from codeit.draft import Draft
 from codeit.language import CONSTANTS, Grid, Line, ParseError, Program, count_solved, run_batch
 from codeit.signatures import atom_of
 from codeit.tasks import Task, load
 from codeit.workers import each
+
+Value = TypeVar("Value")
 
 EXAMPLES = 120
 """Distinct generated inputs, of those that the original turns into a grid, on which both must agree."""
@@ -227,13 +230,42 @@ def load_experts(
     done, and of how many.
     """
     originals = published().programs
-    version = importlib.metadata.version("reasoning-gym")
-    file = (folder or _cache_folder()) / f"experts-{version}-{SIMPLIFIER}-{seed}.json"
-    experts = _read(file)
+    file = _cache_file("experts", seed, folder)
+    experts = _read(file, Program.parse)
     if experts is None or experts.keys() != originals.keys():
         experts = _simplified(originals, seed, workers, progress)
-        _write(file, experts)
+        _write(file, experts, str)
     return experts
+
+
+def load_inputs(
+    experts: Mapping[str, Program], *, seed: int = 1, workers: int = 0, folder: Path | None = None
+) -> dict[str, list[Grid]]:
+    """Fresh inputs for the tasks of all `experts`, by task id: up to EXAMPLES, distinct.
+
+    As `load_experts`: the first call makes them (some minutes of processor time), later ones read a file.
+    """
+    file = _cache_file("inputs", seed, folder)
+    inputs = _read(file, _grids)
+    if inputs is None or inputs.keys() != experts.keys():
+        ids = sorted(experts)
+        made = each(_inputs_of, [(id, experts[id], seed) for id in ids], workers)
+        inputs = {id: grids for id, grids in sorted((ids[number], grids) for number, grids in made)}
+        _write(file, inputs, _rows)
+    return inputs
+
+
+def _inputs_of(job: tuple[str, Program, int]) -> list[Grid]:
+    return list(inputs_for(*job))
+
+
+def _rows(grids: Sequence[Grid]) -> str:
+    """Grids as text: rows of digits, a space between rows, a comma between grids."""
+    return ",".join(" ".join("".join(map(str, row)) for row in grid.tolist()) for grid in grids)
+
+
+def _grids(text: str) -> list[Grid]:
+    return [Grid([[int(cell) for cell in row] for row in grid.split()]) for grid in text.split(",") if grid]
 
 
 def _simplified(
@@ -262,18 +294,23 @@ def _cache_folder() -> Path:
     return (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "codeit"
 
 
-def _read(file: Path) -> dict[str, Program] | None:
+def _cache_file(what: str, seed: int, folder: Path | None) -> Path:
+    version = importlib.metadata.version("reasoning-gym")
+    return (folder or _cache_folder()) / f"{what}-{version}-{SIMPLIFIER}-{seed}.json"
+
+
+def _read(file: Path, value: Callable[[str], Value]) -> dict[str, Value] | None:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        return {id: Program.parse(text) for id, text in data.items()}
+        return {id: value(text) for id, text in data.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return None
 
 
-def _write(file: Path, experts: dict[str, Program]) -> None:
-    text = json.dumps({id: str(program) for id, program in experts.items()}, indent=0)
+def _write(file: Path, values: Mapping[str, Value], text: Callable[[Value], str]) -> None:
+    data = json.dumps({id: text(value) for id, value in values.items()}, indent=0)
     unfinished = file.with_name(f"{file.name}.{os.getpid()}")
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
         file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
+        unfinished.write_text(data, encoding="utf-8")
         os.replace(unfinished, file)

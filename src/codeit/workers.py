@@ -6,8 +6,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from itertools import islice
 from typing import TypeVar
 
 Job = TypeVar("Job")
@@ -26,13 +29,37 @@ def each(
     if workers == 1:
         yield from ((number, function(job)) for number, job in enumerate(jobs))
         return
+    with _pool(min(workers, len(jobs)) or 1) as pool:
+        number_of = {pool.submit(function, job): number for number, job in enumerate(jobs)}
+        for done in as_completed(number_of):
+            yield number_of[done], done.result()
+
+
+def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int = 0) -> Iterator[Result]:
+    """As `each`, but the results in the order of the jobs, of which there may be no end.
+
+    Each process is at most two jobs ahead of what was taken.
+    """
+    workers = workers or os.cpu_count() or 1
+    if workers == 1:
+        yield from map(function, jobs)
+        return
+    jobs = iter(jobs)
+    with _pool(workers) as pool:
+        begun = deque(pool.submit(function, job) for job in islice(jobs, 2 * workers))
+        while begun:
+            done = begun.popleft().result()
+            begun.extend(pool.submit(function, job) for job in islice(jobs, 1))
+            yield done
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     # Spawned, not forked: this process may hold threads.
     spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)) or 1, spawned, _begin) as pool:
-        number_of = {pool.submit(function, job): number for number, job in enumerate(jobs)}
+    with ProcessPoolExecutor(workers, spawned, _begin) as pool:
         try:
-            for done in as_completed(number_of):
-                yield number_of[done], done.result()
+            yield pool
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in multiprocessing.active_children():
