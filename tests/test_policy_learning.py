@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from codeit.config import LearningConfig, PolicyConfig
 from codeit.policy.learning import IGNORED, Example, Learner, collate, micro_batches
@@ -60,8 +61,10 @@ def test_the_loss_is_that_of_each_example_alone() -> None:
     total, tokens = 0.0, 0
     for source, target in examples:
         with torch.no_grad():
-            loss = model(input_ids=torch.from_numpy(source)[None], labels=torch.tensor([target])).loss
-        total, tokens = total + loss.item() * len(target), tokens + len(target)
+            logits = model(input_ids=torch.from_numpy(source)[None], labels=torch.tensor([target])).logits[0]
+        words = logits[:, : whole.policy.encoding.output_size]  # those that programs are written in
+        total += functional.cross_entropy(words, torch.tensor(target), reduction="sum").item()
+        tokens += len(target)
     reports = [each.epoch(examples, seed=0) for each in (whole, alone)]
     for report in reports:
         assert report.loss == pytest.approx(total / tokens, rel=1e-5)
@@ -73,10 +76,10 @@ def test_the_loss_is_that_of_each_example_alone() -> None:
 
 
 def test_labels_are_padded_with_the_ignored_label() -> None:
-    ids, mask, labels = collate(
-        [Example(np.array([5, 6, 7]), [8, 1]), Example(np.array([9]), [8, 8, 8, 1])], pad_id=0
-    )
-    assert ids.tolist() == [[5, 6, 7], [9, 0, 0]]
+    micro = collate([Example(np.array([5, 6, 7]), [8, 1]), Example(np.array([9]), [8, 8, 8, 1])])
+    source, mask, labels, sources, targets = micro
+    assert (sources, targets, micro.padded) == (4, 6, 14)
+    assert source.tolist() == [[5, 6, 7], [9, 0, 0]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
     assert labels.tolist() == [[8, 1, IGNORED, IGNORED], [8, 8, 8, 1]]
 

@@ -1,4 +1,4 @@
-"""The command line: `codeit run`, `resume`, `experts`, `mutate`, `baseline`, `evolve`,
+"""The command line: `codeit run`, `resume`, `experts`, `mutate`, `baseline`, `evolve`, `pretrain`,
 `verify`, `tasks`.
 
 Results go to stdout, all else to stderr. A user's mistake ends in one message and exit code 2, without a
@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from codeit.config import Config, PopulationConfig, keys
+from codeit.config import Config, PopulationConfig, PretrainingConfig, Settings, keys
 
 if TYPE_CHECKING:
     from codeit.folder import RunFolder
@@ -75,15 +75,27 @@ def _mistake(message: str) -> int:
     return MISTAKE
 
 
-def _settings_help() -> str:
-    lines = [f"- `--{key}` {description} **[{default}]**" for key, description, default in keys()]
+Overrides = Annotated[dict[str, str], Parameter(show=False)]
+"""Settings by section and name."""
+
+
+def _settings_help(settings: type[Settings]) -> str:
+    lines = [f"- `--{key}` {description} **[{default}]**" for key, description, default in keys(settings)]
     return "\n".join(["**Settings**, any of which may follow, each with its default:", "", *lines])
 
 
+def _dotted(settings: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    return {
+        f"{section}.{key}".replace("-", "_"): value
+        for section, table in settings.items()
+        for key, value in table.items()
+    }
+
+
 @app.command(
-    usage="Usage: codeit run CONFIG --out DIR [--section.key value ...]", help_epilogue=_settings_help()
+    usage="Usage: codeit run CONFIG --out DIR [--section.key value ...]", help_epilogue=_settings_help(Config)
 )
-def run(config: Path, /, *, out: Path, **settings: Annotated[dict[str, str], Parameter(show=False)]) -> int:
+def run(config: Path, /, *, out: Path, **settings: Overrides) -> int:
     """Run CodeIt as a configuration says, into a folder of its own.
 
     A run that was stopped or killed goes on with `codeit resume DIR`, or with the same command again.
@@ -98,12 +110,7 @@ def run(config: Path, /, *, out: Path, **settings: Annotated[dict[str, str], Par
     """
     from codeit.folder import RunFolder
 
-    overrides = {
-        f"{section}.{key}".replace("-", "_"): value
-        for section, table in settings.items()
-        for key, value in table.items()
-    }
-    return _go_on(lambda: RunFolder(out, Config.load(config, overrides)))
+    return _go_on(lambda: RunFolder(out, Config.load(config, _dotted(settings))))
 
 
 @app.command
@@ -351,6 +358,41 @@ def _curve_table(curve: Mapping[int, Score], what: str) -> Table:
         figures = (s.solved_top3, s.solved_top2, s.solved_top3_without_leak, s.solved_demonstrations)
         table.add_row(f"{n:,}", *map(str, figures))
     return table
+
+
+@app.command(
+    usage="Usage: codeit pretrain CONFIG --out DIR [--section.key value ...]",
+    help_epilogue=_settings_help(PretrainingConfig),
+)
+def pretrain(config: Path, /, *, out: Path, **settings: Overrides) -> int:
+    """Train a policy of random weights on programs that the engine makes, and on what they do.
+
+    The same command goes on with training that was stopped or killed, from its last checkpoint.
+
+    Parameters
+    ----------
+    config:
+        TOML file, say configs/pretrain.toml.
+    out:
+        The folder, made if need be: config.toml, progress.csv, checkpoints, and policy when done.
+    """
+    from codeit.pretraining import pretrain
+
+    whole = PretrainingConfig.load(config, _dotted(settings))
+
+    def progress(share: float, row: Mapping[str, float]) -> None:
+        figures = ", ".join(
+            f"{name} {row[name]:,.5g}" for name in ("step", "examples", "loss", "held_out_loss")
+        )
+        messages.print(f"{share:.1%} in {row['seconds'] / 60:.1f} min: {figures}", soft_wrap=True)
+
+    try:
+        policy = pretrain(out, whole, progress)
+    except KeyboardInterrupt:
+        messages.print("stopped; the same command goes on from the last checkpoint", soft_wrap=True)
+        return INTERRUPTED
+    messages.print(f"{out / 'policy'}: {policy.parameters:,} parameters", soft_wrap=True)
+    return 0
 
 
 @app.command

@@ -237,6 +237,39 @@ class LearningConfig(Section):
     )
 
 
+class TrainingConfig(Section):
+    """Pre-training. All ours."""
+
+    seed: int = Field(default=0, ge=0, description="Of programs, inputs, weights and order.")
+    steps: int = Field(default=10_000, ge=1, description="Optimizer steps.")
+    minutes: float = Field(
+        default=0.0, ge=0, description="Time after which training ends, if that is sooner."
+    )
+    rounds: int = Field(
+        default=8, ge=1, description="Rounds of the corpus that are sorted by length together."
+    )
+    batch_tokens: int = Field(
+        default=8192, ge=64, description="Most padded tokens of an optimizer step, accumulated."
+    )
+    micro_batch_tokens: int = Field(
+        default=8192, ge=64, description="Most padded tokens of a forward pass, but one sequence at least."
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="AdamW's, at its highest.")
+    warmup: float = Field(default=0.02, ge=0, le=1, description="Share of training in which it rises.")
+    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's.")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="bf16", description="Arithmetic on a GPU; fp32 on a CPU."
+    )
+    checkpoint_minutes: float = Field(default=5.0, gt=0, description="Time between checkpoints.")
+    held_out: int = Field(
+        default=0, ge=0, description="Each so manieth training task is kept out, to test on; 0: none."
+    )
+    workers: int = Field(
+        default=1, ge=1, description="Processes that make examples. No result depends on it."
+    )
+    threads: int = Field(default=0, ge=0, description="CPU threads that train; 0 takes every core.")
+
+
 class ReplayConfig(Section):
     capacity: int = Field(
         default=500_000, ge=1, description="Most experiences kept; the lowest priority goes first. Ours."
@@ -280,18 +313,8 @@ class BudgetConfig(Section):
     )
 
 
-class Config(Section):
-    """All settings of a run. Immutable; unknown keys are errors."""
-
-    run: RunConfig = RunConfig()
-    data: DataConfig = DataConfig()
-    evolution: EvolutionConfig = EvolutionConfig()
-    policy: PolicyConfig = PolicyConfig()
-    sampling: SamplingConfig = SamplingConfig()
-    learning: LearningConfig = LearningConfig()
-    replay: ReplayConfig = ReplayConfig()
-    hindsight: HindsightConfig = HindsightConfig()
-    budget: BudgetConfig = BudgetConfig()
+class Settings(Section):
+    """Sections that are read from one TOML file. Immutable; unknown keys are errors."""
 
     @classmethod
     def load(cls, path: str | Path, overrides: Mapping[str, object] | None = None) -> Self:
@@ -306,7 +329,7 @@ class Config(Section):
         for key, value in (overrides or {}).items():
             section, dot, name = key.partition(".")
             if not dot:
-                raise ConfigError(f"--{key}: expected a dotted key such as --run.seed{_nearest(key)}")
+                raise ConfigError(f"--{key}: expected a dotted key such as --run.seed{_nearest(key, cls)}")
             table = values.setdefault(section, {})
             if not isinstance(table, dict):
                 raise ConfigError(f"--{key}: '{section}' is no section")
@@ -315,7 +338,7 @@ class Config(Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise ConfigError(_explain(error, path, origin)) from None
+            raise ConfigError(_explain(error, path, origin, cls)) from None
 
     def flat(self) -> dict[str, Any]:
         """Every value by its dotted key, in the order of declaration."""
@@ -326,16 +349,38 @@ class Config(Section):
         """The resolved configuration as TOML; reading it back gives an equal Config."""
         tables = []
         for section, table in self.model_dump().items():
-            # JSON's numbers, booleans and strings (with \u escapes) are TOML's.
-            lines = (f"{key} = {json.dumps(value)}" for key, value in table.items())
+            lines = (f"{key} = {_toml(value)}" for key, value in table.items())
             tables.append("\n".join([f"[{section}]", *lines]))
         return "\n\n".join(tables) + "\n"
 
 
-def keys() -> Iterator[tuple[str, str, object]]:
+class Config(Settings):
+    """All settings of a run."""
+
+    run: RunConfig = RunConfig()
+    data: DataConfig = DataConfig()
+    evolution: EvolutionConfig = EvolutionConfig()
+    policy: PolicyConfig = PolicyConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    learning: LearningConfig = LearningConfig()
+    replay: ReplayConfig = ReplayConfig()
+    hindsight: HindsightConfig = HindsightConfig()
+    budget: BudgetConfig = BudgetConfig()
+
+
+class PretrainingConfig(Settings):
+    """All settings of pre-training."""
+
+    data: DataConfig = DataConfig()
+    corpus: CorpusConfig = CorpusConfig()
+    policy: PolicyConfig = PolicyConfig()
+    training: TrainingConfig = TrainingConfig()
+
+
+def keys(settings: type[Settings] = Config) -> Iterator[tuple[str, str, object]]:
     """Every dotted key with its description and default, in the order of declaration."""
-    defaults = Config()
-    for section in Config.model_fields:
+    defaults = settings()
+    for section in settings.model_fields:
         table = getattr(defaults, section)
         for name, field in type(table).model_fields.items():
             yield f"{section}.{name}", field.description or "", getattr(table, name)
@@ -372,6 +417,12 @@ def _read(path: Path, origin: dict[str, str], seen: tuple[Path, ...]) -> dict[st
     return base
 
 
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value)  # its numbers, booleans and strings (with \u escapes) are TOML's
+
+
 def _toml_value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -379,14 +430,14 @@ def _toml_value(text: str) -> object:
         return text
 
 
-def _nearest(key: str) -> str:
-    known = [name for name, _, _ in keys()] + list(Config.model_fields)
+def _nearest(key: str, settings: type[Settings]) -> str:
+    known = [name for name, _, _ in keys(settings)] + list(settings.model_fields)
     right_name_wrong_section = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
     close = right_name_wrong_section or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def _explain(error: ValidationError, path: Path, origin: Mapping[str, str]) -> str:
+def _explain(error: ValidationError, path: Path, origin: Mapping[str, str], settings: type[Settings]) -> str:
     """One line a fault: where it was set, the key, what was expected, what was found."""
     lines = []
     for fault in error.errors():
@@ -395,7 +446,7 @@ def _explain(error: ValidationError, path: Path, origin: Mapping[str, str]) -> s
         if where.startswith("--"):
             where = "command line"
         if fault["type"] == "extra_forbidden":
-            lines.append(f"{where}: {key}: unknown key{_nearest(key)}")
+            lines.append(f"{where}: {key}: unknown key{_nearest(key, settings)}")
         elif fault["type"] == "model_type":
             lines.append(f"{where}: {key}: expected a table [{key}], found {fault['input']!r}")
         elif fault["type"] == "value_error":

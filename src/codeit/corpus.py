@@ -12,16 +12,14 @@ can make it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codeit.config import CorpusConfig
-from codeit.experts import load_experts, load_inputs
 from codeit.language import Budget, Grid, Program, breed, judge, observe, run_batch
-from codeit.tasks import Pair, Task, load
+from codeit.tasks import Pair, Task
 
 TRIVIAL = Program.parse("O = identity(I)")
 """What random programs grow from."""
@@ -178,15 +176,6 @@ class Corpus:
         if any(grid in self._avoid for pair in pairs for grid in pair):
             return ()
         return pairs
-
-
-@lru_cache(maxsize=1)
-def open_corpus(train: str, avoid: str, seed: int, settings: CorpusConfig) -> Corpus:
-    """The corpus for data sets (names or paths), with experts and inputs from the cache."""
-    tasks, experts = load(train), load_experts()
-    pairs = [pair for task in load(avoid) for pair in (*task.train, *task.test)]
-    unseen = {grid for pair in pairs for grid in pair if grid is not None}
-    return Corpus(tasks, experts, load_inputs(experts), unseen, seed, settings)
 
 
 def view(grids: Sequence[Grid], turn: int, colours: NDArray[np.int64] | None) -> list[Grid]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -38,6 +40,22 @@ def replace(path: Path, data: str | bytes) -> None:
     partial.write_bytes(data.encode() if isinstance(data, str) else data)
     sync(partial)
     partial.replace(path)
+
+
+def replace_folder(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` write a folder's files; it has its name only when it is whole and on disk.
+
+    A folder of that name is gone before.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    for leftover in (partial, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir(parents=True)
+    fill(partial)
+    for entry in (*partial.rglob("*"), partial):
+        sync(entry)
+    partial.rename(folder)
+    sync(folder.parent)
 
 
 def sync(path: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from codeit.config import Config
-from codeit.files import RunError, hold, replace, sync
+from codeit.files import RunError, hold, replace, replace_folder
 from codeit.replay import METRICS, Store
 
 CHECKPOINTS_KEPT = 2
@@ -84,16 +84,7 @@ class RunFolder:
 
     def save_checkpoint(self, iteration: int, save: Callable[[Path], object]) -> None:
         """Let `save` fill a folder, and give it its name only when it is whole and on disk."""
-        whole = self.checkpoint(iteration)
-        partial = whole.with_suffix(".partial")
-        for leftover in (partial, whole):
-            shutil.rmtree(leftover, ignore_errors=True)
-        partial.mkdir(parents=True)
-        save(partial)
-        for entry in (*partial.rglob("*"), partial):
-            sync(entry)
-        partial.rename(whole)
-        sync(whole.parent)
+        replace_folder(self.checkpoint(iteration), save)
 
     def drop_checkpoints(self, iteration: int) -> None:
         """Remove all checkpoints but the last `CHECKPOINTS_KEPT` up to the iteration."""

@@ -9,6 +9,7 @@ but for rounding.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,26 @@ class Example(NamedTuple):
 
     source: Tokens
     target: list[int]
+
+
+class MicroBatch(NamedTuple):
+    """Examples for one forward pass."""
+
+    source: torch.Tensor
+    """Padded to the longest: (examples, tokens), or (examples, tokens, words)."""
+    mask: torch.Tensor
+    """1 where a token of the source is: (examples, tokens)."""
+    labels: torch.Tensor
+    """Target tokens, padded with IGNORED: (examples, tokens)."""
+    sources: int
+    """Tokens of the sources, without padding."""
+    targets: int
+    """Tokens of the targets, without padding."""
+
+    @property
+    def padded(self) -> int:
+        """Tokens of both, padding included."""
+        return self.mask.numel() + self.labels.numel()
 
 
 @dataclass(frozen=True)
@@ -80,9 +101,11 @@ class Learner:
                 shuffled = torch.randperm(len(examples), generator=order).tolist()
                 for start in range(0, len(shuffled), self.config.batch_size):
                     batch = [examples[index] for index in shuffled[start : start + self.config.batch_size]]
-                    batch_tokens = sum(len(example.target) for example in batch)
-                    batch_loss = self._step(batch, batch_tokens)
-                    loss += batch_loss * batch_tokens
+                    micros = [
+                        collate(micro) for micro in micro_batches(batch, self.config.micro_batch_tokens)
+                    ]
+                    batch_tokens = sum(micro.targets for micro in micros)
+                    loss += self.step(micros) * batch_tokens
                     tokens += batch_tokens
                     done, steps = done + len(batch), steps + 1
                     if progress:
@@ -90,21 +113,17 @@ class Learner:
         model.eval()
         return LearningReport(loss / max(tokens, 1), steps, tokens, time.perf_counter() - started)
 
-    def _step(self, batch: Sequence[Example], batch_tokens: int) -> float:
-        """One optimizer step on an effective batch; its mean loss a target token."""
-        model, device = self.policy.model, self.policy.device
-        total = torch.zeros((), device=device)
+    def step(self, batch: Sequence[MicroBatch]) -> float:
+        """One optimizer step on an effective batch; its mean loss a target token.
+
+        Raises FloatingPointError, and leaves the weights as they are, if that is not finite.
+        """
+        model = self.policy.model
+        total = torch.zeros((), device=self.policy.device)
+        batch_tokens = sum(micro.targets for micro in batch)
         self.optimizer.zero_grad()
-        for micro in micro_batches(batch, self.config.micro_batch_tokens):
-            source, mask, labels = (part.to(device) for part in collate(micro, self.policy.encoding.pad_id))
-            with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-                embedded = self.policy.embed(source)
-                output = model(
-                    inputs_embeds=embedded, attention_mask=mask, decoder_input_ids=self._shift(labels)
-                )
-            loss = functional.cross_entropy(
-                output.logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
-            )
+        for micro in batch:
+            loss = self._loss(micro)
             self.scaler.scale(loss / batch_tokens).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         mean = float(total) / batch_tokens
@@ -118,6 +137,24 @@ class Learner:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return mean
+
+    @torch.no_grad()
+    def loss(self, batches: Sequence[MicroBatch]) -> float:
+        """Mean loss a target token, without dropout, and without learning."""
+        self.policy.model.eval()
+        return sum(float(self._loss(batch)) for batch in batches) / sum(batch.targets for batch in batches)
+
+    def _loss(self, micro: MicroBatch) -> torch.Tensor:
+        """The sum over its target tokens."""
+        device, encoding = self.policy.device, self.policy.encoding
+        source, mask, labels = (part.to(device) for part in micro[:3])
+        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+            embedded = self.policy.embed(source)
+            output = self.policy.model(
+                inputs_embeds=embedded, attention_mask=mask, decoder_input_ids=self._shift(labels)
+            )
+        logits = output.logits[..., : encoding.output_size].flatten(0, 1).float()
+        return functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
 
     def _shift(self, labels: torch.Tensor) -> torch.Tensor:
         """What the decoder reads when it is to write `labels`: the start, then all but the last."""
@@ -156,25 +193,30 @@ class Learner:
 
 
 def micro_batches(batch: Sequence[Example], most_tokens: int) -> Iterator[list[Example]]:
-    """Split `batch` into runs of like length of at most `most_tokens` padded tokens, one example at least."""
-    micro: list[Example] = []
-    source = target = 0
-    for example in sorted(batch, key=lambda example: (len(example.source), len(example.target))):
-        wider = max(source, len(example.source)), max(target, len(example.target))
-        if micro and (len(micro) + 1) * sum(wider) > most_tokens:
+    """Parts of like length of at most `most_tokens` padded tokens, or of one example."""
+    by_source = sorted(batch, key=lambda example: len(example.source))
+    total = sum(len(example.source) + len(example.target) for example in batch)
+    # As many strips of like sources as each then has parts of like targets.
+    strips = max(1, round(math.sqrt(total / most_tokens)))
+    for strip in np.array_split(np.arange(len(by_source)), strips):
+        micro: list[Example] = []
+        source = target = 0
+        for example in sorted((by_source[k] for k in strip), key=lambda example: len(example.target)):
+            wider = max(source, len(example.source)), max(target, len(example.target))
+            if micro and (len(micro) + 1) * sum(wider) > most_tokens:
+                yield micro
+                micro, wider = [], (len(example.source), len(example.target))
+            micro.append(example)
+            source, target = wider
+        if micro:
             yield micro
-            micro, wider = [], (len(example.source), len(example.target))
-        micro.append(example)
-        source, target = wider
-    if micro:
-        yield micro
 
 
-def collate(examples: Sequence[Example], pad_id: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Sources padded to the longest, their mask (examples, longest), and labels padded with IGNORED."""
-    longest = max(len(example.target) for example in examples)
+def collate(examples: Sequence[Example], pad_id: int = 0) -> MicroBatch:
+    """Examples side by side."""
+    targets = [len(example.target) for example in examples]
     source, mask = pad_sources([example.source for example in examples], pad_id)
-    labels = np.full((len(examples), longest), IGNORED)
+    labels = np.full((len(examples), max(targets)), IGNORED)
     for row, example in enumerate(examples):
-        labels[row, : len(example.target)] = example.target
-    return source, mask, torch.from_numpy(labels)
+        labels[row, : targets[row]] = example.target
+    return MicroBatch(source, mask, torch.from_numpy(labels), int(mask.sum()), sum(targets))

@@ -1,0 +1,106 @@
+"""Pre-training learns, goes on where it was stopped, and shows no behaviour twice."""
+
+import csv
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+import codeit.pretraining
+from codeit.config import PretrainingConfig
+from codeit.files import RunError
+from codeit.language import Program
+from codeit.policy.model import Policy
+from codeit.pretraining import ahead, held_out, operations, pretrain, windows
+
+SETTINGS = {
+    "corpus": {"round": 450, "depth": 2},
+    "policy": {
+        **{"init": "random", "encoding": "patches", "d_model": 16, "d_ff": 32, "heads": 2, "dropout": 0.1},
+        **{"layers_encoder": 1, "layers_decoder": 1, "max_program_tokens": 40, "device": "cpu"},
+    },
+    "training": {
+        **{"steps": 40, "rounds": 1, "batch_tokens": 2048, "micro_batch_tokens": 1024, "threads": 1},
+        **{"learning_rate": 1e-2, "held_out": 20, "checkpoint_minutes": 1e-6},
+    },
+}
+CONFIG = PretrainingConfig.model_validate(SETTINGS)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few examples held out, and no fresh inputs, which take minutes to make where they are not cached."""
+    monkeypatch.setattr(codeit.pretraining, "load_inputs", lambda experts: {})
+    monkeypatch.setattr(codeit.pretraining, "HELD_OUT", 100)
+
+
+def test_training_that_was_stopped_ends_with_the_same_weights(tmp_path: Path) -> None:
+    rows: list[dict[str, float]] = []
+    whole = pretrain(tmp_path / "whole", CONFIG, lambda share, row: rows.append(row))
+    assert rows[-1]["step"] == 40 and rows[-1]["loss"] < rows[0]["loss"] - 0.5
+    assert rows[-1]["held_out_loss"] < rows[0]["held_out_loss"]
+
+    class Killed(Exception):
+        pass
+
+    def kill(share: float, row: dict[str, float]) -> None:
+        raise Killed
+
+    for _ in range(2):
+        with pytest.raises(Killed):
+            pretrain(tmp_path / "killed", CONFIG, kill)
+    resumed = pretrain(tmp_path / "killed", CONFIG, lambda share, row: None)
+    for name, value in whole.model.state_dict().items():
+        assert value.equal(resumed.model.state_dict()[name]), name
+    loaded = Policy.load(tmp_path / "whole" / "policy", "cpu")
+    assert loaded.encoding.config.encoding == "patches"
+    assert loaded.model.shared.weight.equal(whole.model.shared.weight)
+    with open(tmp_path / "killed" / "progress.csv", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in table] == [row["step"] for row in rows]
+    with pytest.raises(RunError, match="another configuration"):
+        pretrain(tmp_path / "whole", PretrainingConfig(), lambda share, row: None)
+
+
+def test_no_behaviour_is_shown_twice_and_windows_hang_on_the_seed_alone() -> None:
+    first, second = islice(windows(CONFIG, 0, set()), 2)
+    assert len(first.new) > 20 and len(second.new) > 20
+    assert not set(first.new.tolist()) & set(second.new.tolist())
+    (again,) = islice(windows(CONFIG, first.next_round, set(first.new.tolist())), 1)
+    assert again.new.tolist() == second.new.tolist()
+    for batch, same in zip(second.batches, again.batches, strict=True):
+        for micro, twin in zip(batch, same, strict=True):
+            assert micro.source.equal(twin.source) and micro.labels.equal(twin.labels)
+
+
+def test_tasks_held_out_are_not_trained_on(experts: dict[str, Program]) -> None:
+    learnt, out = codeit.pretraining._corpora(CONFIG)
+    assert out is not None
+    assert len(out._ids) == 20 and len(learnt._ids) + 20 == len(experts)
+    assert not set(learnt._ids) & set(out._ids)
+    assert {lesson.origin for lesson in learnt.round(0).lessons} <= {"", *learnt._ids}
+    assert len(held_out(CONFIG)) == 100
+
+
+def test_operations_are_counted(tmp_path: Path) -> None:
+    policy = Policy.create(CONFIG.policy, 0)
+    weights = {
+        name: w.numel() for name, w in policy.model.named_parameters() if w.ndim == 2 and "block" in name
+    }
+    both = sum(n for name, n in weights.items() if "relative" not in name)
+    both += 16 * policy.encoding.output_size
+    assert operations(policy, 1, 1) == pytest.approx(6 * both, rel=0.03)  # norms and biases count too
+
+
+def test_ahead_gives_what_it_is_given_and_its_errors() -> None:
+    def things() -> object:
+        yield from range(5)
+        raise KeyError("over")
+
+    made = ahead(things(), 2)  # type: ignore[arg-type]
+    assert list(islice(made, 5)) == list(range(5))
+    with pytest.raises(KeyError, match="over"):
+        next(made)
+    endless = ahead(iter(int, 1))
+    assert next(endless) == 0
+    endless.close()
