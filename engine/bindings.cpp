@@ -1,4 +1,4 @@
-// The Python side of the engine: conversions, the GIL, documentation. No logic lives here.
+// The Python side of the engine: conversions, checks of what is given, the GIL. No logic lives here.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/function.h>
@@ -141,18 +141,40 @@ nb::list py_lines(const Program& program) {
     return lines;
 }
 
+void expect(bool holds, const char* what) {
+    if (!holds) throw nb::value_error(what);
+}
+
+// nanobind takes None for a null pointer.
+template <class Ref> void expect_all(std::span<const Ref> given, const char* what) {
+    for (const Ref& one : given) expect(one != nullptr, what);
+}
+
+void expect_places(std::span<const ProgramRef> programs, std::span<const uint32_t> of, size_t n) {
+    expect_all(programs, "a program is None");
+    expect(of.size() == programs.size(), "as many places as programs are needed");
+    for (uint32_t place : of) expect(place < n, "a place is beyond the last task or input");
+}
+
 std::vector<std::vector<Outcome>> py_run_batch(std::vector<ProgramRef> programs,
                                                std::vector<std::vector<GridRef>> inputs, Budget budget, int threads,
                                                bool share) {
-    if (programs.size() != inputs.size()) throw nb::value_error("as many lists of inputs as programs are needed");
+    expect(programs.size() == inputs.size(), "as many lists of inputs as programs are needed");
+    expect_all<ProgramRef>(programs, "a program is None");
+    for (auto& grids : inputs) expect_all<GridRef>(grids, "an input is None");
     nb::gil_scoped_release release;
     return run_batch(programs, inputs, budget, threads, share);
 }
 
 std::vector<std::vector<Example>> examples_of(const std::vector<std::vector<std::pair<GridRef, GridRef>>>& tasks) {
     std::vector<std::vector<Example>> examples(tasks.size());
-    for (size_t k = 0; k < tasks.size(); ++k)
-        for (auto& [input, output] : tasks[k]) examples[k].push_back({input, output});
+    for (size_t k = 0; k < tasks.size(); ++k) {
+        expect(tasks[k].size() <= UINT8_MAX, "a task has over 255 pairs, more than can be counted");
+        for (auto& [input, output] : tasks[k]) {
+            expect(input != nullptr, "an input is None");
+            examples[k].push_back({input, output});
+        }
+    }
     return examples;
 }
 
@@ -160,6 +182,9 @@ nb::bytes py_count_solved(std::vector<ProgramRef> programs,
                           std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget,
                           bool early_exit, int threads) {
     auto examples = examples_of(tasks);
+    expect_all<ProgramRef>(programs, "a program is None");
+    for (auto& task : examples)
+        for (auto& example : task) expect(example.output != nullptr, "an output is None");
     std::vector<uint8_t> solved;
     {
         nb::gil_scoped_release release;
@@ -170,7 +195,11 @@ nb::bytes py_count_solved(std::vector<ProgramRef> programs,
 
 nb::bytes py_judge(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
                    std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget, bool all, int threads) {
+    // As `_VERDICT` in language.py reads it.
+    static_assert(sizeof(Verdict) == 24 && offsetof(Verdict, ran) == 8 && offsetof(Verdict, changed) == 10 &&
+                  offsetof(Verdict, shaped) == 12 && offsetof(Verdict, solved) == 14 && offsetof(Verdict, cells) == 16);
     auto examples = examples_of(tasks);
+    expect_places(programs, of, tasks.size());
     std::vector<Verdict> verdicts;
     {
         nb::gil_scoped_release release;
@@ -181,6 +210,8 @@ nb::bytes py_judge(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
 
 std::vector<std::shared_ptr<const Parent>> py_observe(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
                                                       std::vector<GridRef> inputs, Budget budget, int threads) {
+    expect_places(programs, of, inputs.size());
+    expect_all<GridRef>(inputs, "an input is None");
     nb::gil_scoped_release release;
     auto types = observe(programs, of, inputs, budget, threads);
     std::vector<std::shared_ptr<const Parent>> parents;
@@ -192,10 +223,19 @@ std::vector<std::shared_ptr<const Parent>> py_observe(std::vector<ProgramRef> pr
 std::vector<ProgramRef> py_breed(std::vector<std::shared_ptr<const Parent>> parents,
                                  std::vector<std::shared_ptr<const Parent>> mates, std::vector<double> weights,
                                  size_t longest, uint64_t seed) {
-    nb::gil_scoped_release release;
-    if (mates.size() != parents.size()) throw nb::value_error("as many mates as parents are needed");
+    expect(mates.size() == parents.size(), "as many mates as parents are needed");
+    expect_all<std::shared_ptr<const Parent>>(parents, "a parent is None");
+    expect_all<std::shared_ptr<const Parent>>(mates, "a mate is None");
     Weights given{};
-    std::copy_n(weights.begin(), std::min(weights.size(), given.size()), given.begin());
+    expect(weights.size() == given.size(), "a weight for each operator is needed");
+    std::copy(weights.begin(), weights.end(), given.begin());
+    double sum = 0;
+    for (double weight : weights) {
+        expect(weight >= 0 && std::isfinite(weight), "a weight is no number from 0 on");
+        sum += weight;
+    }
+    expect(sum > 0, "all weights are 0");
+    nb::gil_scoped_release release;
     return breed(parents, mates, given, longest, seed);
 }
 
@@ -324,6 +364,9 @@ NB_MODULE(_engine, m) {
         admits[type.name] = nb::tuple(atoms);
     }
     m.attr("TYPES") = admits;
+    nb::list operators;
+    for (const char* name : kOperators) operators.append(name);
+    m.attr("OPERATORS") = nb::tuple(operators);
     nb::list table;
     for (const Primitive& p : primitives()) table.append(nb::make_tuple(p.name, p.signature, p.doc));
     m.attr("PRIMITIVES") = table;

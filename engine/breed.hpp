@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <iterator>
 #include <span>
 #include <vector>
 
@@ -21,15 +22,16 @@ enum class Operator : uint8_t {
     Argument, // an argument of a line is swapped for a term of its type, or for a new line's result
     Function, // the function of a line for one of the same signature
     Call,     // the right-hand side of a line for a new call with a result of the same type
-    Append,   // a new call that gives a grid takes the result
+    Append,   // a new call that may give a grid takes the result
     Drop,     // a line goes; an argument of it, or an earlier term of its type, stands in
     Constant, // a constant is swapped for another of its type, wherever it stands
     Splice,   // a line gives way to one of the mate, and all that this needs
     Chain,    // the mate takes the result for its input
-    Join,     // a new call that gives a grid takes both results
+    Join,     // a new call that may give a grid takes both results: most that are drawn have no two places for grids
 };
-inline constexpr int kOperators = 9;
-using Weights = std::array<double, kOperators>; // how often each is tried, up to a common factor
+inline constexpr const char* kOperators[] = {"argument", "function", "call",  "append", "drop",
+                                             "constant", "splice",   "chain", "join"}; // as above
+using Weights = std::array<double, std::size(kOperators)>; // how often each is tried, up to a common factor; not all 0
 
 using ParentRef = std::shared_ptr<const Parent>;
 

@@ -190,7 +190,7 @@ Outcome outcome(const Run& run, const Program& program, const Ending& end) {
     return out;
 }
 
-bool solves(const Ending& end, const Grid& want) {
+bool gives(const Ending& end, const Grid& want) {
     if (end.fault || end.value.tag != Tag::Grid) return false;
     GridView g = grid(end.value);
     return g.h == want.height && g.w == want.width && std::memcmp(g.cells, want.cells, g.area()) == 0;
@@ -244,10 +244,10 @@ template <class Job> void parallel(size_t n, int threads, Job job) {
             error = std::current_exception();
         }
     };
-    std::vector<std::thread> helpers;
+    std::vector<std::jthread> helpers; // joined whatever happens, even where no more can be started
     for (size_t t = 1; t < count; ++t) helpers.emplace_back(work);
     work();
-    for (auto& helper : helpers) helper.join();
+    helpers.clear();
     if (error) std::rethrow_exception(error);
 }
 
@@ -440,7 +440,7 @@ std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
         for (const Example& example : tasks[task]) {
             together.gather(*example.input, budget, true);
             std::erase_if(left, [&](uint32_t k) {
-                bool right = solves(together.run(*programs[k]), *example.output);
+                bool right = gives(together.run(*programs[k]), *example.output);
                 solved[task * programs.size() + k] += right;
                 return !right && early_exit;
             });
@@ -451,16 +451,19 @@ std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
 
 namespace {
 
-uint64_t hash_grid(uint64_t hash, GridView g) { return hash_bytes(mix(hash, g.w), g.cells, g.area()); }
+// No grid is so high: what was given and what was not reads in one way only.
+constexpr uint64_t kNoGrid = UINT64_MAX;
+
+uint64_t hash_grid(uint64_t hash, GridView g) { return hash_bytes(mix(mix(hash, g.h), g.w), g.cells, g.area()); }
 
 void see(Verdict& verdict, const Example& example, const Ending& end) {
     const char* what;
     Kind kind;
     bool ran = !end.fault && is_answer(end.value, what, kind);
-    verdict.behaviour = ran ? hash_grid(verdict.behaviour, grid(end.value)) : mix(verdict.behaviour, 0);
+    verdict.behaviour = ran ? hash_grid(verdict.behaviour, grid(end.value)) : mix(verdict.behaviour, kNoGrid);
     if (!ran) return;
     ++verdict.ran;
-    verdict.changed += !solves(end, *example.input);
+    verdict.changed += !gives(end, *example.input);
     GridView g = grid(end.value);
     const Grid* want = example.output.get();
     if (!want || g.h != want->height || g.w != want->width) return;

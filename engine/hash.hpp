@@ -1,4 +1,5 @@
-// Hashes of words and bytes: for tables, and to tell programs and grids apart.
+// Hashes of words and bytes: for tables, and to tell programs and grids apart. Searches keep `identity` and `behaviour`
+// on disk: whoever changes what they are raises SCHEMA_VERSION in src/codeit/record.py.
 #pragma once
 
 #include <cstddef>

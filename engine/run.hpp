@@ -1,7 +1,8 @@
 // The context of one run: memory, budgets, faults.
 //
 // A budget counts steps (cells touched) and cells (memory in use), never seconds: the same program on the
-// same grid ends the same way on every machine.
+// same grid ends the same way on every machine. (Sorting by a program's own function takes as many steps as the
+// standard library's sort makes comparisons.)
 #pragma once
 
 #include <algorithm>

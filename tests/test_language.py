@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,10 @@ from codeit.language import (
     Grid,
     ParseError,
     Program,
+    breed,
     count_solved,
+    judge,
+    observe,
     run_batch,
 )
 
@@ -152,3 +156,24 @@ def test_every_primitive_is_documented() -> None:
     for name, primitive in PRIMITIVES.items():
         assert primitive.doc.endswith("."), name
         assert 1 <= primitive.arity <= 4, name
+
+
+def test_what_cannot_be_judged_or_bred_is_refused() -> None:
+    program, grid = Program.parse("O = hmirror(I)"), Grid([[1, 2]])
+    parents = observe([program], [0], [grid])
+    refused: list[tuple[str, Callable[[], object]]] = [
+        ("as many places", lambda: judge([program], [0, 0], [[(grid, grid)]])),
+        ("beyond the last", lambda: judge([program], [1], [[(grid, grid)]])),
+        ("beyond the last", lambda: observe([program], [1], [grid])),
+        ("over 255 pairs", lambda: judge([program], [0], [[(grid, grid)] * 256])),
+        ("input is None", lambda: judge([program], [0], [[(None, grid)]])),  # type: ignore[list-item]
+        ("output is None", lambda: count_solved([program], [[(grid, None)]])),  # type: ignore[list-item]
+        ("input is None", lambda: run_batch([program], [[None]])),  # type: ignore[list-item]
+        ("found 'spice'", lambda: breed(parents, parents, {"spice": 1.0}, 0)),
+        ("no number from 0", lambda: breed(parents, parents, {"call": -1.0}, 0)),
+        ("all weights are 0", lambda: breed(parents, parents, {}, 0)),
+        ("as many mates", lambda: breed(parents, [], {"call": 1.0}, 0)),
+    ]
+    for message, attempt in refused:
+        with pytest.raises(ValueError, match=message):
+            attempt()

@@ -1,5 +1,5 @@
-// Fuzzing of parse and run: whatever the bytes, nothing crashes, hangs or leaves its budget, and what
-// program.hpp and execute.hpp promise holds. A libFuzzer target (`make fuzz`); replay.cpp runs its corpus without.
+// Fuzzing of parse, execute and run_batch: whatever the bytes, nothing crashes, hangs or leaves its budget, and what
+// their headers promise holds. A libFuzzer target (`make fuzz`); replay.cpp runs its corpus without.
 //
 // The first line of an input is a mode, the height and the width of a grid (a letter each, from A for 1 to ^ for
 // 30) and the grid's colours, repeated as often as it takes: tCC012 is a text and a grid of 3 × 3. The rest is

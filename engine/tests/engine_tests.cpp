@@ -5,7 +5,9 @@
 // The soak proves that no text and no well-formed program crashes, leaks, or leaves its budget.
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -147,7 +149,60 @@ void assembles_what_counts() {
     expect(!assemble(program->lines, 4, 2), "too long");
 }
 
-// Programs that are bred are what their text says, and judged alike by any number of threads, and as they run.
+// What judge, count_solved and observe say of programs in company is what each does on its own.
+void judges(std::span<const ProgramRef> batch, const GridRef& first, const GridRef& second, Budget budget) {
+    std::vector<std::vector<GridRef>> inputs(batch.size(), {first, second});
+    auto alone = run_batch(batch, inputs, budget, 1, false);
+    std::vector<Example> task{{first, nullptr}, {second, nullptr}};
+    for (const auto& outcomes : alone)
+        for (size_t n = 0; n < task.size(); ++n)
+            if (outcomes[n].grid && !task[n].output) task[n].output = outcomes[n].grid;
+    for (Example& example : task)
+        if (!example.output) example.output = example.input;
+    std::vector<std::vector<Example>> tasks{task};
+    std::vector<uint32_t> of(batch.size(), 0);
+    auto verdicts = judge(batch, of, tasks, budget, true, 2), brief = judge(batch, of, tasks, budget, false, 2);
+    auto counts = count_solved(batch, tasks, budget, false, 2), up_to = count_solved(batch, tasks, budget, true, 2);
+    std::map<std::vector<std::vector<uint8_t>>, uint64_t> behaviours;
+    for (size_t k = 0; k < batch.size(); ++k) {
+        Verdict wanted;
+        std::vector<std::vector<uint8_t>> gave;
+        bool so_far = true;
+        uint8_t first_solved = 0;
+        for (size_t n = 0; n < task.size(); ++n) {
+            const GridRef& grid = alone[k][n].grid;
+            bool solved = grid && *grid == *task[n].output;
+            wanted.ran += bool(grid);
+            wanted.changed += grid && !(*grid == *task[n].input);
+            wanted.shaped += grid && grid->height == task[n].output->height && grid->width == task[n].output->width;
+            wanted.solved += solved;
+            first_solved += so_far && solved;
+            so_far &= solved;
+            gave.emplace_back();
+            if (!grid) continue;
+            gave.back() = {uint8_t(grid->height), uint8_t(grid->width)};
+            gave.back().insert(gave.back().end(), grid->cells, grid->cells + grid->area());
+        }
+        const Verdict& found = verdicts[k];
+        expect(found.ran == wanted.ran && found.changed == wanted.changed && found.shaped == wanted.shaped &&
+                   found.solved == wanted.solved && counts[k] == wanted.solved && up_to[k] == first_solved,
+               "judged otherwise in company:\n" + batch[k]->text());
+        expect(brief[k] == found || (wanted.ran < task.size() && brief[k].behaviour == 0),
+               "judged otherwise in brief:\n" + batch[k]->text());
+        auto [known, is_new] = behaviours.try_emplace(gave, found.behaviour);
+        expect(known->second == found.behaviour, "equal grids, another behaviour:\n" + batch[k]->text());
+    }
+    std::set<uint64_t> distinct;
+    for (auto& [gave, behaviour] : behaviours) distinct.insert(behaviour);
+    expect(distinct.size() == behaviours.size(), "other grids, an equal behaviour");
+    std::vector<GridRef> grids{first};
+    auto types = observe(batch, of, grids, budget, 2);
+    for (size_t k = 0; k < batch.size(); ++k)
+        expect(types[k] == observe(batch.subspan(k, 1), std::span(of).first(1), grids, budget, 1)[0],
+               "observed otherwise in company:\n" + batch[k]->text());
+}
+
+// Programs that are bred are what their text says, and judged as they run.
 void breeds(std::span<const ProgramRef> batch, std::span<const std::vector<GridRef>> inputs,
             std::span<const std::vector<Outcome>> outcomes, Budget budget, unsigned seed) {
     std::vector<std::vector<Example>> tasks;
@@ -176,9 +231,8 @@ void breeds(std::span<const ProgramRef> batch, std::span<const std::vector<GridR
     size_t whole = 0;
     for (size_t k = 0; k < batch.size(); ++k) whole += types[k].size() == batch[k]->lines.size();
     expect(batch.size() < 100 || children.size() > whole / 4, "hardly a program has a child");
-    of.assign(children.size(), 0); // on one grid, where they share the most
-    expect(judge(children, of, tasks, budget, false, 1) == judge(children, of, tasks, budget, false, 2),
-           "threads change a verdict");
+    judges(children, grids.front(), grids.back(), budget);
+    judges(children, grids.front(), grids.back(), {budget.steps / 1000, budget.cells / 100}); // known to be too much
 }
 
 void soak(size_t programs, unsigned seed) {

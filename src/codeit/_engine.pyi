@@ -1,4 +1,4 @@
-"""Types of the compiled engine; its documentation is in engine/bindings.cpp."""
+"""Types of the compiled engine; codeit.language says what its functions do."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -57,6 +57,7 @@ class Parent:
     def types(self) -> tuple[str, ...]: ...
 
 TYPES: dict[str, tuple[str, ...]]
+OPERATORS: tuple[str, ...]
 PRIMITIVES: list[tuple[str, str, str]]
 CONSTANTS: dict[str, Any]
 

@@ -92,6 +92,12 @@ class OperatorWeights(_Told):
     chain: float = _weight(0.5, "the mate takes the result for its input")
     join: float = _weight(0.25, "a new call takes the result and the mate's")
 
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not any(self.model_dump().values()):
+            raise ValueError("expected at least one weight above 0, found none")
+        return self
+
 
 class PopulationConfig(_Told):
     """How programs evolve for one task. All ours; LOG.md has what other values do."""

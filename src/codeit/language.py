@@ -73,7 +73,7 @@ CONSTANTS: dict[str, int | bool | tuple[int, int]] = dict(_engine.CONSTANTS)
 TYPES: dict[str, tuple[str, ...]] = dict(_engine.TYPES)
 """What the types that signatures name admit, as observed types: `Patch` admits `Indices` and `Object`."""
 
-OPERATORS = ("argument", "function", "call", "append", "drop", "constant", "splice", "chain", "join")
+OPERATORS: tuple[str, ...] = _engine.OPERATORS
 """What `breed` may do to a program, as engine/breed.hpp says."""
 
 
@@ -231,7 +231,7 @@ def count_solved(
     """How many (input, output) pairs of each task each program solves: shape (tasks, programs).
 
     With `early_exit` a program leaves a task at the first pair that it fails: a count below the number of
-    pairs is then a lower bound.
+    pairs is then a lower bound. Raises ValueError for a task of over 255 pairs.
     """
     compiled = [program._compiled for program in programs]
     pairs = [[(pair[0], pair[1]) for pair in task] for task in tasks]
@@ -267,7 +267,7 @@ def judge(
     `solved`     those whose grid is the output
     `cells`      the share of the output's cells that are right, summed over the pairs with the right shape
 
-    An output may be None. With `all` false a program leaves its task at the first pair on which it gives no
+    An output may be None; a task has at most 255 pairs. With `all` false a program leaves its task at the first pair on which it gives no
     grid, and has a behaviour of 0.
     """
     compiled = [program._compiled for program in programs]
@@ -301,8 +301,10 @@ def breed(
 
     None where the operator finds nothing to do, or the child has over `longest` lines; only some operators
     look at the mate. A child depends on the two, on k and the seed (0 to 2^64) alone. Its equal lines are
-    merged, and unused ones dropped.
+    merged, and unused ones dropped. Raises ValueError for weights of other names, below 0, or all 0.
     """
+    if odd := weights.keys() - set(OPERATORS):
+        raise ValueError(f"weights: expected some of {', '.join(OPERATORS)}, found {sorted(odd)[0]!r}")
     drawn = [float(weights.get(name, 0.0)) for name in OPERATORS]
     return [
         None if child is None else Program(child)

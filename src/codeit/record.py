@@ -24,7 +24,7 @@ from codeit.language import Program
 from codeit.scoring import TOP, Candidate, Score, leaked_tasks, score, top_k
 from codeit.tasks import Task
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 KEPT = 5
 """Programs of a task in solutions.jsonl."""
 _COLUMNS = (
