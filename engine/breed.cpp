@@ -72,8 +72,6 @@ const Names& functions_like(uint16_t id) {
     return all[id];
 }
 
-bool same(Operand a, Operand b) { return a.kind == b.kind && a.index == b.index; }
-
 struct Dead {}; // an operator finds nothing to do
 
 // A child under way. Its lines may refer to any before them.
@@ -122,7 +120,7 @@ class Child {
         variables.clear();
         fixed.clear();
         auto consider = [&](std::vector<Operand>& among, Operand o) {
-            if (!(other_than && same(o, *other_than)) && has(admitted, type_of(o))) among.push_back(o);
+            if (o != other_than && has(admitted, type_of(o))) among.push_back(o);
         };
         consider(variables, {Operand::Kind::Input, 0, 0});
         for (size_t k = 0; k < line; ++k) consider(variables, variable(k));
@@ -147,10 +145,6 @@ class Child {
         return call(rng_.one_of(functions), line);
     }
 
-    template <class See> static void each_operand(Line& line, See see) {
-        see(line.function);
-        std::for_each(line.arguments, line.arguments + line.n, see);
-    }
     // Room for n lines in front of a line: those behind are referred to by their new places.
     void make_room(size_t n, size_t at) {
         for (Line& line : lines_)
@@ -165,7 +159,7 @@ class Child {
     void replace(size_t from, Operand old, Operand by) {
         for (size_t k = from; k < lines_.size(); ++k)
             each_operand(lines_[k], [&](Operand& o) {
-                if (same(o, old)) o = by;
+                if (o == old) o = by;
             });
     }
 
@@ -241,12 +235,12 @@ class Child {
         std::vector<Operand> used;
         for (Line& line : lines_)
             each_operand(line, [&](Operand& o) {
-                bool is_new = std::none_of(used.begin(), used.end(), [&](Operand u) { return same(o, u); });
+                bool is_new = std::find(used.begin(), used.end(), o) == used.end();
                 if (o.kind == Operand::Kind::Constant && is_new) used.push_back(o);
             });
         if (used.empty()) throw Dead{};
         Operand old = rng_.one_of(used);
-        replace(0, old, term(bit(type_of(old)) , 0, old));
+        replace(0, old, term(bit(type_of(old)), 0, old));
     }
 
     // The mate's line and those that it needs come first.

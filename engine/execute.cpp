@@ -131,14 +131,8 @@ class Company {
     // How many lines the program has in common with the last one, from the first on, of those that gave a value.
     size_t lines_as_before(const Program& program) const {
         if (!last_) return 0;
-        auto same = [](Operand a, Operand b) { return a.kind == b.kind && a.index == b.index; };
         size_t most = std::min(results_.size(), program.lines.size()), k = 0;
-        for (; k < most; ++k) {
-            const Line &a = program.lines[k], &b = last_->lines[k];
-            bool alike = a.n == b.n && same(a.function, b.function) &&
-                         std::equal(a.arguments, a.arguments + a.n, b.arguments, same);
-            if (!alike) break;
-        }
+        while (k < most && program.lines[k].calls_as(last_->lines[k])) ++k;
         return k;
     }
 
@@ -280,11 +274,8 @@ std::vector<std::vector<Job>> by_input(std::span<const std::vector<GridRef>> inp
 std::vector<uint32_t> by_beginning(std::span<const ProgramRef> programs) {
     auto words = [](const Program& program) {
         std::vector<uint32_t> made;
-        auto add = [&](Operand o) { made.push_back(uint32_t(o.kind) << 16 | o.index); };
-        for (const Line& line : program.lines) {
-            add(line.function);
-            std::for_each(line.arguments, line.arguments + line.n, add);
-        }
+        for (const Line& line : program.lines)
+            each_operand(line, [&](Operand o) { made.push_back(uint32_t(o.kind) << 16 | o.index); });
         return made;
     };
     std::vector<std::vector<uint32_t>> keys;

@@ -139,10 +139,7 @@ struct Parser {
 // Gives each operand its slot.
 void place(Program& program) {
     auto each = [&](auto see) {
-        for (Line& line : program.lines) {
-            see(line.function);
-            for (int k = 0; k < line.n; ++k) see(line.arguments[k]);
-        }
+        for (Line& line : program.lines) each_operand(line, see);
     };
     each([&](Operand& o) {
         if (o.kind != Operand::Kind::Primitive && o.kind != Operand::Kind::Constant) return;
@@ -215,34 +212,25 @@ std::variant<std::shared_ptr<const Program>, ParseFailure> parse(std::string_vie
 }
 
 std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t result, size_t longest) {
-    auto equal = [](const Line& a, const Line& b) {
-        auto same = [](Operand x, Operand y) { return x.kind == y.kind && x.index == y.index; };
-        return a.n == b.n && same(a.function, b.function) &&
-               std::equal(a.arguments, a.arguments + a.n, b.arguments, same);
-    };
     auto refer = [](Line& line, const std::vector<uint16_t>& to) {
-        auto one = [&](Operand& o) {
+        each_operand(line, [&](Operand& o) {
             if (o.kind == Operand::Kind::Variable) o.index = to[o.index];
-        };
-        one(line.function);
-        std::for_each(line.arguments, line.arguments + line.n, one);
+        });
     };
     std::vector<Line> merged(lines.begin(), lines.begin() + long(result) + 1);
     std::vector<uint16_t> first(merged.size()); // the line that each is equal to, the earliest
     for (size_t k = 0; k < merged.size(); ++k) {
         refer(merged[k], first);
-        auto found = std::find_if(merged.begin(), merged.begin() + long(k), [&](auto& l) { return equal(l, merged[k]); });
+        auto found = std::find_if(merged.begin(), merged.begin() + long(k), [&](auto& l) { return l.calls_as(merged[k]); });
         first[k] = uint16_t(found - merged.begin());
     }
     std::vector<bool> needed(merged.size());
     needed[first[result]] = true;
     for (size_t k = merged.size(); k-- > 0;) {
         if (!needed[k]) continue;
-        auto need = [&](Operand o) {
+        each_operand(merged[k], [&](Operand o) {
             if (o.kind == Operand::Kind::Variable) needed[o.index] = true;
-        };
-        need(merged[k].function);
-        std::for_each(merged[k].arguments, merged[k].arguments + merged[k].n, need);
+        });
     }
     auto program = std::make_shared<Program>();
     std::vector<uint16_t> place_of(merged.size());
@@ -265,11 +253,9 @@ std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t resu
 
 uint64_t identity(const Program& program) {
     uint64_t hash = 0;
-    auto add = [&](Operand o) { hash = mix(hash, uint64_t(o.kind) << 16 | o.index); };
     for (const Line& line : program.lines) {
         hash = mix(hash, line.n);
-        add(line.function);
-        std::for_each(line.arguments, line.arguments + line.n, add);
+        each_operand(line, [&](Operand o) { hash = mix(hash, uint64_t(o.kind) << 16 | o.index); });
     }
     return hash;
 }

@@ -4,6 +4,7 @@
 //   O = paint(I, x1)              the last line, and only it, defines O
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,6 +23,7 @@ struct Operand {
     enum class Kind : uint8_t { Input, Variable, Primitive, Constant } kind;
     uint16_t index; // the line that defines a variable, or the place in the table
     uint16_t slot;  // where a run finds its value: see Program
+    bool operator==(const Operand& other) const { return kind == other.kind && index == other.index; }
 };
 
 struct Line {
@@ -29,7 +31,15 @@ struct Line {
     uint8_t n;
     Operand arguments[kMaxArguments];
     std::string target;
+    bool calls_as(const Line& other) const {
+        return n == other.n && function == other.function && std::equal(arguments, arguments + n, other.arguments);
+    }
 };
+
+template <class SomeLine, class See> void each_operand(SomeLine& line, See see) {
+    see(line.function);
+    std::for_each(line.arguments, line.arguments + line.n, see);
+}
 
 // A run keeps its values in numbered slots: first the constants and primitives that the program names, then the
 // input, then the results of the lines.
@@ -48,7 +58,7 @@ struct ParseFailure {
 std::variant<std::shared_ptr<const Program>, ParseFailure> parse(std::string_view text);
 
 // The program of some lines of which `result` is the last that counts: equal ones merged, those that nothing needs
-// dropped, the targets named x1, x2, … and O. None if it has over `longest` lines, or a line that calls no function
+// dropped, the targets named x1, x2, … and O. A line may refer to those before it only. None if it has over `longest` lines, or a line that calls no function
 // or one with the wrong number of arguments.
 std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t result, size_t longest);
 
