@@ -32,6 +32,7 @@ ORDER = [
     "codeit.policy.model",
     "codeit.policy.sampling",
     "codeit.policy.learning",
+    "codeit.trial",
     "codeit.pretraining",
     "codeit.folder",
     "codeit.loop",

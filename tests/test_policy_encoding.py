@@ -26,7 +26,7 @@ def compact(encoding: str = "runs", **settings: int) -> CompactEncoding:
 
 
 ENCODING = compact()
-SCHEMES = [ENCODING, *(compact("patches", patch=side) for side in (1, 2, 3, 4))]
+SCHEMES = [ENCODING, compact("sparse"), *(compact("patches", patch=side) for side in (1, 2, 3, 4))]
 
 
 def grids(shape: tuple[int, int] | None = None) -> st.SearchStrategy[Grid]:
@@ -115,6 +115,14 @@ def test_what_a_task_looks_like() -> None:
     wanted = Grid([[0, 0, 0], [0, 2, 5], [0, 0, 0], [0, 5, 5], [0, 0, 0]])
     words = [ENCODING.tokenizer.id_to_token(id) for id in ENCODING.encode_task([(given_, wanted)])]
     assert " ".join(words) == "in1 h5 w3 background0 end skip1 5*2 copy2 copy2 same1 end skip1 2*1 end"
+
+
+def test_what_sparse_cells_look_like() -> None:
+    encoding = compact("sparse")
+    pair = Grid([[0, 0, 5], [5, 2, 0]]), Grid([[7]])
+    words = [encoding.tokenizer.id_to_token(id) for id in encoding.encode_task([pair])]
+    given_ = "in1 h2 w3 background0 colour2 at1,1 colour5 at0,2 at1,0"
+    assert " ".join(words) == f"{given_} out1 h1 w1 background7"
 
 
 def test_what_a_patch_looks_like() -> None:

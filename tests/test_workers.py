@@ -32,7 +32,7 @@ def test_processes_end_with_their_parent(tmp_path: Path) -> None:
         "import os, time\n"
         "from codeit.workers import each\n"
         "def work(n):\n"
-        "    print(os.getpid(), flush=True)\n"
+        "    os.write(1, b'%d\\n' % os.getpid())\n"  # in one piece, whatever the buffering
         "    time.sleep(60)\n"
         "if __name__ == '__main__':\n"
         "    list(each(work, range(4), 2))\n"

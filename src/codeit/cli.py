@@ -1,5 +1,5 @@
 """The command line: `codeit run`, `resume`, `experts`, `mutate`, `baseline`, `evolve`, `pretrain`,
-`verify`, `tasks`.
+`sample`, `verify`, `tasks`.
 
 Results go to stdout, all else to stderr. A user's mistake ends in one message and exit code 2, without a
 traceback, and Ctrl-C in exit code 130. What takes long to import waits until it is needed.
@@ -393,6 +393,82 @@ def pretrain(config: Path, /, *, out: Path, **settings: Overrides) -> int:
         return INTERRUPTED
     messages.print(f"{out / 'policy'}: {policy.parameters:,} parameters", soft_wrap=True)
     return 0
+
+
+@app.command
+def sample(
+    policy: Path,
+    /,
+    *,
+    out: Path,
+    samples: Count = 24,
+    seed: Natural = 0,
+    tasks: Tasks = "arc-agi-1/evaluation",
+    temperature: Annotated[float, Parameter(validator=Number(gt=0))] = 0.95,
+    top_k: Natural = 50,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    threads: Natural = 0,
+) -> int:
+    """Draw programs from a policy for every task, and tell what they do; nothing is learnt.
+
+    The same command goes on with a search that was stopped or killed.
+
+    Parameters
+    ----------
+    policy:
+        Folder of a policy, as `codeit pretrain` leaves it.
+    out:
+        The search's folder, made if need be: search.sqlite, solutions.jsonl, curve.csv and counts.json.
+    samples:
+        Programs to draw for each task. Paper: 24 an iteration.
+    seed:
+        Seed of the random choices.
+    tasks:
+        Tasks to solve: arc-agi-1/evaluation, a folder of ARC JSON files, or a (Kaggle) JSON file.
+    temperature:
+        Softmax temperature. Paper: 0.95.
+    top_k:
+        Draw from the k likeliest tokens; 0: from all. Paper: 50, its library's.
+    device:
+        Where the policy runs; auto takes a GPU if there is one.
+    threads:
+        CPU threads; 0 takes every core.
+    """
+    import torch
+
+    from codeit.files import replace
+    from codeit.policy.model import Policy
+    from codeit.record import Record
+    from codeit.tasks import load
+    from codeit.trial import counted, points, run_trial
+
+    if threads:
+        torch.set_num_threads(threads)
+    to_solve, loaded = load(tasks), Policy.load(policy, device)
+    began = {
+        "search": "sample", "policy": str(policy), "samples": samples, "seed": seed, "tasks": tasks,
+        "temperature": temperature, "top_k": top_k,
+    }  # fmt: skip
+    with Record(out, began) as record, Live() as live:
+        code = 0
+        try:
+            run_trial(
+                record, loaded, to_solve, samples, seed, temperature=temperature, top_k=top_k,
+                threads=threads, progress=partial(live.progress, 0, "sample tasks"),
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        live.stop()
+        counts = counted(record)
+        replace(out / "counts.json", json.dumps(counts._asdict(), indent=2) + "\n")
+        console.print(_curve_table(record.publish(to_solve, points(samples), threads=threads), "samples"))
+        for name in ("distinct", "parsed", "ran", "solved_one", "solved_all"):
+            share = getattr(counts, name) / max(counts.drawn, 1)
+            console.print(f"{name.replace('_', ' ')}: {share:.2%} of {counts.drawn:,} samples")
+        console.print(f"tasks of which a demonstration is solved: {counts.tasks_solved_one}")
+        if code == INTERRUPTED:
+            messages.print("stopped; the same command goes on", soft_wrap=True)
+        return code
 
 
 @app.command

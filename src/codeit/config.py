@@ -152,10 +152,10 @@ class PolicyConfig(Section):
         description="Initial weights: 'codet5p-220m', 'random', or the folder of a saved policy. "
         "Paper: Salesforce/codet5p-220m.",
     )
-    encoding: Literal["paper", "runs", "patches"] = Field(
+    encoding: Literal["paper", "sparse", "runs", "patches"] = Field(
         default="paper",
-        description="'paper' (sparse text, CodeT5+'s tokenizer), or a token a name in programs and 'runs' or "
-        "'patches' of cells in grids. Paper: the first.",
+        description="'paper' (sparse text, CodeT5+'s tokenizer), or a token a name in programs and in grids "
+        "'sparse' cells, 'runs' or 'patches'. Paper: the first.",
     )
     patch: int = Field(default=3, ge=1, le=5, description="Side of a patch, in cells. Ours.")
     device: str = Field(default="auto", description="'auto' (a GPU if there is one), 'cpu' or 'cuda'. Ours.")

@@ -37,7 +37,7 @@ from codeit.policy.sampling import sample
 from codeit.replay import Draw, Found
 from codeit.scoring import Candidate, score
 from codeit.seeds import derive
-from codeit.tasks import Task, equal_tasks, load
+from codeit.tasks import Task, by_size, equal_tasks, load
 
 PROGRAMS_AT_ONCE = 500  # programs between two commits of `try`, or relabelled together in `learn`
 
@@ -70,9 +70,8 @@ class Loop:
         experts = load_experts(progress=partial(watch.progress, 0, "simplify experts"))
         self.experts = {id: expert for id, expert in experts.items() if id in self.train}
         # Tasks of like size are sampled together, which wastes the least on padding.
-        by_size = sorted(self.test, key=lambda task: (_cells(task), task.id))
-        size = config.sampling.tasks_per_commit
-        self.chunks = [by_size[start : start + size] for start in range(0, len(by_size), size)]
+        ordered, size = by_size(self.test), config.sampling.tasks_per_commit
+        self.chunks = [ordered[start : start + size] for start in range(0, len(ordered), size)]
         with self.store.transaction():
             for split, name in self.tasks:
                 self.store.add_tasks(split, [(name, len(self.tasks[split, name].train))])
@@ -294,11 +293,6 @@ class Loop:
         with self.store.transaction():
             yield
             self.store.set_done(iteration, phase, part, time.monotonic() - started)
-
-
-def _cells(task: Task) -> int:
-    """Cells of the demonstrations, inputs and outputs."""
-    return sum(len(bytes(grid)) for pair in task.train for grid in pair)
 
 
 def _parse(text: str) -> Program | None:

@@ -1,11 +1,11 @@
-"""The record of a search without a neural network: the mutation baseline's, or evolution's.
+"""The record of a search that learns nothing: the mutation baseline's, evolution's, or a policy's trial.
 
 A search is a sequence of parts, each of which tries some programs. A folder holds
 
 search.sqlite      settings, the parts that are done, and the candidates; all else can be made anew from it
 solutions.jsonl    a row a program that solves all demonstrations: task, program, tried (see `Found`)
 curve.csv          tasks solved against programs tried
-curve.svg          the same, drawn beside the paper's points
+curve.svg          the same, drawn beside the paper's points (counts.json instead, for a policy)
 """
 
 from __future__ import annotations

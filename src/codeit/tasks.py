@@ -101,6 +101,15 @@ def equal_tasks(a: Iterable[Task], b: Iterable[Task]) -> list[tuple[str, str]]:
     return sorted((task.id, other) for task in a for other in of_content.get(_content(task), ()))
 
 
+def by_size(tasks: Iterable[Task]) -> list[Task]:
+    """In the order of the cells of their demonstrations, fewest first, ties by id."""
+
+    def cells(task: Task) -> int:
+        return sum(len(bytes(grid)) for pair in task.train for grid in pair)
+
+    return sorted(tasks, key=lambda task: (cells(task), task.id))
+
+
 def _content(task: Task) -> tuple[Any, ...]:
     def key(grid: Grid) -> tuple[tuple[int, int], bytes]:
         return grid.shape, bytes(grid)

@@ -1,6 +1,6 @@
 """Tasks and programs as token ids, two ways.
 
-`CompactEncoding` is this project's own: a token a name in programs, runs or patches of cells in grids
+`CompactEncoding` is this project's own: a token a name in programs; cells, runs or patches of cells in grids
 (grids.py). `PaperEncoding` is the text of Butt et al. 2024 (arXiv 2402.04858) through a pre-trained model's
 tokenizer. Both order demonstrations by size, smallest first.
 """
@@ -8,7 +8,8 @@ tokenizer. Both order demonstrations by size, smallest first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from codeit.config import PolicyConfig
 from codeit.language import CONSTANTS, PRIMITIVES, Grid, Line, Program
-from codeit.policy.grids import Demonstrations, Patches, Runs, Scheme, Tokens, most_common_colour
+from codeit.policy.grids import Demonstrations, Patches, Runs, Scheme, Sparse, Tokens, most_common_colour
 
 VARIABLES = 160
 """Variables that the compact vocabulary knows: x1 … x160."""
@@ -76,7 +77,8 @@ class CompactEncoding:
 
     A program is written in prefix form, `objects I T F F` a line: a primitive's arity is known, so brackets
     and commas are not needed; a line's number implies its target. Calling a variable is `callN x4 …` with N
-    arguments. A task is written as `config.encoding` says, in runs or in patches of `config.patch` cells.
+    arguments. A task is written as `config.encoding` says: sparse, in runs or in patches of `config.patch`
+    cells across.
     """
 
     file = "tokenizer.json"
@@ -84,7 +86,12 @@ class CompactEncoding:
     def __init__(self, config: PolicyConfig, tokenizer: Tokenizer | None = None) -> None:
         """A fresh vocabulary, or the one of `tokenizer`; ValueError if its words are not this language's."""
         self.config = config
-        self.scheme: Scheme = Runs() if config.encoding == "runs" else Patches(config.patch)
+        schemes: dict[str, Callable[[], Scheme]] = {
+            "sparse": Sparse,
+            "runs": Runs,
+            "patches": partial(Patches, config.patch),
+        }
+        self.scheme: Scheme = schemes[config.encoding]()
         words = ["<pad>", "</s>", *program_words(), *self.scheme.words]
         vocabulary = {word: id for id, word in enumerate(words)}
         if tokenizer is None:

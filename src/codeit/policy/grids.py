@@ -1,7 +1,7 @@
-"""Demonstrations as words, two ways: `Runs` of cells along the rows, and square `Patches`.
+"""Demonstrations as words, three ways: `Sparse` cells, `Runs` of cells along the rows, and square `Patches`.
 
-A token is a bag of words, whose embeddings are added: one word a token in runs; in patches a word a cell, and
-the patch's row, column and demonstration.
+A token is a bag of words, whose embeddings are added: in patches a word a cell, and the patch's row, column
+and demonstration; else one word a token.
 """
 
 from __future__ import annotations
@@ -98,6 +98,55 @@ def words_to_cells(words: Sequence[str], height: int, width: int, background: in
         else:
             cells += bytes([background if kind == "skip" else int(kind[:-1])]) * int(number)
     return bytes(cells) + bytes([background]) * (height * width - len(cells))
+
+
+class Sparse:
+    """The paper's sparse text (Butt et al. 2024, arXiv 2402.04858), one word a token.
+
+    A task is `inK hH wW backgroundB colourC atI,J atI,J … colourC …` for each input K, then `outK …` for each
+    output: the cells of all colours but the most common. Inputs and outputs are each cut at their limit.
+    """
+
+    def __init__(self) -> None:
+        sides = range(1, SIDE + 1)
+        words = [f"{tag}{n}" for tag in ("in", "out") for n in range(1, MAX_DEMONSTRATIONS + 1)]
+        words += [f"{tag}{n}" for tag in ("h", "w") for n in sides]
+        words += [f"{tag}{colour}" for tag in ("background", "colour") for colour in range(10)]
+        self.words = [*words, *(f"at{i},{j}" for i in range(SIDE) for j in range(SIDE))]
+
+    def encode(
+        self, demonstrations: Demonstrations, ids: Mapping[str, int], inputs: int, outputs: int
+    ) -> Tokens:
+        written: dict[str, list[str]] = {"in": [], "out": []}
+        for number, pair in enumerate(demonstrations, start=1):
+            for (tag, words), grid in zip(written.items(), pair, strict=True):
+                (height, width), cells = grid.shape, bytes(grid)
+                background = most_common_colour(cells)
+                words += [f"{tag}{number}", f"h{height}", f"w{width}", f"background{background}"]
+                for colour in sorted(set(cells) - {background}):
+                    places = (divmod(k, width) for k, cell in enumerate(cells) if cell == colour)
+                    words += [f"colour{colour}", *(f"at{i},{j}" for i, j in places)]
+        kept = written["in"][:inputs] + written["out"][:outputs]
+        return np.array([ids[word] for word in kept], np.int16)
+
+    def decode(self, tokens: Tokens, words: Sequence[str]) -> list[tuple[Grid, Grid]]:
+        written = [words[id] for id in tokens.tolist()]
+        tags = [i for i, word in enumerate(written) if re.fullmatch(r"(in|out)\d+", word)]
+        grids: list[Grid] = []
+        for start, stop in pairwise([*tags, len(written)]):
+            height, width, background = (
+                int(re.sub(r"\D", "", word)) for word in written[start + 1 : start + 4]
+            )
+            cells, colour = bytearray([background]) * (height * width), background
+            for word in written[start + 4 : stop]:
+                if word.startswith("colour"):
+                    colour = int(word[6:])
+                else:
+                    row, column = map(int, word[2:].split(","))
+                    cells[row * width + column] = colour
+            grids.append(Grid.from_bytes(height, width, bytes(cells)))
+        half = len(grids) // 2
+        return list(zip(grids[:half], grids[half:], strict=True))
 
 
 class Runs:
