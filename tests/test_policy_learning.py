@@ -80,7 +80,7 @@ def test_labels_are_padded_with_the_ignored_label() -> None:
     source, mask, labels, sources, targets = micro
     assert (sources, targets, micro.padded) == (4, 6, 14)
     assert source.tolist() == [[5, 6, 7], [9, 0, 0]]
-    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert mask.tolist() == [[True, True, True], [True, False, False]]
     assert labels.tolist() == [[8, 1, IGNORED, IGNORED], [8, 8, 8, 1]]
 
 

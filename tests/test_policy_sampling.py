@@ -1,7 +1,7 @@
 """Sampling draws from the model's own distribution, the same programs however tasks are batched."""
 
 from collections import Counter
-from itertools import product
+from itertools import product, takewhile
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from codeit.config import PolicyConfig
 from codeit.language import Grid, Program
 from codeit.policy.grids import Tokens
 from codeit.policy.model import Policy
-from codeit.policy.sampling import Decoder, draw, sample
+from codeit.policy.sampling import Decoder, draw, sample, sample_tokens
 from codeit.tasks import Task
 
 CPU = torch.device("cpu")
@@ -123,6 +123,40 @@ def test_samples_follow_the_exact_distribution_of_sequences() -> None:
     assert set(counts) <= set(expected)
     statistic = sum((counts[text] - n * p) ** 2 / (n * p) for text, p in expected.items())
     assert statistic < 27.9  # the 0.999 quantile at 9 degrees of freedom
+
+
+def test_samples_come_as_from_transformers_generate() -> None:
+    """Two samples of one distribution, so far as chance tells: by their contingency table."""
+    torch.manual_seed(5)
+    config = T5Config(
+        **{"vocab_size": 7, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_heads": 2, "num_layers": 1},
+        **{"decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1},
+    )
+    model, n, steps = T5ForConditionalGeneration(config), 20_000, 3
+    model.shared.weight.data *= 0.5  # neither uniform nor nearly certain
+    encoding = _Words(7)
+    encoding.max_program_tokens = steps
+    policy = Policy(model, encoding, CPU)  # type: ignore[arg-type]
+    settings = {"temperature": 0.95, "top_k": 5}
+    ((_, ours),) = sample_tokens(policy, [()], n, None, **settings, seeds=[3], batch_rows=n)
+    theirs = model.generate(
+        torch.from_numpy(encoding.encode_task(())[None]),
+        **{"do_sample": True, "num_return_sequences": n, "max_new_tokens": steps, **settings},
+    )[:, 1:]
+
+    def counted(rows: list[list[int]]) -> Counter[tuple[int, ...]]:
+        """By what is written before padding, where our sampler ends; that of the library writes on."""
+        return Counter(tuple(takewhile(lambda token: token != 0, row)) for row in rows)
+
+    a, b = counted(ours.tolist()), counted(theirs.tolist())
+    common = [text for text in a | b if a[text] + b[text] >= 20]
+    rest = (sum(c.values()) - sum(c[text] for text in common) for c in (a, b))
+    cells = [(a[text], b[text]) for text in common] + [tuple(rest)]
+    statistic = sum((x - y) ** 2 / (x + y) for x, y in cells if x + y)
+    freedom = len(cells) - 1
+    assert freedom > 30
+    # The 0.9999 quantile of chi-squared (Wilson and Hilferty).
+    assert statistic < freedom * (1 - 2 / (9 * freedom) + 3.72 * (2 / (9 * freedom)) ** 0.5) ** 3
 
 
 def test_neither_batches_nor_companions_change_a_tasks_programs(evaluation: dict[str, Task]) -> None:

@@ -236,7 +236,8 @@ class LearningConfig(Section):
     )
     epochs: int = Field(default=1, ge=1, description="Passes over the experiences drawn. Paper: 1.")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
-        default="fp32", description="Arithmetic of learning. Paper: fp16; ours: fp32, fit for a CPU."
+        default="fp32",
+        description="Arithmetic of forward passes; fp32 where the device lacks it. Paper: fp16.",
     )
     clip: float = Field(
         default=1.0, gt=0, description="Largest norm of the gradient. Ours; the paper names none."
@@ -264,7 +265,7 @@ class TrainingConfig(Section):
     warmup: float = Field(default=0.02, ge=0, le=1, description="Share of training in which it rises.")
     weight_decay: float = Field(default=0.01, ge=0, description="AdamW's.")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
-        default="bf16", description="Arithmetic on a GPU; fp32 on a CPU."
+        default="bf16", description="Arithmetic of forward passes; fp32 where the device lacks it."
     )
     checkpoint_minutes: float = Field(default=5.0, gt=0, description="Time between checkpoints.")
     held_out: int = Field(

@@ -22,7 +22,7 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import lru_cache
 from itertools import count, islice
 from pathlib import Path
@@ -40,7 +40,7 @@ from codeit.policy.encoding import CompactEncoding, NotEncodable
 from codeit.policy.learning import Example, Learner, MicroBatch, collate, micro_batches
 from codeit.policy.model import Policy
 from codeit.seeds import derive
-from codeit.tasks import load
+from codeit.tasks import Task, load
 from codeit.workers import in_order
 
 COLUMNS = (
@@ -246,6 +246,12 @@ def held_out(config: PretrainingConfig) -> list[Example]:
     return examples[:HELD_OUT]
 
 
+def split(tasks: Sequence[Task], every: int) -> tuple[list[Task], list[Task]]:
+    """Tasks to train on, and each `every`th, which is held out; none if that is 0."""
+    out = [task for place, task in enumerate(tasks) if every and place % every == 0]
+    return [task for task in tasks if task not in out], out
+
+
 def encode(encoding: CompactEncoding, lesson: Lesson) -> Example | None:
     """A lesson as an example; none if its program is too long."""
     try:
@@ -262,8 +268,7 @@ def _corpora(config: PretrainingConfig) -> tuple[Corpus, Corpus | None]:
     inputs = load_inputs(experts)
     pairs = [pair for task in load(config.data.test) for pair in (*task.train, *task.test)]
     unseen = {grid for pair in pairs for grid in pair if grid is not None}
-    kept = [task for place, task in enumerate(tasks) if not every or place % every]
-    out = [task for place, task in enumerate(tasks) if every and not place % every]
+    kept, out = split(tasks, every)
     learnt = Corpus(kept, experts, inputs, unseen, seed, config.corpus)
     return learnt, Corpus(out, experts, inputs, unseen, seed, config.corpus) if out else None
 

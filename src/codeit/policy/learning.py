@@ -45,7 +45,7 @@ class MicroBatch(NamedTuple):
     source: torch.Tensor
     """Padded to the longest: (examples, tokens), or (examples, tokens, words)."""
     mask: torch.Tensor
-    """1 where a token of the source is: (examples, tokens)."""
+    """True where a token of the source is: (examples, tokens)."""
     labels: torch.Tensor
     """Target tokens, padded with IGNORED: (examples, tokens)."""
     sources: int
@@ -73,9 +73,11 @@ class Learner:
     """A policy and its optimizer, whose state lasts across epochs."""
 
     def __init__(self, policy: Policy, config: LearningConfig) -> None:
-        """`config.precision` is that of a GPU's forward passes; weights, and all on a CPU, are fp32."""
+        """`config.precision` is that of forward passes, where the device has it; weights are fp32."""
         self.policy, self.config = policy, config
-        self.dtype = _DTYPES[config.precision] if policy.device.type == "cuda" else torch.float32
+        self.dtype = _DTYPES[config.precision]
+        if policy.device.type == "cpu" and not (self.dtype == torch.bfloat16 and _cpu_has_bf16()):
+            self.dtype = torch.float32
         self.optimizer = torch.optim.AdamW(
             policy.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -190,6 +192,12 @@ class Learner:
         if scaler and learner.scaler.is_enabled():
             learner.scaler.load_state_dict(scaler)
         return learner
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether there are instructions for it; without, it is slower than fp32."""
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
 def micro_batches(batch: Sequence[Example], most_tokens: int) -> Iterator[list[Example]]:

@@ -113,7 +113,7 @@ class Policy:
 
     def embed(self, source: torch.Tensor) -> torch.Tensor:
         """What the encoder reads for source ids (rows, tokens) or (rows, tokens, words): a bag's sum."""
-        embedded: torch.Tensor = self.model.shared(source)
+        embedded: torch.Tensor = self.model.shared(source.int())
         return embedded if source.ndim == 2 else embedded.sum(2) * source.shape[2] ** -0.5
 
     @property
@@ -123,12 +123,15 @@ class Policy:
 
 
 def pad_sources(sources: Sequence[Tokens], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sources in one tensor, padded to the longest, and a mask (sources, longest): 1 where a token is."""
+    """Sources in one tensor, padded to the longest, and a mask (sources, longest): true where a token is.
+
+    Ids are of the sources' own type, which may be narrow: many batches may wait for their turn.
+    """
     longest = max(map(len, sources))
-    ids = np.full((len(sources), longest, *np.shape(sources[0])[1:]), pad_id)
-    mask = np.zeros((len(sources), longest), np.int64)
+    ids = np.full((len(sources), longest, *np.shape(sources[0])[1:]), pad_id, sources[0].dtype)
+    mask = np.zeros((len(sources), longest), np.bool_)
     for row, source in enumerate(sources):
-        ids[row, : len(source)], mask[row, : len(source)] = source, 1
+        ids[row, : len(source)], mask[row, : len(source)] = source, True
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 

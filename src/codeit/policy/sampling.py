@@ -23,7 +23,6 @@ SHRINK_AT = 0.8
 """The block is made anew without its finished samples once it would have at most this share of its rows."""
 
 
-@torch.inference_mode()
 def sample(
     policy: Policy,
     tasks: Sequence[Demonstrations],
@@ -40,13 +39,30 @@ def sample(
     samples are decoded at once. `temperature` > 0; `top_k` = 0 draws from all tokens. With the compact
     encoding every text parses. Raises ValueError if there is not one seed a task.
     """
+    encoding = policy.encoding
+    grammar = Grammar(encoding, policy.device) if isinstance(encoding, CompactEncoding) else None
+    for index, rows in sample_tokens(policy, tasks, n, grammar, temperature, top_k, seeds, batch_rows):
+        yield index, [encoding.decode_program(row) for row in rows.tolist()]
+
+
+@torch.inference_mode()
+def sample_tokens(
+    policy: Policy,
+    tasks: Sequence[Demonstrations],
+    n: int,
+    grammar: Grammar | None,
+    temperature: float,
+    top_k: int,
+    seeds: Sequence[int],
+    batch_rows: int,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """As `sample`, but token ids, shape (n, steps), padded after each end; held to a grammar or to none."""
     if len(seeds) != len(tasks):
         raise ValueError(f"seeds: expected one a task, {len(tasks)}, found {len(seeds)}")
     encoding = policy.encoding
     policy.model.eval()
     dtype = torch.float32 if policy.device.type == "cpu" else torch.bfloat16
     decoder = Decoder(policy, dtype)
-    grammar = Grammar(encoding, policy.device) if isinstance(encoding, CompactEncoding) else None
     sources = [encoding.encode_task(task) for task in tasks]
     order = sorted(range(len(tasks)), key=lambda index: len(sources[index]))
     tasks_a_batch, rows_a_task = max(1, batch_rows // n), min(n, batch_rows)
@@ -54,12 +70,11 @@ def sample(
         batch = order[start : start + tasks_a_batch]
         memory = decoder.encode([sources[index] for index in batch])
         uniforms = torch.stack([_uniforms(seeds[index], n, encoding.max_program_tokens) for index in batch])
-        texts: list[list[str]] = [[] for _ in batch]
-        for part in torch.split(uniforms.to(policy.device), rows_a_task, dim=1):
-            tokens = _decode(decoder, memory, part, grammar, encoding, temperature, top_k)
-            for found, rows in zip(texts, tokens.tolist(), strict=True):
-                found += [encoding.decode_program(row) for row in rows]
-        yield from zip(batch, texts, strict=True)
+        parts = [
+            _decode(decoder, memory, part, grammar, encoding, temperature, top_k)
+            for part in torch.split(uniforms.to(policy.device), rows_a_task, dim=1)
+        ]
+        yield from zip(batch, torch.cat(parts, dim=1), strict=True)
 
 
 def _uniforms(seed: int, n: int, steps: int) -> torch.Tensor:
@@ -177,7 +192,7 @@ class Decoder:
             keys, values = both.view(*both.shape[:2], 2, self.heads, self.head_size).unbind(2)
             layers.append((keys.permute(0, 2, 3, 1).contiguous(), values.transpose(1, 2).contiguous()))
         zero = torch.zeros(there.shape, dtype=self.dtype, device=self.device)
-        return Memory(layers, zero.masked_fill(there == 0, -torch.inf)[:, None, None])
+        return Memory(layers, zero.masked_fill(~there, -torch.inf)[:, None, None])
 
     def cache(self, tasks: int, samples: int, steps: int) -> Cache:
         """An empty cache for a block of tasks × samples, and the position biases for `steps` tokens."""

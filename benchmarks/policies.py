@@ -1,0 +1,100 @@
+"""Which encoding and which shape of network learn most in the same time: one row a variant.
+
+    python benchmarks/policies.py patches3 runs sparse --minutes 15 --threads 1 --out runs/study
+
+Each variant is `configs/pretrain.toml` with a few changes, trained for as long, with every fifth training
+task held out: its expert and whatever comes of it. The rest is measured on those 80 tasks, each of which gets
+400 samples. A variant that is there already is not trained again. Compare only what was trained on the same
+machine, as busy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from codeit.config import PretrainingConfig
+from codeit.pretraining import pretrain, split
+from codeit.record import Record
+from codeit.tasks import load
+from codeit.trial import run_trial
+
+CONFIG = Path(__file__).parents[1] / "configs" / "pretrain.toml"
+VARIANTS: dict[str, dict[str, object]] = {
+    "patches1": {"patch": 1, "max_input_tokens": 1024, "max_output_tokens": 1024},
+    "patches2": {"patch": 2},
+    "patches3": {},
+    "patches4": {"patch": 4},
+    "runs": {"encoding": "runs"},
+    "sparse": {"encoding": "sparse"},
+    "narrow": {"d_model": 128, "d_ff": 512, "heads": 4},
+    "wide": {"d_model": 256, "d_ff": 1024, "heads": 8},
+    "shallow": {"layers_encoder": 2, "layers_decoder": 2},
+    "deep": {"layers_encoder": 6, "layers_decoder": 4},
+    "encoder": {"layers_encoder": 6, "layers_decoder": 2},
+    "decoder": {"layers_encoder": 2, "layers_decoder": 4},
+}
+SAMPLES = 400
+HELD_OUT = 5
+
+
+def measure(name: str, folder: Path, minutes: float, threads: int, rate: float) -> dict[str, float]:
+    """Train a variant and try it on the tasks held out."""
+    path = folder / name
+    overrides = {f"policy.{key}": value for key, value in VARIANTS[name].items()}
+    training = {"minutes": minutes, "held_out": HELD_OUT, "threads": threads, "learning_rate": rate}
+    overrides |= {f"training.{key}": value for key, value in training.items()}
+    config = PretrainingConfig.load(CONFIG, overrides)
+    policy = pretrain(path, config, lambda share, row: print(f"{name} {share:.0%} {row['loss']:.3f}"))
+    _, tasks = split(load(config.data.train), HELD_OUT)
+    if threads:
+        torch.set_num_threads(threads)
+    with Record(path / "trial", {"seed": 0, "samples": SAMPLES}) as record:
+        counts = run_trial(record, policy, tasks, SAMPLES, 0, threads=threads)
+        curve = record.publish(tasks, [24, SAMPLES])
+        seconds = sum(part.seconds for part in record.parts().values())
+    with open(path / "progress.csv", encoding="utf-8") as file:
+        last = list(csv.DictReader(file))[-1]
+    return {
+        "parameters": policy.parameters,
+        "examples": float(last["examples"]),
+        "loss": float(last["loss"]),
+        "held_out_loss": float(last["held_out_loss"]),
+        "ran": counts.ran / counts.drawn,
+        "solved_one": counts.solved_one / counts.drawn,
+        "solved_all": counts.solved_all / counts.drawn,
+        "tasks_24": curve[24].solved_top3,
+        f"tasks_{SAMPLES}": curve[SAMPLES].solved_top3,
+        "samples_a_second": counts.drawn / seconds,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("variants", nargs="+", choices=VARIANTS)
+    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    rows = {}
+    for name in arguments.variants:
+        kept = arguments.out / name / "figures.json"
+        if not kept.exists():
+            row = measure(name, arguments.out, arguments.minutes, arguments.threads, arguments.rate)
+            kept.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
+        rows[name] = json.loads(kept.read_text(encoding="utf-8"))
+    table = Table("variant", *next(iter(rows.values())))
+    for name, row in rows.items():
+        table.add_row(name, *(f"{value:,.4g}" for value in row.values()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
