@@ -202,11 +202,15 @@ def _cpu_has_bf16() -> bool:
 
 def micro_batches(batch: Sequence[Example], most_tokens: int) -> Iterator[list[Example]]:
     """Parts of like length of at most `most_tokens` padded tokens, or of one example."""
+    if not batch:
+        return
     by_source = sorted(batch, key=lambda example: len(example.source))
-    total = sum(len(example.source) + len(example.target) for example in batch)
-    # As many strips of like sources as each then has parts of like targets.
-    strips = max(1, round(math.sqrt(total / most_tokens)))
-    for strip in np.array_split(np.arange(len(by_source)), strips):
+    tokens = np.cumsum([len(example.source) + len(example.target) for example in by_source])
+    # Twice as many strips of like sources as each then has parts of like targets: sources are the longer
+    # ones, and their lengths differ more.
+    strips = max(1, round(2 * math.sqrt(tokens[-1] / most_tokens)))
+    cuts = np.searchsorted(tokens, tokens[-1] * np.arange(1, strips) / strips)
+    for strip in np.split(np.arange(len(by_source)), cuts):
         micro: list[Example] = []
         source = target = 0
         for example in sorted((by_source[k] for k in strip), key=lambda example: len(example.target)):
