@@ -8,6 +8,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
+import codeit.policy.model
 from codeit.config import LearningConfig, PolicyConfig
 from codeit.language import Grid, Program
 from codeit.policy import model as model_module
@@ -80,6 +81,18 @@ def test_a_saved_policy_comes_back(tmp_path: Path) -> None:
     assert loaded.model.config.dropout_rate == 0.2
     started_from = Policy.create(random_policy().model_copy(update={"init": str(tmp_path)}), seed=9)
     assert torch.equal(started_from.model.shared.weight, policy.model.shared.weight)
+
+
+def test_weights_come_back_from_several_files_in_half_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codeit.policy.model, "SHARD", 8192)
+    policy = Policy.create(random_policy(), 1)
+    policy.save(tmp_path, torch.float16)
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    loaded = Policy.load(tmp_path, "cpu")
+    for name, value in policy.model.state_dict().items():
+        assert torch.equal(value.half().float(), loaded.model.state_dict()[name]), name
 
 
 def test_errors_name_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

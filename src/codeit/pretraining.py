@@ -3,7 +3,7 @@
 config.toml    the configuration as resolved
 checkpoints/N  after step N the policy, its optimizer, and how far training has come; the last is kept
 progress.csv   one row a window: step, examples, loss, learning rate, seconds, …
-policy/        the policy when it is done, as `--policy.init` takes it
+policy/        the policy when it is done, in half precision, as `--policy.init` takes it
 
 A window is some rounds of the corpus, cut into micro-batches of like length, of which a step takes a few at
 random.
@@ -23,7 +23,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -83,7 +83,7 @@ def pretrain(
             while training.share < 1:
                 training.window()
                 progress(training.share, training.rows[-1])
-        replace_folder(folder / "policy", training.learner.policy.save)
+        replace_folder(folder / "policy", partial(training.learner.policy.save, dtype=torch.float16))
         return training.learner.policy
 
 

@@ -23,6 +23,10 @@ from codeit.policy.grids import Tokens
 
 CODET5P = "Salesforce/codet5p-220m"
 """The paper's model on the Hugging Face hub."""
+SHIPPED = Path(__file__).parent / "weights"
+"""The folder of the policy that comes with this package; its README.md is the model card."""
+SHARD = 16 * 2**20
+"""Most bytes of a file of weights."""
 _CARD = "policy.json"
 _CARD_KEYS = (
     *("encoding", "patch", "dropout"),
@@ -52,19 +56,22 @@ class Policy:
     def create(cls, config: PolicyConfig, seed: int) -> Policy:
         """The policy that a run starts from, as `config.init` says.
 
-        "random" draws a network with `seed`: of the sizes in `config` with the compact encoding, of CodeT5+'s
-        architecture with the paper's (ablation A4). "codet5p-220m" loads that model from the Hugging Face
-        hub or its cache. Anything else is a folder: one written by `save`, or a transformers folder of a T5
-        and its tokenizer. Raises PolicyError if a part is missing or does not fit.
+        "shipped" reads the one in this package. "random" draws a network with `seed`: of the sizes in
+        `config` with the compact encoding, of CodeT5+'s architecture with the paper's (ablation A4).
+        "codet5p-220m" loads that model from the Hugging Face hub or its cache. Anything else is a folder:
+        one written by `save`, or a transformers folder of a T5 and its tokenizer. Raises PolicyError if a
+        part is missing or does not fit.
         """
         device = choose_device(config.device)
         if config.init == "random" and config.encoding != "paper":
             return cls(*_small_t5(config, seed), device)
+        if config.init == "shipped":
+            return cls._read(SHIPPED, config, device)
         if config.init not in ("random", "codet5p-220m"):
             folder = Path(config.init)
             if not folder.is_dir():
                 raise PolicyError(
-                    f"policy.init = {config.init!r}: no such folder, nor 'random' or 'codet5p-220m'"
+                    f"policy.init = {config.init!r}: no such folder, nor 'shipped', 'random', 'codet5p-220m'"
                 )
             if (folder / _CARD).exists():
                 return cls._read(folder, config, device)
@@ -76,10 +83,14 @@ class Policy:
         source = CODET5P if config.init in ("random", "codet5p-220m") else config.init
         return cls(*_pretrained(source, config, None if config.init != "random" else seed), device)
 
-    def save(self, folder: Path) -> None:
-        """Write model.safetensors, config.json, the tokenizer and policy.json (encoding, dropout, limits)."""
+    def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write model.safetensors, config.json, the tokenizer and policy.json (encoding, dropout, limits).
+
+        `dtype` is that of the weights in the file, of which there are several if they pass 16 MiB.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(folder)
+        weights = {name: value.to(dtype) for name, value in self.model.state_dict().items()}
+        self.model.save_pretrained(folder, state_dict=weights, max_shard_size=SHARD)
         self.encoding.save(folder)
         card = {name: getattr(self.encoding.config, name) for name in _CARD_KEYS}
         card["dropout"] = self.model.config.dropout_rate
@@ -94,12 +105,13 @@ class Policy:
 
     @classmethod
     def _read(cls, folder: Path, config: PolicyConfig, device: torch.device) -> Policy:
-        written = _read_card(folder)["encoding"]
-        if written != config.encoding:
-            raise PolicyError(
-                f"{folder}: expected policy.encoding = {written!r}, in which it was saved, "
-                f"found {config.encoding!r}"
-            )
+        card = _read_card(folder)
+        for name in ("encoding", "patch") if config.encoding == "patches" else ("encoding",):
+            if card[name] != getattr(config, name):
+                raise PolicyError(
+                    f"{folder}: expected policy.{name} = {card[name]!r}, in which it was saved, "
+                    f"found {getattr(config, name)!r}"
+                )
         if config.encoding == "paper":
             return cls(*_pretrained(str(folder), config, None), device)
         try:
