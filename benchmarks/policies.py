@@ -48,7 +48,13 @@ def measure(name: str, folder: Path, minutes: float, threads: int, rate: float) 
     """Train a variant and try it on the tasks held out."""
     path = folder / name
     overrides = {f"policy.{key}": value for key, value in VARIANTS[name].items()}
-    training = {"minutes": minutes, "held_out": HELD_OUT, "threads": threads, "learning_rate": rate}
+    training = {
+        "steps": 10**9,
+        "minutes": minutes,
+        "held_out": HELD_OUT,
+        "threads": threads,
+        "learning_rate": rate,
+    }
     overrides |= {f"training.{key}": value for key, value in training.items()}
     config = PretrainingConfig.load(CONFIG, overrides)
     policy = pretrain(path, config, lambda share, row: print(f"{name} {share:.0%} {row['loss']:.3f}"))
