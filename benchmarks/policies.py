@@ -4,8 +4,8 @@
 
 Each variant is `configs/pretrain.toml` with a few changes, trained for as long, with every fifth training
 task held out: its expert and whatever comes of it. The rest is measured on those 80 tasks, each of which gets
-400 samples. A variant that is there already is not trained again. Compare only what was trained on the same
-machine, as busy.
+24 and 400 samples, or as many as `--samples` says. A variant that is there already is not trained again.
+Compare only what was trained on the same machine, as busy.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ VARIANTS: dict[str, dict[str, object]] = {
     "encoder": {"layers_encoder": 6, "layers_decoder": 2},
     "decoder": {"layers_encoder": 2, "layers_decoder": 4},
 }
-SAMPLES = 400
 HELD_OUT = 5
 
 
-def measure(name: str, folder: Path, minutes: float, threads: int, rate: float) -> dict[str, float]:
+def measure(
+    name: str, folder: Path, minutes: float, threads: int, rate: float, samples: int
+) -> dict[str, float]:
     """Train a variant and try it on the tasks held out."""
     path = folder / name
     overrides = {f"policy.{key}": value for key, value in VARIANTS[name].items()}
@@ -61,9 +62,9 @@ def measure(name: str, folder: Path, minutes: float, threads: int, rate: float) 
     _, tasks = split(load(config.data.train), HELD_OUT)
     if threads:
         torch.set_num_threads(threads)
-    with Record(path / "trial", {"seed": 0, "samples": SAMPLES}) as record:
-        counts = run_trial(record, policy, tasks, SAMPLES, 0, threads=threads)
-        curve = record.publish(tasks, [24, SAMPLES])
+    with Record(path / "trial", {"seed": 0, "samples": samples}) as record:
+        counts = run_trial(record, policy, tasks, samples, 0, threads=threads)
+        curve = record.publish(tasks, [24, samples])
         seconds = sum(part.seconds for part in record.parts().values())
     with open(path / "progress.csv", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
@@ -76,7 +77,7 @@ def measure(name: str, folder: Path, minutes: float, threads: int, rate: float) 
         "solved_one": counts.solved_one / counts.drawn,
         "solved_all": counts.solved_all / counts.drawn,
         "tasks_24": curve[24].solved_top3,
-        f"tasks_{SAMPLES}": curve[SAMPLES].solved_top3,
+        f"tasks_{samples}": curve[samples].solved_top3,
         "samples_a_second": counts.drawn / seconds,
     }
 
@@ -87,13 +88,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--samples", type=int, default=400, help="for each task held out")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     rows = {}
     for name in arguments.variants:
         kept = arguments.out / name / "figures.json"
         if not kept.exists():
-            row = measure(name, arguments.out, arguments.minutes, arguments.threads, arguments.rate)
+            how = (arguments.minutes, arguments.threads, arguments.rate, arguments.samples)
+            row = measure(name, arguments.out, *how)
             kept.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
         rows[name] = json.loads(kept.read_text(encoding="utf-8"))
     table = Table("variant", *next(iter(rows.values())))

@@ -19,7 +19,7 @@ from codeit.database import StoreError
 from codeit.files import RunError
 from codeit.folder import RunFolder
 from codeit.language import Budget, Grid, Program
-from codeit.replay import METRICS, Store
+from codeit.replay import METRICS, SCHEMA_VERSION, Store
 from codeit.scoring import read_solutions, verify
 from codeit.tasks import load
 
@@ -187,7 +187,7 @@ def test_a_run_records_every_metric(whole: Path) -> None:
     assert list(first) == ["iteration", *METRICS]
     for row in others:
         assert {name for name, value in row.items() if not value} == {
-            "seconds_breed", "seconds_try", "seconds_create"
+            "seconds_breed", "seconds_try", "seconds_create", "seconds_evolve"
         }  # fmt: skip
         assert float(row["samples"]) == 18
         assert float(row["share_parse"]) == 1  # sampling is held to the grammar
@@ -327,7 +327,7 @@ def test_a_run_of_another_version_is_refused(config: Config, tmp_path: Path) -> 
     folder = tmp_path / "run"
     RunFolder(folder, config).close()
     later_version(folder)
-    with pytest.raises(StoreError, match="expected schema version 1, found 99"):
+    with pytest.raises(StoreError, match=f"expected schema version {SCHEMA_VERSION}, found 99"):
         RunFolder(folder)
 
 
@@ -363,6 +363,50 @@ def test_a1_samples_stay_out_and_mutants_keep_coming(config: Config, tmp_path: P
     assert found[2][:2] == ("mutation", 1)
     assert 0 < found[2][2] <= 5  # a mutant made before does not count twice
     assert len(found) == 3
+
+
+EVOLVED = {
+    **{"evolution__programs": 40, "evolution__programs_per_iteration": 20, "evolution__kept": 4},
+    "scoring__ranking": "votes",
+}
+
+
+def test_evolution_s_programs_enter_the_buffer_and_its_answers_the_scores(
+    config: Config, tmp_path: Path
+) -> None:
+    settings = change(config, **ONE, **EVOLVED)
+    query = """
+        SELECT t.name, e.iteration, count(*), min(priority), max(priority) FROM experience e
+        JOIN task t ON t.id = task_id WHERE source = 'search' AND split = 'test' GROUP BY 1, 2 ORDER BY 2, 1
+    """
+    found = ablated(tmp_path / "run", settings, query)
+    assert [row[:2] for row in found[:3]] == [(task, 0) for task in sorted(TO_SOLVE)]
+    assert all(1 < row[2] <= 4 for row in found[:3])
+    assert found[1][4] == 1  # an expert solves `recolour` as it is
+    metrics = table(tmp_path / "run")
+    bred = [float(row["buffer_search"]) for row in metrics]
+    assert bred[0] == sum(row[2] for row in found[:3]) < bred[1]
+    assert float(metrics[0]["cumulative_top3"]) >= 1
+    rows = [json.loads(line) for line in (tmp_path / "run" / "solutions.jsonl").read_text().splitlines()]
+    voted = [row for row in rows if row["source"] == "search"]
+    assert voted and all(row["demonstrations_solved"] == 3 and row["votes"] >= 1 for row in voted)
+    score = verify(read_solutions(tmp_path / "run" / "solutions.jsonl"), load(config.data.test), leaked=())
+    assert (score.solved_top3, score.solved_top2) == (
+        float(metrics[1]["cumulative_top3"]),
+        float(metrics[1]["cumulative_top2"]),
+    )
+
+
+def test_a_run_with_evolution_killed_before_commits_ends_with_the_same_rows(
+    config: Config, tmp_path: Path
+) -> None:
+    settings = change(config, **ONE, **EVOLVED)
+    run(tmp_path / "whole", settings)
+    for commits in (1, 5, 3, 4, 5, None):
+        process = child(tmp_path / "killed", settings, commits)
+        process.join()
+        assert process.exitcode == (-signal.SIGKILL if commits else 0)
+    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
 
 
 TEXTS = [

@@ -11,6 +11,7 @@ from codeit.scoring import (
     Score,
     Solution,
     SolutionError,
+    elect,
     leaked_tasks,
     rank,
     read_solutions,
@@ -56,6 +57,29 @@ def test_keeping_the_best_is_enough() -> None:
     for candidate in found:
         kept = top_k([*kept, candidate])
     assert kept == top_k(found)
+
+
+CROPPED = "x1 = vmirror(I)\nO = crop(x1, ORIGIN, TWO_BY_TWO)"
+"""As a mirror on the demonstrations, another answer to the test."""
+
+
+def test_programs_that_answer_alike_are_one_candidate_with_all_their_votes() -> None:
+    flip, long_flip, cropped = (Program.parse(text) for text in (FLIP, LONG_FLIP, CROPPED))
+    same = Candidate(Program.parse(SAME), 0, 3, 9)
+    found = [Candidate(cropped, 2, 0, 4), Candidate(long_flip, 2, 1, 3), Candidate(flip, 2, 2, 2), same]
+    elected = elect({"a": found, "b": []}, [task("a"), task("b")], threads=1)
+    assert rank(elected["a"]) == [
+        Candidate(flip, 2, 2, 5), Candidate(cropped, 2, 0, 4), same._replace(votes=0)
+    ]  # fmt: skip
+    assert elected["b"] == []
+
+
+def test_rows_with_votes_are_ranked_by_them() -> None:
+    shorter = [f"x1 = vmirror(I)\nO = crop(x1, ORIGIN, {size})" for size in ("TWO_BY_TWO", "THREE_BY_THREE")]
+    long = "x1 = identity(I)\nx2 = identity(x1)\nx3 = identity(x2)\nO = vmirror(x3)"
+    rows = [*(Solution("a", text, "", 1) for text in shorter), Solution("a", CROPPED, "", 1)]
+    by_votes = verify([*rows, Solution("a", long, "", 3)], [task("a")], leaked=(), threads=1)
+    assert (by_votes.solved_top3, by_votes.solved_top2) == (1, 1)
 
 
 def test_a_solved_task() -> None:
@@ -143,6 +167,7 @@ def test_a_file_of_solutions(tmp_path: Path) -> None:
         ('{"task": "a"}', r"s\.jsonl, line 2: .* found no program"),
         ('{"task": "a", "program": ["O = vmirror(I)"]}', r"line 2: .* found program of type list"),
         ('{"task": 7, "program": "O = vmirror(I)"}', r"line 2: .* found task of type int"),
+        ('{"task": "a", "program": "O = vmirror(I)", "votes": -1}', r"line 2: .* found votes of -1"),
         ("\udcff", r"line 2: .* found no JSON"),
     ],
 )

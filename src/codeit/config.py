@@ -1,7 +1,8 @@
 """The configuration of a run: one immutable pydantic model, read from TOML, overridden by dotted names.
 
-The defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever the paper gives one;
-each field's description says its unit and where its default comes from, and doubles as its command-line help.
+The defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever the paper gives one,
+but those of [policy] are of the policy in this package; each field's description says its unit and where its
+default comes from, and doubles as its command-line help.
 """
 
 from __future__ import annotations
@@ -66,6 +67,21 @@ class EvolutionConfig(Section):
     try_on_tasks: bool = Field(
         default=True,
         description="Try experts and mutants on the test tasks; cumulative scores count them. Paper: true.",
+    )
+    programs: int = Field(
+        default=0,
+        ge=0,
+        description="Programs that evolution tries on each task to solve in the preparation. Paper: 0.",
+    )
+    programs_per_iteration: int = Field(
+        default=0,
+        ge=0,
+        description="Programs that it tries in each meta-iteration, from those found so far. Paper: 0.",
+    )
+    kept: int = Field(
+        default=24,
+        ge=0,
+        description="Best programs of a task's population that enter the buffer. Ours: as many as samples.",
     )
 
 
@@ -147,33 +163,33 @@ class CorpusConfig(_Told):
 
 class PolicyConfig(Section):
     init: str = Field(
-        default="codet5p-220m",
+        default="shipped",
         min_length=1,
-        description="Initial weights: 'codet5p-220m', 'random', or the folder of a saved policy. "
-        "Paper: Salesforce/codet5p-220m.",
+        description="Initial weights: 'shipped' (in this package), 'random', 'codet5p-220m', or the folder "
+        "of a saved policy. Paper: Salesforce/codet5p-220m.",
     )
     encoding: Literal["paper", "sparse", "runs", "patches"] = Field(
-        default="paper",
+        default="patches",
         description="'paper' (sparse text, CodeT5+'s tokenizer), or a token a name in programs and in grids "
         "'sparse' cells, 'runs' or 'patches'. Paper: the first.",
     )
     patch: int = Field(default=3, ge=1, le=5, description="Side of a patch, in cells. Ours.")
     device: str = Field(default="auto", description="'auto' (a GPU if there is one), 'cpu' or 'cuda'. Ours.")
     d_model: int = Field(
-        default=128, ge=8, description="Width of a random policy, in units. Ours, for a laptop."
+        default=192, ge=8, description="Width of a random policy, in units. Ours, for a laptop."
     )
-    d_ff: int = Field(default=512, ge=8, description="Width of its feed-forward layers, in units. Ours.")
+    d_ff: int = Field(default=768, ge=8, description="Width of its feed-forward layers, in units. Ours.")
     heads: int = Field(
-        default=4, ge=1, description="Attention heads of a random policy; must divide d_model. Ours."
+        default=6, ge=1, description="Attention heads of a random policy; must divide d_model. Ours."
     )
     layers_encoder: int = Field(
         default=4, ge=1, description="Encoder layers of a random policy. Ours, for a laptop."
     )
     layers_decoder: int = Field(
-        default=2, ge=1, description="Decoder layers of a random policy. Ours, for a laptop."
+        default=3, ge=1, description="Decoder layers of a random policy. Ours, for a laptop."
     )
     dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="Share of units dropped in learning. CodeT5+'s."
+        default=0.0, ge=0, lt=1, description="Share of units dropped in learning. Ours; CodeT5+: 0.1."
     )
     max_input_tokens: int = Field(
         default=512, ge=16, description="Demonstration inputs are cut at this many tokens. Paper: 512."
@@ -182,7 +198,10 @@ class PolicyConfig(Section):
         default=512, ge=16, description="Demonstration outputs are cut at this many tokens. Paper: 512."
     )
     max_program_tokens: int = Field(
-        default=512, ge=8, description="Programs are cut at so many tokens. Paper: 512."
+        default=72,
+        ge=8,
+        description="Programs are cut at so many tokens. Ours: enough for nine of ten of those that "
+        "evolution finds; paper: 512.",
     )
     demonstrations: int = Field(
         default=10,
@@ -198,7 +217,7 @@ class PolicyConfig(Section):
         if self.init == "codet5p-220m" and self.encoding != "paper":
             raise ValueError(
                 f"init = 'codet5p-220m' needs encoding = 'paper' (its tokenizer), found '{self.encoding}'; "
-                "set encoding = 'paper', or init = 'random'"
+                "set encoding = 'paper', or another init"
             )
         return self
 
@@ -311,6 +330,14 @@ class HindsightConfig(Section):
     )
 
 
+class ScoringConfig(Section):
+    ranking: Literal["length", "votes"] = Field(
+        default="length",
+        description="Which programs that solve all demonstrations count: the shortest, or, of each answer to "
+        "the tests, the shortest, the answers that most programs give first. Paper: length.",
+    )
+
+
 class BudgetConfig(Section):
     steps: int = Field(
         default=5_000_000, ge=1, description="Most steps (cells touched) a run of a program. Ours."
@@ -372,6 +399,7 @@ class Config(Settings):
     learning: LearningConfig = LearningConfig()
     replay: ReplayConfig = ReplayConfig()
     hindsight: HindsightConfig = HindsightConfig()
+    scoring: ScoringConfig = ScoringConfig()
     budget: BudgetConfig = BudgetConfig()
 
 

@@ -5,7 +5,7 @@ run.sqlite         the record (see `replay`); all else but the checkpoints can b
 checkpoints/NNNN   the policy and its optimizer after the learning of iteration NNNN; the last two are kept
 metrics.csv        one row an iteration
 solutions.jsonl    every program found that solves a demonstration: task, program, demonstrations_solved,
-                   iteration, source, in the order found
+                   iteration, source (and votes, if scoring.ranking is "votes"), in the order found
 tensorboard/       the metrics as TensorBoard reads them
 """
 
@@ -104,8 +104,11 @@ class RunFolder:
                 {"iteration": iteration, **{name: f"{value:.10g}" for name, value in row.items()}}
             )
         replace(self.path / "metrics.csv", table.getvalue())
-        rows = (json.dumps(found._asdict()) + "\n" for found in self.store.candidates())
-        replace(self.path / "solutions.jsonl", "".join(rows))
+        rows = [found._asdict() for found in self.store.candidates()]
+        if self.config.scoring.ranking != "votes":  # what `verify` finds it ranks by
+            for row in rows:
+                del row["votes"]
+        replace(self.path / "solutions.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         self._publish_events(metrics)
 
     def _publish_events(self, metrics: dict[int, dict[str, float]]) -> None:

@@ -2,6 +2,7 @@
 
     breed    experts and their mutants into the replay buffer
     try      those programs on the tasks to solve
+    evolve   ours: programs toward each task to solve, the best into the buffer
     create   the policy, before the first iteration
     learn    draw from the buffer, run the programs for their outputs, train on them
     sample   programs for each task to solve; run, relabel in hindsight, into the buffer
@@ -34,10 +35,12 @@ from codeit.policy.encoding import NotEncodable
 from codeit.policy.learning import Example, Learner
 from codeit.policy.model import Policy
 from codeit.policy.sampling import sample
+from codeit.population import evolve
 from codeit.replay import Draw, Found
-from codeit.scoring import Candidate, score
+from codeit.scoring import Candidate, elect, score
 from codeit.seeds import derive
 from codeit.tasks import Task, by_size, equal_tasks, load
+from codeit.workers import in_order
 
 PROGRAMS_AT_ONCE = 500  # programs between two commits of `try`, or relabelled together in `learn`
 
@@ -88,6 +91,7 @@ class Loop:
             if iteration > 0:
                 self.learn(iteration)
                 self.sample(iteration)
+            self.evolve(iteration)
             self.record(iteration)
 
     def breed(self, iteration: int) -> None:
@@ -148,6 +152,42 @@ class Loop:
                             self.test[task].id, text, iteration, source, int(wanted[task])
                         )
         self.watch.progress(iteration, "try", len(bred), len(bred))
+
+    def evolve(self, iteration: int) -> None:
+        """Evolve programs toward each task to solve, from the experts and what the buffer has for the task.
+
+        The answers with most votes become candidates, the best of the population experiences.
+        """
+        config = self.config.evolution
+        n = config.programs_per_iteration if iteration else config.programs
+        left = [k for k in range(len(self.test)) if not self.store.done(iteration, "evolve", k)]
+        if not n or not left:
+            return
+        evolved = in_order(evolve, (self._start(iteration, self.test[k], n) for k in left), self.threads)
+        for place in left:
+            task = self.test[place]
+            self.watch.progress(iteration, "evolve", place, len(self.test))
+            with self._committing(iteration, "evolve", place):
+                answers, members = next(evolved)
+                for one in answers:
+                    self.store.add_program(str(one.program), len(one.program))
+                    self.store.add_candidate(
+                        task.id, str(one.program), iteration, "search", len(task.train), one.votes
+                    )
+                best = members[: config.kept]
+                for program, outcomes in zip(best, self._run(best, [task] * len(best)), strict=True):
+                    if experience := relabel(outcomes, task.train):
+                        self.store.add_program(str(program), len(program))
+                        self.store.add_experience(
+                            "test", task.id, str(program), iteration, "search", experience.priority
+                        )
+        self.watch.progress(iteration, "evolve", len(self.test), len(self.test))
+
+    def _start(self, iteration: int, task: Task, n: int) -> tuple[Task, list[Program], int, int]:
+        """What `population.evolve` needs to try `n` programs on a task."""
+        found = [Program.parse(text) for text in self.store.programs_for(task.id)]
+        seed = derive(self.config.run.seed, "evolve", iteration, task.id)
+        return task, [*self.experts.values(), *found], n, seed
 
     def learn(self, iteration: int) -> None:
         """Draw experiences by priority and train the policy on them."""
@@ -254,9 +294,13 @@ class Loop:
     def _score(self, iteration: int, scope: str, found: Sequence[Found]) -> dict[str, float]:
         """Score the programs found and record the tasks solved; the only use of test outputs."""
         candidates: dict[str, list[Candidate]] = {}
+        by_votes = self.config.scoring.ranking == "votes"
         for order, row in enumerate(found):
-            candidate = Candidate(Program.parse(row.program), row.demonstrations_solved, order)
+            votes = row.votes if by_votes else 0
+            candidate = Candidate(Program.parse(row.program), row.demonstrations_solved, order, votes)
             candidates.setdefault(row.task, []).append(candidate)
+        if by_votes:
+            candidates = elect(candidates, self.test, budget=self.budget, threads=self.threads)
         total = score(candidates, self.test, leaked=self.leaked, budget=self.budget, threads=self.threads)
         self.store.add_scores(iteration, scope, total.solved)
         return {

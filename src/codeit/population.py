@@ -78,14 +78,37 @@ class Evolution:
     def broods(self, programs: int) -> Iterator[Brood]:
         """Try the experts, then children, `programs` in all; ends early if no child is new."""
         children = self._starters
-        while children := children[: programs - len(self._known)]:
-            self._known.update(child.identity for child in children)
-            verdicts = self._judge(children)
-            self._admit(children, verdicts)
-            found = self._found(children, verdicts)
+        while children := children[: max(programs - len(self._known), 0)]:
+            found = self._attempt(children)
             if self._members:
                 yield Brood(len(self._known), found, self._members[0], int(self._verdicts["solved"][0]))
             children = self._children()
+
+    def join(self, programs: Sequence[Program]) -> None:
+        """Try programs from elsewhere, too, between two broods; those of use enter the population."""
+        new = {program.identity: program for program in programs}
+        self._attempt([program for identity, program in new.items() if identity not in self._known])
+
+    @property
+    def tried(self) -> int:
+        """Programs tried so far."""
+        return len(self._known)
+
+    def answers(self) -> list[Answer]:
+        """What programs that solve all demonstrations give on the tests, the most votes first."""
+        best = sorted(self._answers.items(), key=lambda item: (-item[1][1], len(item[1][0])))
+        return [Answer(program, key, votes) for key, (program, votes) in best]
+
+    def members(self) -> list[tuple[Program, int]]:
+        """The population, best first: programs, and how many demonstrations each solves."""
+        return list(zip(self._members, self._verdicts["solved"].tolist(), strict=True))
+
+    def _attempt(self, programs: Sequence[Program]) -> list[Answer]:
+        """Try new programs; what is new of the best answers."""
+        self._known.update(program.identity for program in programs)
+        verdicts = self._judge(programs)
+        self._admit(programs, verdicts)
+        return self._found(programs, verdicts)
 
     def _children(self) -> list[Program]:
         """A brood: new programs only."""
@@ -148,8 +171,7 @@ class Evolution:
                 key = int(verdict["behaviour"])
                 shortest, votes = self._answers.get(key, (program, 0))
                 self._answers[key] = min(shortest, program, key=len), votes + 1
-        best = sorted(self._answers.items(), key=lambda item: (-item[1][1], len(item[1][0])))
-        told = [Answer(program, key, votes) for key, (program, votes) in best[:KEPT]]
+        told = self.answers()[:KEPT]
         new = [one for one in told if self._told.get(one.key) != (one.program, one.votes.bit_length())]
         self._told |= {one.key: (one.program, one.votes.bit_length()) for one in new}
         return new
@@ -163,6 +185,18 @@ class Evolution:
     def _observe(self, programs: Sequence[Program]) -> list[Parent]:
         first = [self._demonstrations[0][0]]
         return observe(programs, [0] * len(programs), first, budget=self._budget, threads=1)
+
+
+def evolve(job: tuple[Task, Sequence[Program], int, int]) -> tuple[list[Answer], list[Program]]:
+    """The KEPT answers with most votes, and the population, best first, after so many programs.
+
+    `job` is the task, the programs to start from, how many to try, and a seed.
+    """
+    task, starters, programs, seed = job
+    evolution = Evolution(task, starters, seed)
+    for _ in evolution.broods(programs):
+        pass
+    return evolution.answers()[:KEPT], [program for program, _ in evolution.members()]
 
 
 def run_evolution(

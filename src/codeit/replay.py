@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from codeit.database import Database
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SOURCES = ("expert", "mutation", "policy", "search")
 
 
@@ -64,7 +64,7 @@ METRICS = {
     "left_out": Metric("learning", "experiences drawn whose program is too long to encode"),
     **{
         f"seconds_{phase}": Metric("seconds", f"seconds spent in phase {phase}")
-        for phase in ("breed", "try", "create", "learn", "sample", "record")
+        for phase in ("breed", "try", "evolve", "create", "learn", "sample", "record")
     },
 }
 """Everything that an iteration may record, in the order in which it is shown."""
@@ -92,11 +92,13 @@ CREATE TABLE sample (
     demonstrations_solved INTEGER NOT NULL, new INTEGER NOT NULL,
     PRIMARY KEY (iteration, task_id, ordinal)
 ) WITHOUT ROWID;
--- Programs that solve a demonstration of a task to solve, in the order in which they were found.
+-- Programs that solve a demonstration of a task to solve, in the order in which they were found; `votes` is
+-- how many programs it stands for, itself included, that give the same answer to the tests.
 CREATE TABLE candidate (
     id INTEGER PRIMARY KEY,
     task_id INTEGER NOT NULL REFERENCES task, program_id INTEGER NOT NULL REFERENCES program,
     iteration INTEGER NOT NULL, source TEXT NOT NULL, demonstrations_solved INTEGER NOT NULL,
+    votes INTEGER NOT NULL,
     UNIQUE (task_id, program_id)
 );
 -- Tasks solved at top 3 by an iteration's end: by all programs ('cumulative') or by its own ('policy').
@@ -140,6 +142,8 @@ class Found(NamedTuple):
     demonstrations_solved: int
     iteration: int
     source: str
+    votes: int = 1
+    """Programs that it stands for, itself included: those known to give the same answer to the tests."""
 
 
 def draw_without_replacement(
@@ -228,15 +232,22 @@ class Store(Database):
         return self._insert(query, (split, task, program, iteration, source, priority))
 
     def add_candidate(
-        self, task: str, program: str, iteration: int, source: str, demonstrations_solved: int
+        self,
+        task: str,
+        program: str,
+        iteration: int,
+        source: str,
+        demonstrations_solved: int,
+        votes: int = 1,
     ) -> bool:
         """Add a candidate of a known test task and a known program; whether it is new. O(log N)."""
         query = (
-            "INSERT INTO candidate (task_id, program_id, iteration, source, demonstrations_solved) VALUES ("
-            "(SELECT id FROM task WHERE (split, name) = ('test', ?)), "
-            "(SELECT id FROM program WHERE text = ?), ?, ?, ?) ON CONFLICT (task_id, program_id) DO NOTHING"
+            "INSERT INTO candidate (task_id, program_id, iteration, source, demonstrations_solved, votes) "
+            "VALUES ((SELECT id FROM task WHERE (split, name) = ('test', ?)), "
+            "(SELECT id FROM program WHERE text = ?), ?, ?, ?, ?) "
+            "ON CONFLICT (task_id, program_id) DO NOTHING"
         )
-        return self._insert(query, (task, program, iteration, source, demonstrations_solved))
+        return self._insert(query, (task, program, iteration, source, demonstrations_solved, votes))
 
     def _insert(self, query: str, values: tuple[object, ...]) -> bool:
         return self._db.execute(query, values).rowcount == 1
@@ -328,10 +339,19 @@ class Store(Database):
         """
         return self._db.execute(query, (iteration,)).fetchall()
 
+    def programs_for(self, task: str) -> list[str]:
+        """Programs whose experiences are on a test task, the highest priority first, then the newest."""
+        query = """
+            SELECT p.text FROM experience AS e JOIN task AS t ON t.id = e.task_id
+            JOIN program AS p ON p.id = e.program_id
+            WHERE (t.split, t.name) = ('test', ?) ORDER BY e.priority DESC, e.id DESC
+        """
+        return [text for (text,) in self._db.execute(query, (task,))]
+
     def candidates(self) -> list[Found]:
         """All candidates, in the order in which they were found."""
         query = """
-            SELECT t.name, p.text, c.demonstrations_solved, c.iteration, c.source FROM candidate AS c
+            SELECT t.name, p.text, c.demonstrations_solved, c.iteration, c.source, c.votes FROM candidate AS c
             JOIN task AS t ON t.id = c.task_id JOIN program AS p ON p.id = c.program_id ORDER BY c.id
         """
         return [Found(*row) for row in self._db.execute(query)]

@@ -3,6 +3,9 @@
 A task's programs are ranked by the demonstrations that they solve (most first), then by length (shortest
 first), then by when they were found (earliest first). The task is solved at top k if one of the k best-ranked
 programs gives every one of its test outputs exactly (Butt et al. 2024, arXiv 2402.04858, with k = 3).
+
+Ours, where it is asked for: votes come before length. Of the programs that solve all demonstrations and
+answer the tests alike, the shortest stands for all, and has a vote for each (`elect`).
 """
 
 from __future__ import annotations
@@ -25,19 +28,24 @@ _PROBLEMS_KEPT = 10
 
 
 class Candidate(NamedTuple):
-    """A program found for a task, with the demonstrations that it solves and when it was found (0 first)."""
+    """A program found for a task, with the demonstrations that it solves and when it was found (0 first).
+
+    `votes` is how many programs it stands for; 0 where nobody counts.
+    """
 
     program: Program
     solved: int
     order: int = 0
+    votes: int = 0
 
 
 class Solution(NamedTuple):
-    """A row of a solutions file: a task's id, a program's text and the row's place, for messages."""
+    """A row of a solutions file: a task's id, a program's text, the row's place, for messages, and votes."""
 
     task: str
     program: str
     where: str = ""
+    votes: int = 0
 
 
 class SolutionError(ValueError):
@@ -87,7 +95,7 @@ def solves(outcomes: Sequence[Outcome], outputs: Sequence[Grid | None]) -> bool:
 def rank(candidates: Iterable[Candidate]) -> list[Candidate]:
     """A task's candidates, best first, each program once."""
     first: dict[Program, Candidate] = {}
-    for candidate in sorted(candidates, key=lambda c: (-c.solved, len(c.program), c.order)):
+    for candidate in sorted(candidates, key=lambda c: (-c.solved, -c.votes, len(c.program), c.order)):
         first.setdefault(candidate.program, candidate)
     return list(first.values())
 
@@ -100,6 +108,38 @@ def top_k(candidates: Iterable[Candidate], k: int = TOP) -> list[Candidate]:
 def leaked_tasks(tasks: Sequence[Task]) -> tuple[str, ...]:
     """Ids of the tasks that are also in arc-agi-1/training, by content: of its evaluation set, 070dd51e."""
     return tuple(sorted({id for id, _ in equal_tasks(tasks, load("arc-agi-1/training"))}))
+
+
+def elect(
+    candidates: Mapping[str, Iterable[Candidate]],
+    tasks: Sequence[Task],
+    *,
+    budget: Budget = _BUDGET,
+    threads: int = 0,
+) -> dict[str, list[Candidate]]:
+    """Of each task's candidates that solve all demonstrations, the shortest for each answer to the tests,
+    with the votes of all that give it; of the others all, without votes. No test output is read.
+    """
+    of_id = {task.id: task for task in tasks}
+    given = [(of_id[id], candidate) for id, found in candidates.items() for candidate in found]
+    voters = [(task, c) for task, c in given if c.solved == len(task.train)]
+    outcomes = run_batch(
+        [candidate.program for _, candidate in voters],
+        [[pair.input for pair in task.test] for task, _ in voters],
+        budget=budget,
+        threads=threads,
+    )
+    alike: defaultdict[tuple[str, tuple[Grid | None, ...]], list[Candidate]] = defaultdict(list)
+    for (task, candidate), of_program in zip(voters, outcomes, strict=True):
+        alike[task.id, tuple(outcome.grid for outcome in of_program)].append(candidate)
+    elected: dict[str, list[Candidate]] = {id: [] for id in candidates}
+    for (id, _), group in alike.items():
+        shortest = min(group, key=lambda c: (len(c.program), c.order))
+        elected[id].append(shortest._replace(votes=sum(c.votes for c in group)))
+    for task, candidate in given:
+        if candidate.solved < len(task.train):
+            elected[task.id].append(candidate._replace(votes=0))
+    return elected
 
 
 def score(
@@ -157,7 +197,7 @@ def verify(
     threads: int = 0,
 ) -> Score:
     """Score solutions from nothing but their text: parse them, run them on their task's demonstrations, rank
-    them (rows in order: the earliest first) and run the best on the tests.
+    them (rows in order: the earliest first; by votes where rows have them) and run the best on the tests.
 
     An invalid row (its program does not parse, or its task is not among `tasks`) is counted and left out.
     """
@@ -167,33 +207,37 @@ def verify(
     rows = iter(solutions)
     order = invalid = 0
     while chunk := list(islice(rows, _ROWS_AT_ONCE)):
-        valid: list[tuple[Task, Program, int]] = []
+        valid: list[tuple[Task, Program, int, int]] = []
         for solution in chunk:
             order += 1
             try:
                 if solution.task not in of_id:
                     raise ValueError(f"task {solution.task} is not in the set of {len(tasks)} tasks")
-                valid.append((of_id[solution.task], Program.parse(solution.program), order))
+                program = Program.parse(solution.program)
+                valid.append((of_id[solution.task], program, order, solution.votes))
             except ValueError as error:  # ParseError among them
                 invalid += 1
                 problems.append(f"{solution.where or f'row {order}'}: {error}")
         del problems[_PROBLEMS_KEPT:]
         outcomes = run_batch(
-            [program for _, program, _ in valid],
-            [[pair.input for pair in task.train] for task, _, _ in valid],
+            [program for _, program, *_ in valid],
+            [[pair.input for pair in task.train] for task, *_ in valid],
             budget=budget,
             threads=threads,
         )
-        for (task, program, place), of_program in zip(valid, outcomes, strict=True):
+        for (task, program, place, votes), of_program in zip(valid, outcomes, strict=True):
             solved = sum(map(_is, of_program, (pair.output for pair in task.train)))
-            candidates[task.id].append(Candidate(program, solved, place))
+            candidates[task.id].append(Candidate(program, solved, place, votes))
+    voted = {id: found for id, found in candidates.items() if any(c.votes for c in found)}
+    candidates |= elect(voted, tasks, budget=budget, threads=threads)
     scored = score(candidates, tasks, leaked=leaked, budget=budget, threads=threads)
     return replace(scored, programs=order, invalid=invalid, problems=tuple(problems))
 
 
 def read_solutions(path: str | Path) -> Iterator[Solution]:
     """The rows of a solutions file: JSON lines, each an object with `task` and `program` (its text, with line
-    breaks); other keys are ignored, and so are blank lines. Raises SolutionError, naming file and line.
+    breaks), and `votes` if programs are to be ranked by them; other keys are ignored, and so are blank lines.
+    Raises SolutionError, naming file and line.
     """
     shape = 'an object like {"task": "00576224", "program": "x1 = vmirror(I)\\nO = hconcat(I, x1)"}'
     try:
@@ -209,7 +253,11 @@ def read_solutions(path: str | Path) -> Iterator[Solution]:
                     if not isinstance(row.get(key), str):
                         found = f"no {key}" if key not in row else f"{key} of type {type(row[key]).__name__}"
                         raise SolutionError(path, number, shape, found, f'Give "{key}" as a string.')
-                yield Solution(row["task"], row["program"], f"{path}, line {number}")
+                votes = row.get("votes", 0)
+                if type(votes) is not int or votes < 0:
+                    fix = 'Give "votes" as the number of programs that the row stands for, or leave it out.'
+                    raise SolutionError(path, number, shape, f"votes of {votes!r}", fix)
+                yield Solution(row["task"], row["program"], f"{path}, line {number}", votes)
     except OSError as error:
         raise SolutionError(path, 0, "a readable file", str(error.strerror), "Check the path.") from None
 
