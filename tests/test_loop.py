@@ -27,6 +27,7 @@ from codeit.tasks import load
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["codeit.loop", "torch.utils.tensorboard"])
 
+CONFIGS = Path(__file__).parents[1] / "configs"
 EXPERTS = {
     "mirror": "O = vmirror(I)",
     "turn": "x1 = rot90(I)\nO = hmirror(x1)",
@@ -469,7 +470,10 @@ def test_a6_without_mutants_the_experts_are_alone(config: Config, tmp_path: Path
     assert ablated(tmp_path / "run", settings, query) == [("expert", 3)]
 
 
-def test_the_loop_goes_through_the_paper_s_encoding(config: Config, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["paper", *(f"ablations/a{n}" for n in range(1, 7))])
+def test_the_paper_s_own_settings_run_with_a_small_stand_in_for_its_model(
+    name: str, config: Config, tmp_path: Path
+) -> None:
     """CodeT5+'s path: a folder of a T5 and its tokenizer, here tiny and of random weights."""
     from transformers import ByT5Tokenizer, T5Config, T5ForConditionalGeneration
 
@@ -478,14 +482,24 @@ def test_the_loop_goes_through_the_paper_s_encoding(config: Config, tmp_path: Pa
         tmp_path / "t5"
     )
     ByT5Tokenizer().save_pretrained(tmp_path / "t5")
-    values = {
-        "policy__init": str(tmp_path / "t5"),
-        "policy__encoding": "paper",
-        "policy__max_program_tokens": 64,
+    smaller = {
+        **{
+            "run.iterations": 1,
+            "run.threads": 1,
+            "policy.init": str(tmp_path / "t5"),
+            "policy.device": "cpu",
+        },
+        **{"data.train": config.data.train, "data.test": config.data.test},
+        **{
+            "evolution.mutants": 12 * (name[-1] != "6"),
+            "evolution.mutants_per_iteration": 5 * (name[-1] == "1"),
+        },
+        **{"sampling.samples_per_task": 6, "policy.max_program_tokens": 64},
     }
-    settings = change(config, **ONE, **values)
+    settings = Config.load(CONFIGS / f"{name}.toml", smaller)
     found = ablated(tmp_path / "run", settings, "SELECT count(*), count(program_id) FROM sample")
     assert found == [(18, 0)]  # random bytes are no programs, and say so
+    assert 0 < float(table(tmp_path / "run")[-1]["loss"]) < 10
 
 
 def test_seeds_are_those_of_their_place() -> None:
