@@ -37,24 +37,23 @@ struct Ending {
 template <class Call, class See>
 void run_lines(Run& run, const Program& program, Value input, std::span<const Value> given, Ending& end, Call call,
                See see) {
-    static thread_local std::vector<Value> slots;
-    size_t known = program.literals.size();
-    if (slots.size() < known + 1 + program.lines.size()) slots.resize(known + 1 + program.lines.size());
-    Value* const values = slots.data();
+    size_t known = program.literals.size(), lines = program.lines.size();
+    if (run.slots.size() < known + 1 + lines) run.slots.resize(known + 1 + lines);
+    Value *const values = run.slots.data(), *const results = values + known + 1;
     std::copy(program.literals.begin(), program.literals.end(), values);
-    values[known] = input;
-    std::copy(given.begin(), given.end(), values + known + 1);
-    if (!given.empty()) end.value = given.back();
-    for (end.line = given.size(); end.line < program.lines.size(); ++end.line) {
-        const Line& l = program.lines[end.line];
-        Value arguments[kMaxArguments];
-        for (int k = 0; k < l.n; ++k) put(arguments[k], values[l.arguments[k].slot]);
+    put(values[known], input);
+    std::copy(given.begin(), given.end(), results);
+    const Line* line = program.lines.data() + given.size();
+    Value arguments[kMaxArguments];
+    for (end.line = given.size(); end.line < lines; ++end.line, ++line) {
+        for (int k = 0; k < line->n; ++k) put(arguments[k], values[line->arguments[k].slot]);
         run.primitive = -1;
-        end.value = call(values[l.function.slot], arguments, l.n, end.fault);
+        Value result = call(values[line->function.slot], arguments, line->n, end.fault);
         if (end.fault) return;
-        put(values[known + 1 + end.line], end.value);
-        see(end.line, end.value);
+        put(results[end.line], result);
+        see(end.line, result);
     }
+    end.value = results[lines - 1];
 }
 
 template <class See> Ending run_alone(Run& run, const Program& program, const Grid& input, Budget budget, See see) {

@@ -44,6 +44,8 @@ bool same_value(Value a, Value b) {
 
 } // namespace
 
+void fail(Kind kind, const char* what, const char* found) { throw Fault{kind, what, found}; }
+
 void Memo::Table::clear() {
     ++era_;
     used_ = 0;

@@ -15,6 +15,7 @@
 // Values live in the arena of a run (run.hpp) and are plain handles: copied freely, never freed one by one.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -79,11 +80,14 @@ struct Value {
 struct GridNode {
     uint32_t height, width;         // height >= 1
     mutable const uint16_t* counts; // of the colours 0 to 9, where no others occur; nullptr if not known
-    mutable int16_t background;     // the most frequent colour, or kUnknown until it is asked for
-    int8_t cells[];                 // row by row
-    static constexpr int16_t kUnknown = INT16_MIN;
+    mutable int8_t background;      // the most frequent colour, or kUnknown: never asked for, or that colour
+    int8_t cells[];                 // row by row; kBehind bytes more can be read
+    static constexpr int8_t kUnknown = INT8_MAX;
+    static constexpr size_t kBehind = 7;
     uint32_t area() const { return height * width; }
 };
+
+static_assert(sizeof(GridNode) >= offsetof(GridNode, cells) + GridNode::kBehind); // a node has sizeof and its cells
 
 // `weight` is the number of cells the value would have if written out in full: values may share parts, and
 // a bound on the weight bounds the work of comparing, hashing or printing them. `nesting` is the number of

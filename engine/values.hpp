@@ -51,7 +51,7 @@ size_t sort_distinct(Run& run, uint64_t* keys, size_t n);
 template <class T> class NewPatch {
   public:
     NewPatch(Run& run, size_t capacity) : run_(run), capacity_(capacity) {
-        if (capacity > kMost) throw Fault{Kind::Cells, "over the budget of cells"};
+        if (capacity > kMost) fail(Kind::Cells, "over the budget of cells");
         node_ = static_cast<PatchNode<T>*>(run.allocate(bytes(capacity)));
     }
     void push(T key) {
@@ -83,7 +83,7 @@ template <class T> class NewPatch {
     static size_t bytes(size_t n) { return sizeof(PatchNode<T>) + n * sizeof(T); }
 
     void grow(size_t capacity) {
-        if (capacity > kMost) throw Fault{Kind::Cells, "over the budget of cells"};
+        if (capacity > kMost) fail(Kind::Cells, "over the budget of cells");
         node_ = static_cast<PatchNode<T>*>(run_.grow(node_, bytes(capacity_), bytes(size_), bytes(capacity)));
         capacity_ = capacity;
     }
@@ -121,15 +121,15 @@ inline bool truthy(Value v) {
 
 // --- reading ----------------------------------------------------------------------------------------
 
-[[noreturn]] void wrong_type(const char* expected, Value found);
-[[noreturn]] inline void bad_value(const char* what) { throw Fault{Kind::Value, what}; }
+[[noreturn, gnu::cold]] void wrong_type(const char* expected, Value found);
+[[noreturn]] inline void bad_value(const char* what) { fail(Kind::Value, what); }
 
 inline int64_t number(Value v) {
     if (!v.is_number()) wrong_type("an integer", v);
     return v.num;
 }
 inline Value checked(int64_t n) {
-    if (n > INT32_MAX || n < -INT32_MAX) throw Fault{Kind::Overflow, "an integer beyond 32 bits"};
+    if (n > INT32_MAX || n < -INT32_MAX) fail(Kind::Overflow, "an integer beyond 32 bits");
     return Value::integer(n);
 }
 inline int64_t floor_divide(int64_t a, int64_t b) {
@@ -146,9 +146,23 @@ struct GridView {
     size_t area() const { return size_t(h) * size_t(w); }
     int8_t at(int i, int j) const { return cells[size_t(i) * size_t(w) + size_t(j)]; }
     bool holds(int i, int j) const { return unsigned(i) < unsigned(h) && unsigned(j) < unsigned(w); }
+    // Which of the cells lies at a place; -1 outside.
+    int64_t find(uint32_t key) const {
+        int i = key_i(key), j = key_j(key);
+        return holds(i, j) ? int64_t(i) * w + j : -1;
+    }
 };
 GridView grid(Value v);
 GridView nonempty_grid(Value v); // with at least one row
+
+// A grid of the cells that a walk through another meets: from one on, so much further for each column and each row.
+inline Value walked(Run& run, const GridView& g, int height, int width, int64_t first, int64_t column, int64_t row) {
+    int8_t* out;
+    Value v = new_grid(run, height, width, out);
+    for (int i = 0; i < height; ++i, first += row)
+        for (int64_t j = 0, at = first; j < width; ++j, at += column) *out++ = g.cells[at];
+    return v;
+}
 
 inline size_t length(Value v) { // Python's len
     switch (v.tag) {
@@ -230,8 +244,13 @@ Extent extent(Run& run, Value patch);
 
 // --- calling ----------------------------------------------------------------------------------------
 
-// The result of a call, with what else was allocated since the mark given back where that is simple.
-Value settle(Run& run, const Run::Mark& mark, Value result);
+// The result of a call, with what else was allocated since the mark given back where that is simple, and much.
+Value keep_only(Run& run, const Run::Mark& mark, Value result);
+inline Value settle(Run& run, const Run::Mark& mark, Value result) {
+    if (!result.is_inline()) return run.is_much_since(mark) ? keep_only(run, mark, result) : result;
+    if (!run.untouched(mark)) run.release(mark);
+    return result;
+}
 // As call, of a call that was perhaps made before; for a program's lines in company. What ended it early, if anything
 // did, is in `fault`.
 Value call_shared(Run& run, Value function, const Value* arguments, int n, std::optional<Fault>& fault);
@@ -245,7 +264,7 @@ inline Value call(Run& run, Value function, const Value* arguments, int n) {
     if (function.tag != Tag::Function) wrong_type("a function", function);
     const FunctionNode* f = function.function;
     run.charge(kCallSteps);
-    if (n != f->arity) throw Fault{Kind::Type, "a function of another number of arguments"};
+    if (n != f->arity) fail(Kind::Type, "a function of another number of arguments");
     int before = run.primitive;
     if (f->kind != Closure::Primitive) {
         if (!f->quick) return call_made(run, f, arguments, n);
@@ -257,16 +276,8 @@ inline Value call(Run& run, Value function, const Value* arguments, int n) {
     run.primitive = f->primitive;
     Value result = f->code(run, arguments);
     run.primitive = before;
-    return f->quick || run.untouched(mark) ? result : settle(run, mark, result);
+    return f->quick ? result : settle(run, mark, result);
 }
 inline Value call(Run& run, Value function, Value argument) { return call(run, function, &argument, 1); }
-
-// The truth of function(argument); what the call held is given back.
-inline bool test(Run& run, Value function, Value argument) {
-    auto mark = run.mark();
-    bool result = truthy(call(run, function, argument));
-    if (!run.untouched(mark)) run.release(mark);
-    return result;
-}
 
 } // namespace codeit

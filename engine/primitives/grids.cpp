@@ -1,11 +1,13 @@
 // Grids: reading, cutting, joining and painting them, and the objects that they hold.
 #include <algorithm>
-#include <array>
+#include <bit>
 
 #include "table.hpp"
 
 namespace codeit {
 namespace {
+
+constexpr size_t kUsualArea = 900; // of most grids: what that takes lies on the stack
 
 // --- colours ----------------------------------------------------------------------------------------
 
@@ -66,8 +68,8 @@ class Histogram {
 int background(Run& run, Value grid_value) {
     GridView g = grid(grid_value);
     if (g.area() == 0) bad_value("the grid is empty");
-    int16_t& known = grid_value.grid->background;
-    if (known == GridNode::kUnknown) known = int16_t(Histogram(run, grid_value).extreme(true));
+    int8_t& known = grid_value.grid->background;
+    if (known == GridNode::kUnknown) known = int8_t(Histogram(run, grid_value).extreme(true));
     else run.charge(Histogram::price(g)); // the same price
     return known;
 }
@@ -212,6 +214,16 @@ Value asindices(Run& run, const Value* a) {
     return v;
 }
 
+// Which of eight cells from one on are of a colour, a bit each. Those behind the last of a grid are read too.
+uint32_t eight_alike(const int8_t* cells, int8_t colour) {
+    constexpr uint64_t kEach = 0x0101010101010101, kLow = 0x7f * kEach;
+    uint64_t word;
+    std::memcpy(&word, cells, sizeof word);
+    word ^= uint8_t(colour) * kEach;                                    // 0 where it is
+    uint64_t alike = ~(((word & kLow) + kLow) | word) >> 7 & kEach;     // 1 where it is
+    return uint32_t(alike * 0x0102040810204080 >> 56);
+}
+
 Value ofcolor(Run& run, const Value* a) {
     GridView g = grid(a[0]);
     run.charge(g.area());
@@ -223,15 +235,15 @@ Value ofcolor(Run& run, const Value* a) {
     check_places(g);
     uint32_t* keys;
     Value v = new_patch(run, n, keys);
-    const int8_t* cell = g.cells;
-    for (uint32_t found = 0, key = pair_key(0, 0), end = key + uint32_t(g.w); found < n;) { // no branch on a colour
-        keys[found] = key;
-        found += *cell++ == colour;
-        if (++key == end) {
-            key += (1u << 16) - uint32_t(g.w);
-            end += 1u << 16;
+    uint32_t* const end = keys + n;
+    int64_t row_end = g.w;
+    uint32_t row = pair_key(0, 0); // of the row's first cell, less its number
+    for (int64_t at = 0; keys < end; at += 8)
+        for (uint32_t found = eight_alike(g.cells + at, colour); found && keys < end; found &= found - 1) {
+            int64_t cell = at + std::countr_zero(found);
+            for (; cell >= row_end; row_end += g.w) row += (1u << 16) - uint32_t(g.w);
+            *keys++ = row + uint32_t(cell);
         }
-    }
     return v;
 }
 
@@ -261,7 +273,7 @@ Value toobject(Run& run, const Value* a) {
     run.charge(places.size());
     NewObject keys(run, places.size());
     for (uint32_t key : places)
-        if (g.holds(key_i(key), key_j(key))) keys.push(cell_key(g.at(key_i(key), key_j(key)), key));
+        if (int64_t at = g.find(key); at >= 0) keys.push(cell_key(g.cells[at], key));
     return keys.any_order();
 }
 
@@ -288,8 +300,9 @@ Value partition(Run& run, Value grid_value, int without) {
 // parts by colour and place, so that each part comes out sorted, and the parts too: they share no cell.
 Value objects(Run& run, const Value* a) {
     struct Stretch {
-        int row, begin, end, colour;
-        uint32_t parent; // in the union-find; then the number of its part
+        uint32_t place, parent; // in the union-find, never behind its child; then the number of the part
+        uint16_t begin, end;
+        int colour;
     };
     GridView g = nonempty_grid(a[0]);
     bool univalued = truthy(a[1]), without_background = truthy(a[3]);
@@ -299,95 +312,105 @@ Value objects(Run& run, const Value* a) {
     if (g.area() == 0) return empty_set();
     check_places(g);
 
-    Buffer<Stretch> all(run);
-    auto root = [&](uint32_t k) {
-        while (all[k].parent != k) k = all[k].parent = all[all[k].parent].parent;
-        return k;
-    };
+    size_t most = kUsualArea;
+    if (g.area() > kUsualArea) each_stretch(g, [&, n = size_t(0)](int, int, int, int) mutable { most = ++n; });
+    Buffer<Stretch, kUsualArea> room(run, most);
+    Stretch* const all = room.begin();
+    uint32_t n = 0;
     auto join = [&](uint32_t m, uint32_t k) {
+        auto root = [&](uint32_t x) {
+            while (all[x].parent != x) x = all[x].parent = all[all[x].parent].parent;
+            return x;
+        };
         uint32_t x = root(m), y = root(k);
-        if (x < y) all[y].parent = x;
-        else all[x].parent = y;
+        all[std::max(x, y)].parent = std::min(x, y);
     };
-    int low = INT8_MAX, high = INT8_MIN; // colours
     int row = -1;
     uint32_t above = 0, first = 0; // the first stretch of the row above that may still touch; the first of this row
     each_stretch(g, [&](int i, int begin, int end, int v) {
-        auto k = uint32_t(all.size());
         if (i != row) {
-            above = i == row + 1 ? first : k;
-            first = k;
+            above = first;
+            first = n;
             row = i;
         }
         if (v == bg) return;
-        low = std::min(low, v);
-        high = std::max(high, v);
-        all.push({i, begin, end, v, k});
-        if (!univalued && k > first && all[k - 1].end == begin) join(k - 1, k);
+        all[n] = {pair_key(i, begin), n, uint16_t(begin), uint16_t(end), v};
+        if (!univalued && n > first && all[n - 1].end == begin) join(n - 1, n);
         while (above < first && all[above].end + reach <= begin) ++above;
         for (uint32_t m = above; m < first && all[m].begin < end + reach; ++m)
-            if (!univalued || all[m].colour == v) join(m, k);
+            if (!univalued || all[m].colour == v) join(m, n);
+        ++n;
     });
-    if (all.empty()) return empty_set();
+    if (n == 0) return empty_set();
 
-    Buffer<uint32_t> ordered(run, all.size()); // by colour, and then by place
-    ordered.resize(all.size());
-    uint32_t start[257];
-    std::fill_n(start, high - low + 2, 0);
-    for (const Stretch& s : all) ++start[s.colour - low + 1];
-    for (int v = 1; v <= high - low; ++v) start[v] += start[v - 1];
-    for (uint32_t k = 0; k < all.size(); ++k) ordered[start[all[k].colour - low]++] = k;
+    int low = INT8_MAX, high = INT8_MIN; // colours
+    for (uint32_t k = 0; k < n; ++k) {
+        low = std::min(low, all[k].colour);
+        high = std::max(high, all[k].colour);
+        all[k].parent = all[all[k].parent].parent; // its root, as all before it are at theirs
+    }
+    uint32_t next_of[257]; // by colour: the number of stretches of the colours before it
+    std::fill_n(next_of, high - low + 2, 0);
+    for (uint32_t k = 0; k < n; ++k) ++next_of[all[k].colour - low + 1];
+    for (int v = 1; v <= high - low; ++v) next_of[v] += next_of[v - 1];
+    Buffer<uint32_t, kUsualArea> order(run, n); // by colour, and then by place
+    order.resize(n);
+    uint32_t* const ordered = order.begin();
+    for (uint32_t k = 0; k < n; ++k) ordered[next_of[all[k].colour - low]++] = k;
 
-    // Parts are numbered as they are first met. Each stretch is pointed at its root before any gets a number.
-    for (uint32_t k = 0; k < all.size(); ++k) all[k].parent = root(k);
+    // Parts are numbered as they are first met.
     struct Part {
         uint32_t cells;
         uint64_t* next;
     };
     constexpr uint32_t kNew = UINT32_MAX;
-    Buffer<uint32_t> number_of(run, all.size()); // by root
-    number_of.resize(all.size());
-    std::fill(number_of.begin(), number_of.end(), kNew);
-    Buffer<Part> parts(run);
-    for (uint32_t k : ordered) {
-        uint32_t& number = number_of[all[k].parent];
+    Buffer<uint32_t, kUsualArea> numbers(run, n); // by root
+    numbers.resize(n);
+    uint32_t* const number_of = numbers.begin();
+    std::fill_n(number_of, n, kNew);
+    Buffer<Part, 64> parts(run);
+    for (const uint32_t* k = ordered; k < ordered + n; ++k) {
+        Stretch& s = all[*k];
+        uint32_t& number = number_of[s.parent];
         if (number == kNew) {
             number = uint32_t(parts.size());
             parts.push({0, nullptr});
         }
-        all[k].parent = number;
-        parts[number].cells += uint32_t(all[k].end - all[k].begin);
+        s.parent = number;
+        parts[number].cells += uint32_t(s.end - s.begin);
     }
-    Buffer<Value> found(run, parts.size());
+    Buffer<Value, 64> found(run, parts.size());
     for (Part& part : parts) found.push(new_patch(run, part.cells, part.next));
-    for (uint32_t k : ordered) {
-        const Stretch& s = all[k];
-        uint64_t*& next = parts[s.parent].next;
-        for (int j = s.begin; j < s.end; ++j) *next++ = cell_key(s.colour, pair_key(s.row, j));
+    Part* const part_of = parts.begin();
+    for (const uint32_t* k = ordered; k < ordered + n; ++k) {
+        const Stretch& s = all[*k];
+        uint64_t key = cell_key(s.colour, s.place), *&next = part_of[s.parent].next;
+        for (uint64_t last = key + uint64_t(s.end - s.begin); key < last; ++key) *next++ = key;
     }
     return make_sorted_set(run, {found.begin(), found.size()});
 }
 
 Value occurrences(Run& run, const Value* a) {
+    struct Wanted {
+        int at, colour; // `at`: which cell, from the place where the object may occur
+    };
     GridView g = nonempty_grid(a[0]);
     Cells cells(run, a[1]);
     Extent e{0, 0, 0, 0};
     if (!cells.empty()) e = extent(run, a[1]);
+    Buffer<Wanted, kUsualArea> wanted(run, cells.keys().size());
+    for (uint64_t key : cells) {
+        int i = key_i(uint32_t(key)) - e.top, j = key_j(uint32_t(key)) - e.left;
+        wanted.push({i * g.w + j, key_value(key)});
+    }
     NewIndices found(run, 8);
     for (int i = 0; i + e.height() <= g.h || (cells.empty() && i < g.h); ++i) {
         run.charge(1);
         for (int j = 0; j + e.width() <= g.w || (cells.empty() && j < g.w); ++j) {
-            bool occurs = true;
-            size_t checked = 1;
-            for (uint64_t key : cells) {
-                ++checked;
-                int ci = key_i(uint32_t(key)) - e.top + i, cj = key_j(uint32_t(key)) - e.left + j;
-                if (g.at(ci, cj) != key_value(key)) {
-                    occurs = false;
-                    break;
-                }
-            }
-            run.charge(checked);
+            const int8_t* at = g.cells + int64_t(i) * g.w + j;
+            const Wanted* failed = std::find_if(wanted.begin(), wanted.end(), [at](Wanted w) { return at[w.at] != w.colour; });
+            bool occurs = failed == wanted.end();
+            run.charge(1 + size_t(failed - wanted.begin()) + !occurs);
             if (occurs) found.push(uint32_t(make_pair(i, j).key));
         }
     }
@@ -400,13 +423,17 @@ struct Lines { // of one colour throughout
         run.charge(2 * g.area() + size_t(g.h) + size_t(g.w) + 1);
         rows.resize(size_t(g.h));
         columns.resize(size_t(g.w));
-        std::fill(columns.begin(), columns.end(), 1);
-        for (int i = 0; i < g.h; ++i) {
-            rows[size_t(i)] = g.w > 0;
+        uint8_t* const whole = columns.begin();
+        std::fill_n(whole, g.w, 1);
+        const int8_t* row = g.cells;
+        for (int i = 0; i < g.h; ++i, row += g.w) {
+            int8_t first = g.w > 0 ? row[0] : 0;
+            uint8_t differs = g.w == 0;
             for (int j = 0; j < g.w; ++j) {
-                if (g.at(i, j) != g.at(i, 0)) rows[size_t(i)] = 0;
-                if (g.at(i, j) != g.at(0, j)) columns[size_t(j)] = 0;
+                differs |= row[j] ^ first;
+                whole[j] &= row[j] == g.cells[j];
             }
+            rows[size_t(i)] = !differs;
         }
     }
 };
@@ -446,15 +473,15 @@ Value compress(Run& run, const Value* a) {
 
 Value rot90(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return build_grid(run, g.w, g.h, [&](int i, int j) { return g.at(g.h - 1 - j, i); });
+    return walked(run, g, g.w, g.h, int64_t(g.h - 1) * g.w, -g.w, 1);
 }
 Value rot180(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return build_grid(run, g.h, g.w, [&](int i, int j) { return g.at(g.h - 1 - i, g.w - 1 - j); });
+    return walked(run, g, g.h, g.w, int64_t(g.area()) - 1, -1, -g.w);
 }
 Value rot270(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return build_grid(run, g.w, g.h, [&](int i, int j) { return g.at(j, g.w - 1 - i); });
+    return walked(run, g, g.w, g.h, g.w - 1, g.w, -1);
 }
 
 struct Slice {
@@ -572,8 +599,16 @@ Value stretch(Run& run, Value v, int64_t down, int64_t across) {
     GridView g = grid(v);
     down = std::max<int64_t>(down, 0);
     across = std::max<int64_t>(across, 0);
-    return build_grid(run, g.h * down, g.w * across,
-                 [&](int i, int j) { return g.at(int(i / down), int(j / across)); });
+    int8_t* out;
+    Value made = new_grid(run, g.h * down, g.w * across, out);
+    if (down == 0 || across == 0) return made;
+    for (const int8_t *cell = g.cells, *end = cell + g.area(); cell < end;) {
+        const int8_t* row = out;
+        for (int j = 0; j < g.w; ++j, ++cell)
+            for (int64_t k = 0; k < across; ++k) *out++ = *cell;
+        for (int64_t k = 1; k < down; ++k) out = std::copy_n(row, g.w * across, out);
+    }
+    return made;
 }
 
 Value upscale(Run& run, const Value* a) {
@@ -582,7 +617,7 @@ Value upscale(Run& run, const Value* a) {
     Cells cells(run, a[0]);
     if (cells.empty() || factor <= 0) return empty_set();
     Extent e = extent(run, a[0]);
-    if (factor > INT16_MAX) throw Fault{Kind::Overflow, "a coordinate beyond 16 bits"};
+    if (factor > INT16_MAX) fail(Kind::Overflow, "a coordinate beyond 16 bits");
     uint64_t total = cells.keys().size() * uint64_t(factor) * uint64_t(factor);
     run.charge(total);
     NewObject keys(run, total);
@@ -638,7 +673,10 @@ Value canvas(Run& run, const Value* a) {
     int64_t h, w;
     coordinate(a[1], h, w);
     int v = h > 0 && w > 0 ? colour(a[0]) : 0;
-    return build_grid(run, h, w, [&](int, int) { return v; });
+    int8_t* cells;
+    Value made = new_grid(run, h, w, cells);
+    if (h > 0 && w > 0) std::memset(cells, v, size_t(h * w));
+    return made;
 }
 
 Value index(Run&, const Value* a) {
@@ -662,11 +700,11 @@ struct Painting {
         value = new_grid(run, g.h, g.w, cells);
         if (g.area()) std::memcpy(cells, g.cells, g.area());
     }
-    bool reaches(uint32_t key) const {
-        int i = key_i(key), j = key_j(key);
-        return g.holds(i, j) && (only == kAny || cells[size_t(i) * size_t(g.w) + size_t(j)] == only);
+    // The cell at a place, if it is to be painted.
+    int8_t* reach(uint32_t key) const {
+        int64_t at = g.find(key);
+        return at >= 0 && (only == kAny || cells[at] == only) ? cells + at : nullptr;
     }
-    void set(uint32_t key, int v) { cells[size_t(key_i(key)) * size_t(g.w) + size_t(key_j(key))] = int8_t(v); }
 };
 
 Value fill(Run& run, Value grid_value, Value value, Value patch, bool under) {
@@ -674,8 +712,9 @@ Value fill(Run& run, Value grid_value, Value value, Value patch, bool under) {
     Painting painting(run, g, under ? background(run, grid_value) : Painting::kAny);
     Places places(run, patch);
     run.charge(places.size());
+    bool fits = value.is_number() && value.num >= INT8_MIN && value.num <= INT8_MAX;
     for (uint32_t key : places)
-        if (painting.reaches(key)) painting.set(key, colour(value));
+        if (int8_t* cell = painting.reach(key)) *cell = fits ? int8_t(value.num) : int8_t(colour(value));
     return painting.value;
 }
 
@@ -684,10 +723,8 @@ Value paint(Run& run, Value grid_value, Value object, bool under) {
     Painting painting(run, g, under ? background(run, grid_value) : Painting::kAny);
     Cells cells(run, object);
     run.charge(cells.keys().size());
-    for (uint64_t key : cells) {
-        if (!painting.reaches(uint32_t(key))) continue;
-        painting.set(uint32_t(key), colour(Value::integer(key_value(key))));
-    }
+    for (uint64_t key : cells)
+        if (int8_t* cell = painting.reach(uint32_t(key))) *cell = int8_t(colour(Value::integer(key_value(key))));
     return painting.value;
 }
 
