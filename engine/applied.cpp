@@ -67,16 +67,24 @@ const Value* Applied::write(const FunctionNode* f, std::initializer_list<const V
 }
 
 const Value* Applied::write_step(Do what, const FunctionNode* primitive, std::initializer_list<const Value*> arguments) {
+    if (std::ranges::count(arguments, nullptr)) return nullptr;
+    Step* last = n_ ? &steps_[n_ - 1] : nullptr;
+    bool of_last = last && last->result == arguments.begin()[0];
+    if (what == Do::Equal && !primitive && of_last && last->what == Do::First) { // a matcher of `first`
+        last->what = Do::FirstIs;
+        last->arguments[1] = arguments.begin()[1];
+        return last->result;
+    }
+    if (what == Do::Flip && of_last && !last->charge_flip && (last->what == Do::Equal || last->what == Do::FirstIs)) {
+        last->charge_flip = std::exchange(charge_, 0);
+        return last->result;
+    }
     Value* result = new_register(Value::none());
-    if (n_ == kSteps || !result || std::ranges::count(arguments, nullptr)) return nullptr;
-    Step& step = steps_[n_];
-    step.what = what;
-    step.n = uint8_t(arguments.size());
-    step.charge = std::exchange(charge_, 0);
-    step.primitive = primitive ? primitive->primitive : steps_[n_ - 1].primitive; // a matcher's comparison has none
-    step.result = result;
-    std::ranges::copy(arguments, step.arguments);
-    step.code = primitive ? primitive->code : nullptr;
+    if (n_ == kSteps || !result) return nullptr;
+    // A matcher's comparison is no primitive of its own.
+    steps_[n_] = {what, uint8_t(arguments.size()), std::exchange(charge_, 0), 0,
+                  primitive ? primitive->primitive : last->primitive, result, {}, primitive ? primitive->code : nullptr};
+    std::ranges::copy(arguments, steps_[n_].arguments);
     ++n_;
     return result;
 }
@@ -90,6 +98,11 @@ Value Applied::run_steps(Value x) {
         run_.primitive = step->primitive;
         const Value& a = *step->arguments[0];
         auto b = [&]() -> const Value& { return *step->arguments[1]; };
+        auto truth = [&](bool holds) {
+            if (!step->charge_flip) return Value::boolean(holds);
+            run_.charge(step->charge_flip);
+            return Value::boolean(!holds);
+        };
         auto call_code = [&] {
             Value arguments[3];
             for (int k = 0; k < step->n; ++k) put(arguments[k], *step->arguments[k]);
@@ -113,7 +126,11 @@ Value Applied::run_steps(Value x) {
             else out = call_code();
             break;
         case Do::Flip: out = Value::boolean(!truthy(a)); break;
-        case Do::Equal: out = Value::boolean(equal(run_, a, b())); break;
+        case Do::Equal: out = truth(equal(run_, a, b())); break;
+        case Do::FirstIs:
+            out = a.tag == Tag::Cell ? Value::integer(key_value(a.key)) : call_code();
+            out = truth(equal(run_, out, b()));
+            break;
         case Do::Greater:
             if (a.is_number() && b().is_number()) out = Value::boolean(a.num > b().num);
             else out = call_code();

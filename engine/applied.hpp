@@ -26,11 +26,14 @@ class Applied {
     }
 
   private:
-    enum class Do : uint8_t { Code, Identity, First, Last, Size, Color, Flip, Equal, Greater, Both, Either, Branch };
+    enum class Do : uint8_t {
+        Code, Identity, First, Last, Size, Color, Flip, Equal, FirstIs, Greater, Both, Either, Branch
+    };
     struct Step {
         Do what;
         uint8_t n;
-        uint16_t charge; // of the calls that are begun before it
+        uint16_t charge;      // of the calls that are begun before it
+        uint16_t charge_flip; // of an Equal or FirstIs that is turned into its opposite; else 0
         int primitive;   // to be named by a fault
         Value* result;
         const Value* arguments[3];

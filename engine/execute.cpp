@@ -32,7 +32,7 @@ struct Ending {
     size_t line = 0;
 };
 
-// Calls each line's function in turn: `call(function, arguments, n, fault)`. The results of the first lines may be
+// Calls each line's function in turn: `call(line, function, arguments, fault)`. The results of the first lines may be
 // given, and are read before `see` is shown a new one.
 template <class Call, class See>
 void run_lines(Run& run, const Program& program, Value input, std::span<const Value> given, Ending& end, Call call,
@@ -48,7 +48,7 @@ void run_lines(Run& run, const Program& program, Value input, std::span<const Va
     for (end.line = given.size(); end.line < lines; ++end.line, ++line) {
         for (int k = 0; k < line->n; ++k) put(arguments[k], values[line->arguments[k].slot]);
         run.primitive = -1;
-        Value result = call(values[line->function.slot], arguments, line->n, end.fault);
+        Value result = call(*line, values[line->function.slot], arguments, end.fault);
         if (end.fault) return;
         put(results[end.line], result);
         see(end.line, result);
@@ -60,8 +60,9 @@ template <class See> Ending run_alone(Run& run, const Program& program, const Gr
     Ending end;
     try {
         run.start(budget);
-        auto plain = [&](Value function, const Value* a, int n, std::optional<Fault>&) {
-            return call(run, function, a, n);
+        auto plain = [&](const Line& line, Value function, const Value* a, std::optional<Fault>&) {
+            if (line.function.kind != Operand::Kind::Primitive) return call(run, function, a, line.n);
+            return call_primitive(run, function.function, a); // of as many arguments as it takes: see parse
         };
         run_lines(run, program, input_value(run, input), {}, end, plain, see);
     } catch (const Fault& fault) {
@@ -106,8 +107,8 @@ class Company {
         run_.cells = before.cells;
         run_.cells_peak = before.cells_peak;
         Ending end;
-        auto shared = [&](Value function, const Value* a, int n, std::optional<Fault>& fault) {
-            return call_shared(run_, function, a, n, fault);
+        auto shared = [&](const Line& line, Value function, const Value* a, std::optional<Fault>& fault) {
+            return call_shared(run_, function, a, line.n, fault);
         };
         for (size_t k = 0; k < same; ++k) see(k, results_[k]);
         run_lines(run_, program, value_, results_, end, shared, [&](size_t line, Value value) {

@@ -190,12 +190,6 @@ int rank(Value v) {
 Value empty_tuple() { return {Tag::Tuple, kEmpty}; }
 Value empty_set() { return {Tag::Set, kEmpty}; }
 
-Value make_pair(int64_t i, int64_t j) {
-    if (i < INT16_MIN || i > INT16_MAX || j < INT16_MIN || j > INT16_MAX)
-        fail(Kind::Overflow, "a coordinate beyond 16 bits");
-    return Value::pair(pair_key(int(i), int(j)));
-}
-
 Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells) {
     cells = nullptr;
     if (height <= 0) return empty_tuple();
@@ -232,11 +226,6 @@ Value make_tuple(Run& run, std::span<const Value> items) {
         if (std::all_of(items.begin() + 1, items.end(), is_row)) return rows_to_grid(run, items, width);
     }
     return make_items(run, Tag::Tuple, items);
-}
-
-Value make_tuple(Run& run, Value a, Value b) {
-    Value items[] = {a, b};
-    return make_tuple(run, items);
 }
 
 size_t sort_distinct(Run& run, uint32_t* keys, size_t n) { return sort_distinct_keys(run, keys, n); }
@@ -348,13 +337,10 @@ int compare(Run& run, Value a, Value b) {
         run.charge(weight(a));
         return 0;
     }
-    int ra = rank(a), rb = rank(b);
-    if (ra != rb || ra == 1) {
-        run.charge(1);
-        return ra != rb ? three_way(ra, rb) : three_way(a.num, b.num);
-    }
     if (a.tag == b.tag) {
         switch (a.tag) {
+        case Tag::Bool:
+        case Tag::Int: run.charge(1); return three_way(a.num, b.num);
         case Tag::Pair:
         case Tag::Cell: run.charge(1); return three_way(a.key, b.key);
         case Tag::Indices: return compare_keys(run, a.indices->keys, a.indices->n, b.indices->keys, b.indices->n);
@@ -366,6 +352,11 @@ int compare(Run& run, Value a, Value b) {
         }
         default: break;
         }
+    }
+    int ra = rank(a), rb = rank(b);
+    if (ra != rb || ra == 1) {
+        run.charge(1);
+        return ra != rb ? three_way(ra, rb) : three_way(a.num, b.num);
     }
     if (ra == 4) {
         const FunctionNode *f = a.function, *g = b.function;
@@ -570,7 +561,7 @@ template <class Call> Value call_parts(Run& run, const FunctionNode* f, const Va
     return Value::none();
 }
 
-[[gnu::noinline]] Value call_closure(Run& run, const FunctionNode* f, const Value* a, int n) {
+Value call_closure(Run& run, const FunctionNode* f, const Value* a, int n) {
     return call_parts(run, f, a, n,
                       [&run](Value function, const Value* b, int m) { return call(run, function, b, m); });
 }
@@ -720,11 +711,13 @@ Value call_quick(Run& run, const FunctionNode* f, const Value* a, int n) {
 Value call_made(Run& run, const FunctionNode* f, const Value* a, int n) {
     if (++run.depth > kMaxDepth) fail(Kind::Depth, "calls nested too deeply");
     run.deepest = std::max(run.deepest, run.depth);
-    Value result;
     // Of a place or a cell there is little to remember, and of small patches.
     constexpr uint64_t kSmall = 24;
-    bool small = a[0].tag == Tag::Pair || a[0].tag == Tag::Cell || (!a[0].is_inline() && weight(a[0]) < kSmall);
-    if (f->vain < kWhile && !small) {
+    auto small = [](Value v) {
+        return v.is_inline() ? v.tag == Tag::Pair || v.tag == Tag::Cell : weight(v) < kSmall;
+    };
+    Value result;
+    if (f->vain < kWhile && !small(a[0])) {
         result = call_watched(run, f, a, n);
     } else {
         auto mark = run.mark();

@@ -14,7 +14,11 @@ Value empty_tuple();
 Value empty_set();
 
 // A tuple of two integers; Overflow beyond 16 bits.
-Value make_pair(int64_t i, int64_t j);
+inline Value make_pair(int64_t i, int64_t j) {
+    if (i < INT16_MIN || i > INT16_MAX || j < INT16_MIN || j > INT16_MAX)
+        fail(Kind::Overflow, "a coordinate beyond 16 bits");
+    return Value::pair(pair_key(int(i), int(j)));
+}
 // A grid to be filled through `cells`; the empty tuple when height is 0.
 Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells);
 // A grid whose cells are what `cell(row, column)` gives.
@@ -34,7 +38,11 @@ template <class T> Value new_patch(Run& run, size_t n, T*& keys) {
     return Value(node);
 }
 Value make_tuple(Run& run, std::span<const Value> items);
-Value make_tuple(Run& run, Value a, Value b);
+inline Value make_tuple(Run& run, Value a, Value b) {
+    if (a.tag == Tag::Int && b.tag == Tag::Int) return make_pair(a.num, b.num);
+    Value items[] = {a, b};
+    return make_tuple(run, items);
+}
 Value make_set(Run& run, std::span<const Value> items); // any order, repetitions allowed
 // From distinct values already in order.
 Value make_sorted_set(Run& run, std::span<const Value> items);
@@ -260,23 +268,27 @@ Value call_made(Run& run, const FunctionNode* function, const Value* arguments, 
 
 inline constexpr uint64_t kCallSteps = 2; // and what the function itself takes
 
-inline Value call(Run& run, Value function, const Value* arguments, int n) {
-    if (function.tag != Tag::Function) wrong_type("a function", function);
-    const FunctionNode* f = function.function;
+inline Value call_primitive(Run& run, const FunctionNode* f, const Value* arguments) {
     run.charge(kCallSteps);
-    if (n != f->arity) fail(Kind::Type, "a function of another number of arguments");
-    int before = run.primitive;
-    if (f->kind != Closure::Primitive) {
-        if (!f->quick) return call_made(run, f, arguments, n);
-        Value result = call_quick(run, f, arguments, n);
-        run.primitive = before;
-        return result;
-    }
     auto mark = run.mark();
     run.primitive = f->primitive;
     Value result = f->code(run, arguments);
-    run.primitive = before;
     return f->quick ? result : settle(run, mark, result);
+}
+inline Value call(Run& run, Value function, const Value* arguments, int n) {
+    if (function.tag != Tag::Function) wrong_type("a function", function);
+    const FunctionNode* f = function.function;
+    int before = run.primitive;
+    Value result;
+    if (f->kind == Closure::Primitive && n == f->arity) {
+        result = call_primitive(run, f, arguments);
+    } else {
+        run.charge(kCallSteps);
+        if (n != f->arity) fail(Kind::Type, "a function of another number of arguments");
+        result = f->quick ? call_quick(run, f, arguments, n) : call_made(run, f, arguments, n);
+    }
+    run.primitive = before;
+    return result;
 }
 inline Value call(Run& run, Value function, Value argument) { return call(run, function, &argument, 1); }
 

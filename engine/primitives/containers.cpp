@@ -76,8 +76,10 @@ template <class Keep> Value filter(Run& run, Value container, Keep keep) {
     run.charge(length(container));
     auto patch = [&]<class T>(const PatchNode<T>* node, Value element(T)) {
         NewPatch<T> kept(run, node->n);
+        T *const keys = kept.keys(), *end = keys;
         for (uint32_t k = 0; k < node->n; ++k)
-            if (keep(element(node->keys[k]))) kept.push(node->keys[k]);
+            if (keep(element(node->keys[k]))) *end++ = node->keys[k];
+        kept.resize(size_t(end - keys));
         return kept.in_order();
     };
     if (container.tag == Tag::Indices) return patch(container.indices, Value::pair);

@@ -201,6 +201,12 @@ template <class See> void each_stretch(const GridView& g, See see) {
         }
 }
 
+// Writes the keys of so many cells from the first on, to the right; gives the place behind them.
+uint64_t* write_stretch(uint64_t* to, uint64_t first, int n) {
+    for (uint64_t key = first, last = first + uint64_t(n); key < last; ++key) *to++ = key;
+    return to;
+}
+
 void check_places(const GridView& g) { make_pair(g.h - 1, g.w - 1); } // each must fit 16 bits
 
 Value asindices(Run& run, const Value* a) {
@@ -260,9 +266,7 @@ Value asobject(Run& run, const Value* a) {
         keys += counts[c];
     }
     each_stretch(g, [&](int i, int begin, int end, int c) {
-        uint64_t* to = next[c - INT8_MIN];
-        for (int j = begin; j < end; ++j) *to++ = cell_key(c, pair_key(i, j));
-        next[c - INT8_MIN] = to;
+        next[c - INT8_MIN] = write_stretch(next[c - INT8_MIN], cell_key(c, pair_key(i, begin)), end - begin);
     });
     return v;
 }
@@ -289,9 +293,7 @@ Value partition(Run& run, Value grid_value, int without) {
         if (counts[v] > 0 && v != without) parts.push(new_patch(run, counts[v], next[v - INT8_MIN]));
     each_stretch(g, [&](int i, int begin, int end, int v) {
         if (v == without) return;
-        uint64_t* to = next[v - INT8_MIN];
-        for (int j = begin; j < end; ++j) *to++ = cell_key(v, pair_key(i, j));
-        next[v - INT8_MIN] = to;
+        next[v - INT8_MIN] = write_stretch(next[v - INT8_MIN], cell_key(v, pair_key(i, begin)), end - begin);
     });
     return make_sorted_set(run, {parts.begin(), parts.size()});
 }
@@ -384,8 +386,8 @@ Value objects(Run& run, const Value* a) {
     Part* const part_of = parts.begin();
     for (const uint32_t* k = ordered; k < ordered + n; ++k) {
         const Stretch& s = all[*k];
-        uint64_t key = cell_key(s.colour, s.place), *&next = part_of[s.parent].next;
-        for (uint64_t last = key + uint64_t(s.end - s.begin); key < last; ++key) *next++ = key;
+        uint64_t*& next = part_of[s.parent].next;
+        next = write_stretch(next, cell_key(s.colour, s.place), s.end - s.begin);
     }
     return make_sorted_set(run, {found.begin(), found.size()});
 }
