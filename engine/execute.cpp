@@ -53,10 +53,11 @@ void run_lines(Run& run, const Program& program, Value input, std::span<const Va
         put(results[end.line], result);
         see(end.line, result);
     }
-    end.value = results[lines - 1];
+    put(end.value, results[lines - 1]);
 }
 
-template <class See> Ending run_alone(Run& run, const Program& program, const Grid& input, Budget budget, See see) {
+template <class See>
+Ending run_alone(Run& run, const Program& program, const Grid& input, const Budget& budget, See see) {
     Ending end;
     try {
         run.start(budget);

@@ -107,7 +107,7 @@ struct Run {
     std::vector<Value> slots; // of a program's values
 
     // A new run in empty memory.
-    void start(Budget b) {
+    void start(const Budget& b) {
         begin(b);
         shares_ = false;
         wanted_ = nullptr;
@@ -116,7 +116,7 @@ struct Run {
         heap_.clear();
     }
     // A new run behind what earlier ones have left, which it may share; from the last start on.
-    void join(Budget b) {
+    void join(const Budget& b) {
         begin(b);
         shares_ = true;
         wanted_ = heap_.mark();
@@ -191,8 +191,9 @@ struct Run {
     static constexpr size_t kSharedBytes = 8 << 20;
     static constexpr uint64_t kMuch = 16; // cells
 
-    void begin(Budget b) {
-        budget = b;
+    void begin(const Budget& b) {
+        budget.steps = b.steps;
+        budget.cells = b.cells;
         steps = cells = cells_peak = 0;
         depth = deepest = 0;
         primitive = -1;

@@ -21,7 +21,7 @@
 
 namespace codeit {
 
-enum class Tag : uint32_t { None, Bool, Int, Pair, Cell, Grid, Tuple, Indices, Object, Set, Function };
+enum class Tag : uint64_t { None, Bool, Int, Pair, Cell, Grid, Tuple, Indices, Object, Set, Function };
 
 struct GridNode;
 struct ItemsNode;

@@ -97,19 +97,23 @@ struct Bounds {
 template <class T> Bounds bounds(const T* keys, size_t n) {
     static_assert(std::endian::native == std::endian::little);
     constexpr size_t kAtOnce = sizeof(Lanes) / sizeof(T), kParts = sizeof(T) / sizeof(int16_t);
-    Lanes low, high;
+    if (n < kAtOnce) {
+        Bounds b{{INT32_MAX, INT32_MAX, INT32_MAX}, {INT32_MIN, INT32_MIN, INT32_MIN}};
+        for (size_t k = 0; k < n; ++k) {
+            int parts[] = {key_j(uint32_t(keys[k])), key_i(uint32_t(keys[k])), key_value(keys[k])};
+            for (int part = 0; part < 3; ++part) {
+                b.low[part] = std::min(b.low[part], parts[part]);
+                b.high[part] = std::max(b.high[part], parts[part]);
+            }
+        }
+        return b;
+    }
     auto load = [](const T* from) {
         Lanes lanes;
         std::memcpy(&lanes, from, sizeof lanes);
         return lanes ^ static_cast<int16_t>(INT16_MIN);
     };
-    if (n >= kAtOnce) {
-        low = high = load(keys + n - kAtOnce); // the last ones, so that none is left over
-    } else {
-        T few[kAtOnce];
-        for (size_t k = 0; k < kAtOnce; ++k) few[k] = keys[std::min(k, n - 1)];
-        low = high = load(few);
-    }
+    Lanes low = load(keys + n - kAtOnce), high = low; // the last ones, so that none is left over
     for (size_t k = 0; k + kAtOnce <= n; k += kAtOnce) {
         Lanes lanes = load(keys + k);
         low = lanes < low ? lanes : low;
@@ -141,16 +145,25 @@ template <class T> bool sort_by_bits(Run& run, std::span<T> keys, size_t& distin
                                                     : pair_key(b.low[1], b.low[0]));
     auto value_of = [](T key) { return uint64_t(key) >> 32; };
     uint64_t* const rows = bits.begin();
+    uint64_t* last = rows; // of a word that neighbours share, what is found is kept in a register
+    uint64_t found = 0;
     for (T key : keys) {
         size_t value = size_t(value_of(key) - value_of(first)), i = (uint32_t(key) >> 16) - (uint32_t(first) >> 16);
-        rows[value * height + i] |= uint64_t(1) << ((key & 0xffff) - (first & 0xffff));
+        uint64_t* row = rows + value * height + i;
+        if (row != last) {
+            *last |= found;
+            found = 0;
+            last = row;
+        }
+        found |= uint64_t(1) << ((key & 0xffff) - (first & 0xffff));
     }
+    *last |= found;
     T* out = keys.data();
-    const uint64_t* row = rows;
+    const uint64_t* word = rows;
     for (size_t value = 0; value < values; ++value)
         for (size_t i = 0; i < height; ++i) {
             T begin = first + T(uint64_t(value) << 32) + T(i << 16);
-            for (uint64_t rest = *row++; rest; rest &= rest - 1) *out++ = begin + T(std::countr_zero(rest));
+            for (uint64_t rest = *word++; rest; rest &= rest - 1) *out++ = begin + T(std::countr_zero(rest));
         }
     distinct = size_t(out - keys.data());
     return true;
