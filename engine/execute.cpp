@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <exception>
 #include <limits>
 #include <mutex>
@@ -368,12 +369,18 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
+double processor_seconds() { // of this thread
+    timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
+}
+
 } // namespace
 
 double run_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats) {
-    auto begin = Clock::now();
+    double begin = processor_seconds();
     for (int k = 0; k < repeats; ++k) execute(run, program, input, budget);
-    return seconds_since(begin) / repeats;
+    return (processor_seconds() - begin) / repeats;
 }
 
 std::vector<double> line_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats) {
@@ -469,17 +476,20 @@ void see(Verdict& verdict, const Example& example, const Ending& end) {
 } // namespace
 
 std::vector<Verdict> judge(std::span<const ProgramRef> programs, std::span<const uint32_t> of,
-                           std::span<const std::vector<Example>> tasks, Budget budget, bool all, int threads) {
+                           std::span<const std::vector<Example>> tasks, Budget budget, bool all, int threads,
+                           bool share) {
     std::vector<Verdict> verdicts(programs.size());
     Grouped grouped(programs, of);
     parallel(grouped.blocks.size(), threads, [&](Company& together, size_t b) {
         std::vector<uint32_t> left(grouped.blocks[b].begin(), grouped.blocks[b].end()); // still to be tried
         for (const Example& example : tasks[of[left.front()]]) {
             if (left.empty()) break;
-            together.gather(*example.input, budget, true);
+            if (share) together.gather(*example.input, budget, true);
             std::erase_if(left, [&](uint32_t k) {
                 uint16_t ran = verdicts[k].ran;
-                see(verdicts[k], example, together.run(*programs[k]));
+                Ending end = share ? together.run(*programs[k])
+                                   : run_alone(together.run(), *programs[k], *example.input, budget, ignore);
+                see(verdicts[k], example, end);
                 bool failed = verdicts[k].ran == ran;
                 if (failed && !all) verdicts[k].behaviour = 0;
                 return failed && !all;

@@ -233,6 +233,10 @@ bool best(Run& run, const Items& items, Extreme extreme, Value& item, Value& key
 }
 
 template <Extreme E> Value best_element(Run& run, const Value* a) {
+    if (a[0].tag == Tag::Pair) {
+        run.charge(2);
+        return Value::integer(E == Extreme::Greatest ? std::max(a[0].i(), a[0].j()) : std::min(a[0].i(), a[0].j()));
+    }
     Value item, key;
     return best(run, Items(run, a[0]), E, item, key, [](Value x) { return x; }) ? item : Value::integer(0);
 }

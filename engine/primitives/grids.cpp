@@ -406,14 +406,27 @@ Value occurrences(Run& run, const Value* a) {
         wanted.push({i * g.w + j, key_value(key)});
     }
     NewIndices found(run, 8);
-    for (int i = 0; i + e.height() <= g.h || (cells.empty() && i < g.h); ++i) {
+    int columns = g.w - e.width() + 1;
+    auto may_be = [&](const int8_t* eight) { // where the first cell is found, if there is one: a bit each
+        if (wanted.empty()) return 0xffu;
+        bool fits = wanted[0].colour == int8_t(wanted[0].colour);
+        return fits ? eight_alike(eight + wanted[0].at, int8_t(wanted[0].colour)) : 0;
+    };
+    for (int i = 0; i + e.height() <= g.h; ++i) {
         run.charge(1);
-        for (int j = 0; j + e.width() <= g.w || (cells.empty() && j < g.w); ++j) {
-            const int8_t* at = g.cells + int64_t(i) * g.w + j;
-            const Wanted* failed = std::find_if(wanted.begin(), wanted.end(), [at](Wanted w) { return at[w.at] != w.colour; });
-            bool occurs = failed == wanted.end();
-            run.charge(1 + size_t(failed - wanted.begin()) + !occurs);
-            if (occurs) found.push(uint32_t(make_pair(i, j).key));
+        const int8_t* row = g.cells + int64_t(i) * g.w;
+        for (int j = 0; j < columns; j += 8) {
+            int n = std::min(8, columns - j);
+            uint32_t likely = may_be(row + j) & ((1u << n) - 1);
+            run.charge(2 * uint64_t(n - std::popcount(likely))); // the others fail at once
+            for (; likely; likely &= likely - 1) {
+                int k = j + std::countr_zero(likely);
+                auto differs = [at = row + k](Wanted w) { return at[w.at] != w.colour; };
+                const Wanted* failed = std::find_if(wanted.begin(), wanted.end(), differs);
+                bool occurs = failed == wanted.end();
+                run.charge(1 + size_t(failed - wanted.begin()) + !occurs);
+                if (occurs) found.push(uint32_t(make_pair(i, k).key));
+            }
         }
     }
     return found.in_order();
