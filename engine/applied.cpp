@@ -81,11 +81,15 @@ const Value* Applied::write_step(Do what, const FunctionNode* primitive, std::in
     }
     Value* result = new_register(Value::none());
     if (n_ == kSteps || !result) return nullptr;
-    // A matcher's comparison is no primitive of its own.
-    steps_[n_] = {what, uint8_t(arguments.size()), std::exchange(charge_, 0), 0,
-                  primitive ? primitive->primitive : last->primitive, result, {}, primitive ? primitive->code : nullptr};
-    std::ranges::copy(arguments, steps_[n_].arguments);
-    ++n_;
+    Step& step = steps_[n_++];
+    step.what = what;
+    step.n = uint8_t(arguments.size());
+    step.charge = std::exchange(charge_, 0);
+    step.charge_flip = 0;
+    step.primitive = primitive ? primitive->primitive : last->primitive; // a matcher's comparison is none of its own
+    step.result = result;
+    std::ranges::copy(arguments, step.arguments);
+    step.code = primitive ? primitive->code : nullptr;
     return result;
 }
 

@@ -298,6 +298,20 @@ Value partition(Run& run, Value grid_value, int without) {
     return make_sorted_set(run, {parts.begin(), parts.size()});
 }
 
+// Sorts the numbers below n by colour, those of one colour as they are: `put(place, number)`.
+template <class Colour, class Put> void by_colour(uint32_t n, Colour colour, Put put) {
+    int low = INT8_MAX, high = INT8_MIN;
+    for (uint32_t k = 0; k < n; ++k) {
+        low = std::min<int>(low, colour(k));
+        high = std::max<int>(high, colour(k));
+    }
+    uint32_t next[257]; // by colour: its first place
+    std::fill_n(next, high - low + 2, 0);
+    for (uint32_t k = 0; k < n; ++k) ++next[colour(k) - low + 1];
+    for (int v = 1; v <= high - low; ++v) next[v] += next[v - 1];
+    for (uint32_t k = 0; k < n; ++k) put(next[colour(k) - low]++, k);
+}
+
 // Connected parts of the grid. Stretches of one colour are joined with those that they touch, and then dealt to their
 // parts by colour and place, so that each part comes out sorted, and the parts too: they share no cell.
 Value objects(Run& run, const Value* a) {
@@ -345,49 +359,44 @@ Value objects(Run& run, const Value* a) {
     });
     if (n == 0) return empty_set();
 
-    int low = INT8_MAX, high = INT8_MIN; // colours
-    for (uint32_t k = 0; k < n; ++k) {
-        low = std::min(low, all[k].colour);
-        high = std::max(high, all[k].colour);
-        all[k].parent = all[all[k].parent].parent; // its root, as all before it are at theirs
-    }
-    uint32_t next_of[257]; // by colour: the number of stretches of the colours before it
-    std::fill_n(next_of, high - low + 2, 0);
-    for (uint32_t k = 0; k < n; ++k) ++next_of[all[k].colour - low + 1];
-    for (int v = 1; v <= high - low; ++v) next_of[v] += next_of[v - 1];
-    Buffer<uint32_t, kUsualArea> order(run, n); // by colour, and then by place
-    order.resize(n);
-    uint32_t* const ordered = order.begin();
-    for (uint32_t k = 0; k < n; ++k) ordered[next_of[all[k].colour - low]++] = k;
-
-    // Parts are numbered as they are first met.
     struct Part {
         uint32_t cells;
-        uint64_t* next;
+        int colour;     // of its first stretch
+        uint64_t* next; // cell
     };
-    constexpr uint32_t kNew = UINT32_MAX;
-    Buffer<uint32_t, kUsualArea> numbers(run, n); // by root
-    numbers.resize(n);
-    uint32_t* const number_of = numbers.begin();
-    std::fill_n(number_of, n, kNew);
     Buffer<Part, 64> parts(run);
-    for (const uint32_t* k = ordered; k < ordered + n; ++k) {
-        Stretch& s = all[*k];
-        uint32_t& number = number_of[s.parent];
-        if (number == kNew) {
-            number = uint32_t(parts.size());
-            parts.push({0, nullptr});
+    for (uint32_t k = 0; k < n; ++k) {
+        Stretch& s = all[k];
+        if (s.parent == k) { // a part is numbered where it is first met
+            s.parent = uint32_t(parts.size());
+            parts.push({0, s.colour, nullptr});
+        } else {
+            s.parent = all[s.parent].parent; // which has its number already
         }
-        s.parent = number;
-        parts[number].cells += uint32_t(s.end - s.begin);
+        parts[s.parent].cells += uint32_t(s.end - s.begin);
     }
     Buffer<Value, 64> found(run, parts.size());
-    for (Part& part : parts) found.push(new_patch(run, part.cells, part.next));
-    Part* const part_of = parts.begin();
-    for (const uint32_t* k = ordered; k < ordered + n; ++k) {
-        const Stretch& s = all[*k];
-        uint64_t*& next = part_of[s.parent].next;
+    found.resize(parts.size());
+    auto make = [&](uint32_t place, Part& part) { found[place] = new_patch(run, part.cells, part.next); };
+    auto write = [&](const Stretch& s) {
+        uint64_t*& next = parts[s.parent].next;
         next = write_stretch(next, cell_key(s.colour, s.place), s.end - s.begin);
+    };
+    if (univalued) {
+        auto part_colour = [&](uint32_t k) { return parts[k].colour; };
+        by_colour(uint32_t(parts.size()), part_colour, [&](uint32_t place, uint32_t k) { make(place, parts[k]); });
+        for (uint32_t k = 0; k < n; ++k) write(all[k]);
+    } else {
+        Buffer<uint32_t, kUsualArea> ordered(run, n); // by colour, and then by place
+        ordered.resize(n);
+        auto colour = [&](uint32_t k) { return all[k].colour; };
+        by_colour(n, colour, [&](uint32_t place, uint32_t k) { ordered[place] = k; });
+        uint32_t made = 0;
+        for (uint32_t k : ordered) {
+            Part& part = parts[all[k].parent];
+            if (!part.next) make(made++, part);
+            write(all[k]);
+        }
     }
     return make_sorted_set(run, {found.begin(), found.size()});
 }
