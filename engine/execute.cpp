@@ -57,13 +57,16 @@ void run_lines(Run& run, const Program& program, Value input, std::span<const Va
     put(end.value, results[lines - 1]);
 }
 
+// As call, apart from the loop over the lines, which needs the registers.
+[[gnu::noinline]] Value call_value(Run& run, Value function, const Value* a, int n) { return call(run, function, a, n); }
+
 template <class See>
 Ending run_alone(Run& run, const Program& program, const Grid& input, const Budget& budget, See see) {
     Ending end;
     try {
         run.start(budget);
         auto plain = [&](const Line& line, Value function, const Value* a, std::optional<Fault>&) {
-            if (line.function.kind != Operand::Kind::Primitive) return call(run, function, a, line.n);
+            if (line.function.kind != Operand::Kind::Primitive) return call_value(run, function, a, line.n);
             return call_primitive(run, function.function, a); // of as many arguments as it takes: see parse
         };
         run_lines(run, program, input_value(run, input), {}, end, plain, see);

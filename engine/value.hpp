@@ -122,31 +122,25 @@ struct FunctionNode {
 // The name of a value's type, as signatures write it: Integer, Grid, Objects, ...
 const char* type_name(Value v);
 
-inline uint64_t weight(Value v) {
-    switch (v.tag) {
-    case Tag::Grid: return v.grid->area() + 1;
-    case Tag::Tuple:
-    case Tag::Set: return v.items->weight;
-    case Tag::Indices: return v.indices->n + 1;
-    case Tag::Object: return v.object->n + 1;
-    case Tag::Function: return v.function->weight;
-    default: return 1;
-    }
-}
+struct Bulk {
+    uint64_t weight;
+    uint32_t nesting;
+};
 
-inline uint32_t nesting(Value v) {
+inline Bulk bulk(Value v) {
     switch (v.tag) {
-    case Tag::Cell:
-    case Tag::Grid:
-    case Tag::Indices: return 3;
-    case Tag::Object: return 4;
-    case Tag::Pair: return 2;
+    case Tag::Grid: return {v.grid->area() + 1, 3};
     case Tag::Tuple:
-    case Tag::Set: return v.items->nesting;
-    case Tag::Function: return v.function->nesting;
-    default: return 1;
+    case Tag::Set: return {v.items->weight, v.items->nesting};
+    case Tag::Indices: return {v.indices->n + 1, 3};
+    case Tag::Object: return {v.object->n + 1, 4};
+    case Tag::Function: return {v.function->weight, v.function->nesting};
+    case Tag::Cell: return {1, 3};
+    case Tag::Pair: return {1, 2};
+    default: return {1, 1};
     }
 }
+inline uint64_t weight(Value v) { return bulk(v).weight; }
 
 // Copies field by field: a value that was just made comes from registers, and a wider load would wait for memory.
 inline void put(Value& to, const Value& from) {

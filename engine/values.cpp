@@ -55,8 +55,9 @@ Value make_items(Run& run, Tag tag, std::span<const Value> items) {
     uint64_t total = 1;
     uint32_t deepest = 0;
     for (size_t k = 0; k < items.size(); ++k) {
-        total += weight(items[k]);
-        deepest = std::max(deepest, nesting(items[k]));
+        Bulk part = bulk(items[k]);
+        total += part.weight;
+        deepest = std::max(deepest, part.nesting);
         put(node->items[k], settled(items[k]));
     }
     node->n = uint32_t(items.size());
@@ -290,8 +291,9 @@ Value make_function(Run& run, Closure kind, int arity, std::span<const Value> ca
     bool quick = true;
     for (size_t k = 0; k < captured.size(); ++k) {
         Value part = captured[k];
-        total += weight(part);
-        deepest = std::max(deepest, nesting(part));
+        Bulk size = bulk(part);
+        total += size.weight;
+        deepest = std::max(deepest, size.nesting);
         quick = quick && (part.tag == Tag::Function ? part.function->quick : part.is_inline());
         put(node->captured[k], part);
     }
