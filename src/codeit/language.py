@@ -269,8 +269,8 @@ def judge(
     `cells`      the share of the output's cells that are right, summed over the pairs with the right shape
 
     An output may be None. With `all` false a program leaves its task at the first pair on which it gives no
-    grid, and has a behaviour of 0. Programs of one task share the calls that they have in common, unless `share` is
-    false; nothing depends on it. Raises ValueError for a task of over 255 pairs.
+    grid, and has a behaviour of 0. Programs of one task share the calls that they have in common, unless
+    `share` is false; nothing depends on it. Raises ValueError for a task of over 255 pairs.
     """
     compiled = [program._compiled for program in programs]
     pairs = [[(pair[0], pair[1]) for pair in task] for task in tasks]
