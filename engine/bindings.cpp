@@ -194,7 +194,8 @@ nb::bytes py_count_solved(std::vector<ProgramRef> programs,
 }
 
 nb::bytes py_judge(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
-                   std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget, bool all, int threads) {
+                   std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget, bool all, int threads,
+                   bool share) {
     // As `_VERDICT` in language.py reads it.
     static_assert(sizeof(Verdict) == 24 && offsetof(Verdict, ran) == 8 && offsetof(Verdict, changed) == 10 &&
                   offsetof(Verdict, shaped) == 12 && offsetof(Verdict, solved) == 14 && offsetof(Verdict, cells) == 16);
@@ -203,7 +204,7 @@ nb::bytes py_judge(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
     std::vector<Verdict> verdicts;
     {
         nb::gil_scoped_release release;
-        verdicts = judge(programs, of, examples, budget, all, threads);
+        verdicts = judge(programs, of, examples, budget, all, threads, share);
     }
     return nb::bytes(reinterpret_cast<const char*>(verdicts.data()), verdicts.size() * sizeof(Verdict));
 }
@@ -345,7 +346,8 @@ NB_MODULE(_engine, m) {
     m.def("parse", &py_parse, "text"_a);
     m.def("run_batch", &py_run_batch, "programs"_a, "inputs"_a, "budget"_a, "threads"_a, "share"_a = true);
     m.def("count_solved", &py_count_solved, "programs"_a, "tasks"_a, "budget"_a, "early_exit"_a, "threads"_a);
-    m.def("judge", &py_judge, "programs"_a, "of"_a, "tasks"_a, "budget"_a, "all"_a, "threads"_a);
+    m.def("judge", &py_judge, "programs"_a, "of"_a, "tasks"_a, "budget"_a, "all"_a, "threads"_a,
+          "share"_a = true);
     nb::class_<Parent>(m, "Parent").def_ro("program", &Parent::program).def_prop_ro("types", [](const Parent& p) {
         nb::list names;
         for (Atom atom : p.types) names.append(name(atom));

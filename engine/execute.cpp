@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <ctime>
 #include <exception>
 #include <limits>
 #include <mutex>
@@ -32,37 +33,41 @@ struct Ending {
     size_t line = 0;
 };
 
-// Calls each line's function in turn: `call(function, arguments, n, fault)`. The results of the first lines may be
+// Calls each line's function in turn: `call(line, function, arguments, fault)`. The results of the first lines may be
 // given, and are read before `see` is shown a new one.
 template <class Call, class See>
 void run_lines(Run& run, const Program& program, Value input, std::span<const Value> given, Ending& end, Call call,
                See see) {
-    static thread_local std::vector<Value> slots;
-    size_t known = program.literals.size();
-    if (slots.size() < known + 1 + program.lines.size()) slots.resize(known + 1 + program.lines.size());
-    Value* const values = slots.data();
+    size_t known = program.literals.size(), lines = program.lines.size();
+    if (run.slots.size() < known + 1 + lines) run.slots.resize(known + 1 + lines);
+    Value *const values = run.slots.data(), *const results = values + known + 1;
     std::copy(program.literals.begin(), program.literals.end(), values);
-    values[known] = input;
-    std::copy(given.begin(), given.end(), values + known + 1);
-    if (!given.empty()) end.value = given.back();
-    for (end.line = given.size(); end.line < program.lines.size(); ++end.line) {
-        const Line& l = program.lines[end.line];
-        Value arguments[kMaxArguments];
-        for (int k = 0; k < l.n; ++k) put(arguments[k], values[l.arguments[k].slot]);
+    put(values[known], input);
+    std::copy(given.begin(), given.end(), results);
+    const Line* line = program.lines.data() + given.size();
+    Value arguments[kMaxArguments];
+    for (end.line = given.size(); end.line < lines; ++end.line, ++line) {
+        for (int k = 0; k < line->n; ++k) put(arguments[k], values[line->arguments[k].slot]);
         run.primitive = -1;
-        end.value = call(values[l.function.slot], arguments, l.n, end.fault);
+        Value result = call(*line, values[line->function.slot], arguments, end.fault);
         if (end.fault) return;
-        put(values[known + 1 + end.line], end.value);
-        see(end.line, end.value);
+        put(results[end.line], result);
+        see(end.line, result);
     }
+    put(end.value, results[lines - 1]);
 }
 
-template <class See> Ending run_alone(Run& run, const Program& program, const Grid& input, Budget budget, See see) {
+// As call, apart from the loop over the lines, which needs the registers.
+[[gnu::noinline]] Value call_value(Run& run, Value function, const Value* a, int n) { return call(run, function, a, n); }
+
+template <class See>
+Ending run_alone(Run& run, const Program& program, const Grid& input, const Budget& budget, See see) {
     Ending end;
     try {
         run.start(budget);
-        auto plain = [&](Value function, const Value* a, int n, std::optional<Fault>&) {
-            return call(run, function, a, n);
+        auto plain = [&](const Line& line, Value function, const Value* a, std::optional<Fault>&) {
+            if (line.function.kind != Operand::Kind::Primitive) return call_value(run, function, a, line.n);
+            return call_primitive(run, function.function, a); // of as many arguments as it takes: see parse
         };
         run_lines(run, program, input_value(run, input), {}, end, plain, see);
     } catch (const Fault& fault) {
@@ -107,8 +112,8 @@ class Company {
         run_.cells = before.cells;
         run_.cells_peak = before.cells_peak;
         Ending end;
-        auto shared = [&](Value function, const Value* a, int n, std::optional<Fault>& fault) {
-            return call_shared(run_, function, a, n, fault);
+        auto shared = [&](const Line& line, Value function, const Value* a, std::optional<Fault>& fault) {
+            return call_shared(run_, function, a, line.n, fault);
         };
         for (size_t k = 0; k < same; ++k) see(k, results_[k]);
         run_lines(run_, program, value_, results_, end, shared, [&](size_t line, Value value) {
@@ -367,12 +372,18 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
+double processor_seconds() { // of this thread
+    timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
+}
+
 } // namespace
 
 double run_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats) {
-    auto begin = Clock::now();
+    double begin = processor_seconds();
     for (int k = 0; k < repeats; ++k) execute(run, program, input, budget);
-    return seconds_since(begin) / repeats;
+    return (processor_seconds() - begin) / repeats;
 }
 
 std::vector<double> line_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats) {
@@ -468,17 +479,20 @@ void see(Verdict& verdict, const Example& example, const Ending& end) {
 } // namespace
 
 std::vector<Verdict> judge(std::span<const ProgramRef> programs, std::span<const uint32_t> of,
-                           std::span<const std::vector<Example>> tasks, Budget budget, bool all, int threads) {
+                           std::span<const std::vector<Example>> tasks, Budget budget, bool all, int threads,
+                           bool share) {
     std::vector<Verdict> verdicts(programs.size());
     Grouped grouped(programs, of);
     parallel(grouped.blocks.size(), threads, [&](Company& together, size_t b) {
         std::vector<uint32_t> left(grouped.blocks[b].begin(), grouped.blocks[b].end()); // still to be tried
         for (const Example& example : tasks[of[left.front()]]) {
             if (left.empty()) break;
-            together.gather(*example.input, budget, true);
+            if (share) together.gather(*example.input, budget, true);
             std::erase_if(left, [&](uint32_t k) {
                 uint16_t ran = verdicts[k].ran;
-                see(verdicts[k], example, together.run(*programs[k]));
+                Ending end = share ? together.run(*programs[k])
+                                   : run_alone(together.run(), *programs[k], *example.input, budget, ignore);
+                see(verdicts[k], example, end);
                 bool failed = verdicts[k].ran == ran;
                 if (failed && !all) verdicts[k].behaviour = 0;
                 return failed && !all;

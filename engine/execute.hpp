@@ -59,7 +59,8 @@ Outcome execute(Run& run, const Program& program, const Grid& input, Budget budg
 Outcome trace(Run& run, const Program& program, const Grid& input, Budget budget,
               const std::function<void(size_t, Value)>& see);
 
-// Seconds that a run takes, of `repeats` in a row the mean; and that each line takes, of so many runs the least.
+// Seconds of the processor that a run takes, of `repeats` in a row the mean; and by the clock that each line takes, of
+// so many runs the least.
 double run_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats);
 std::vector<double> line_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats);
 
@@ -94,9 +95,11 @@ struct Verdict {
 };
 
 // programs[k] on the examples of tasks[of[k]]; an output may be missing. With `all` false a program stops at the
-// first example on which it gives no grid, and then has a behaviour of 0.
+// first example on which it gives no grid, and then has a behaviour of 0. Programs of one task share their work with
+// `share`; no verdict depends on it.
 std::vector<Verdict> judge(std::span<const ProgramRef> programs, std::span<const uint32_t> of,
-                           std::span<const std::vector<Example>> tasks, Budget budget, bool all, int threads);
+                           std::span<const std::vector<Example>> tasks, Budget budget, bool all, int threads,
+                           bool share = true);
 
 // The types of the variables of programs[k] on inputs[of[k]], line by line as far as it runs.
 std::vector<std::vector<Atom>> observe(std::span<const ProgramRef> programs, std::span<const uint32_t> of,

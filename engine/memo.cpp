@@ -44,6 +44,8 @@ bool same_value(Value a, Value b) {
 
 } // namespace
 
+void fail(Kind kind, const char* what, const char* found) { throw Fault{kind, what, found}; }
+
 void Memo::Table::clear() {
     ++era_;
     used_ = 0;
@@ -110,7 +112,9 @@ const Call* Memo::find(const Call& question) const {
 void Memo::insert(const Call& call, const std::byte* top) {
     if (full()) return;
     call_table_.insert(call.hash, calls_.size());
-    calls_.push_back({call, top});
+    KnownCall& known = calls_.emplace_back();
+    known.top = top;
+    known.call = call;
 }
 
 Value Memo::known_as(Value v, const std::byte* top) {

@@ -22,6 +22,9 @@ struct Fault {
     const char* found = nullptr;
 };
 
+// Throws a Fault: out of line, so that what checks stays small enough to be inlined.
+[[noreturn, gnu::cold]] void fail(Kind kind, const char* what, const char* found = nullptr);
+
 inline constexpr int kMaxArguments = 4;
 
 struct Cost {

@@ -63,7 +63,7 @@ class Arena {
     }
 
     void* allocate(size_t bytes) { // a multiple of kCellBytes
-        if (size_t(base_.get() + capacity_ - at_) < bytes) throw Fault{Kind::Cells, "over the budget of cells"};
+        if (size_t(base_.get() + capacity_ - at_) < bytes) fail(Kind::Cells, "over the budget of cells");
         void* p = at_;
         ASAN_UNPOISON_MEMORY_REGION(p, bytes);
         at_ += bytes;
@@ -104,9 +104,10 @@ struct Run {
     int primitive = -1; // the one being executed, for messages
     bool brief = false; // nobody asks why it ends early: what is known to go over its budget is not tried
     Memo memo;
+    std::vector<Value> slots; // of a program's values
 
     // A new run in empty memory.
-    void start(Budget b) {
+    void start(const Budget& b) {
         begin(b);
         shares_ = false;
         wanted_ = nullptr;
@@ -115,7 +116,7 @@ struct Run {
         heap_.clear();
     }
     // A new run behind what earlier ones have left, which it may share; from the last start on.
-    void join(Budget b) {
+    void join(const Budget& b) {
         begin(b);
         shares_ = true;
         wanted_ = heap_.mark();
@@ -127,7 +128,7 @@ struct Run {
         steps += n;
         if (steps <= budget.steps) return;
         steps = budget.steps; // by how much it was missed depends on what was recalled
-        throw Fault{Kind::Steps, "over the budget of steps"};
+        fail(Kind::Steps, "over the budget of steps");
     }
 
     void* allocate(size_t bytes) { return heap_.allocate(hold(bytes)); }
@@ -166,10 +167,11 @@ struct Run {
         memo.forget_since(m.heap);
         heap_.release(m.heap);
     }
+    bool is_much_since(const Mark& m) const { return cells - m.cells > kMuch; }
     // Gives back what was allocated since a mark, if it is much, but for the node of `bytes` at p; where that is now.
     // An older node is copied too: whether a value was made in this call or recalled must change nothing.
     const void* keep_only(const Mark& m, const void* p, size_t bytes) {
-        if (cells - m.cells <= 2 * whole(bytes) + 16) return p;
+        if (cells - m.cells <= 2 * whole(bytes) + kMuch) return p;
         release(m);
         void* kept = allocate(bytes);
         heap_.copy(kept, p, bytes);
@@ -187,9 +189,11 @@ struct Run {
   private:
     static constexpr uint64_t kMostCells = uint64_t(1) << 28; // 4 GiB, whatever the budget
     static constexpr size_t kSharedBytes = 8 << 20;
+    static constexpr uint64_t kMuch = 16; // cells
 
-    void begin(Budget b) {
-        budget = b;
+    void begin(const Budget& b) {
+        budget.steps = b.steps;
+        budget.cells = b.cells;
         steps = cells = cells_peak = 0;
         depth = deepest = 0;
         primitive = -1;
@@ -199,7 +203,7 @@ struct Run {
     size_t hold(size_t bytes) { // the bytes rounded up to whole cells
         size_t n = whole(bytes);
         cells += n;
-        if (cells > budget.cells) throw Fault{Kind::Cells, "over the budget of cells"};
+        if (cells > budget.cells) fail(Kind::Cells, "over the budget of cells");
         cells_peak = std::max(cells_peak, cells);
         return n * kCellBytes;
     }
@@ -211,7 +215,7 @@ struct Run {
 
 // A growing array for a primitive's own work, in the run's memory when it is not small. The memory is given back at
 // the end of its scope if nothing was allocated behind it, and with the call's otherwise; it counts until then.
-template <class T> class Buffer {
+template <class T, size_t kInline = 256 / sizeof(T)> class Buffer {
     static_assert(std::is_trivially_copyable_v<T>);
 
   public:
@@ -248,12 +252,11 @@ template <class T> class Buffer {
     bool empty() const { return size_ == 0; }
 
   private:
-    static constexpr size_t kInline = 256 / sizeof(T);
     size_t bytes() const { return capacity_ * sizeof(T); }
     T* small() { return reinterpret_cast<T*>(store_); }
 
     void grow(size_t capacity) {
-        if (capacity > SIZE_MAX / sizeof(T) / 2) throw Fault{Kind::Cells, "over the budget of cells"};
+        if (capacity > SIZE_MAX / sizeof(T) / 2) fail(Kind::Cells, "over the budget of cells");
         data_ = static_cast<T*>(run_.grow(data_, bytes(), size_ * sizeof(T), capacity * sizeof(T)));
         capacity_ = capacity;
     }

@@ -15,12 +15,13 @@
 // Values live in the arena of a run (run.hpp) and are plain handles: copied freely, never freed one by one.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
 namespace codeit {
 
-enum class Tag : uint32_t { None, Bool, Int, Pair, Cell, Grid, Tuple, Indices, Object, Set, Function };
+enum class Tag : uint64_t { None, Bool, Int, Pair, Cell, Grid, Tuple, Indices, Object, Set, Function };
 
 struct GridNode;
 struct ItemsNode;
@@ -79,11 +80,14 @@ struct Value {
 struct GridNode {
     uint32_t height, width;         // height >= 1
     mutable const uint16_t* counts; // of the colours 0 to 9, where no others occur; nullptr if not known
-    mutable int16_t background;     // the most frequent colour, or kUnknown until it is asked for
-    int8_t cells[];                 // row by row
-    static constexpr int16_t kUnknown = INT16_MIN;
+    mutable int8_t background;      // the most frequent colour, or kUnknown: never asked for, or that colour
+    int8_t cells[];                 // row by row; kBehind bytes more can be read
+    static constexpr int8_t kUnknown = INT8_MAX;
+    static constexpr size_t kBehind = 7;
     uint32_t area() const { return height * width; }
 };
+
+static_assert(sizeof(GridNode) >= offsetof(GridNode, cells) + GridNode::kBehind); // a node has sizeof and its cells
 
 // `weight` is the number of cells the value would have if written out in full: values may share parts, and
 // a bound on the weight bounds the work of comparing, hashing or printing them. `nesting` is the number of
@@ -118,31 +122,25 @@ struct FunctionNode {
 // The name of a value's type, as signatures write it: Integer, Grid, Objects, ...
 const char* type_name(Value v);
 
-inline uint64_t weight(Value v) {
-    switch (v.tag) {
-    case Tag::Grid: return v.grid->area() + 1;
-    case Tag::Tuple:
-    case Tag::Set: return v.items->weight;
-    case Tag::Indices: return v.indices->n + 1;
-    case Tag::Object: return v.object->n + 1;
-    case Tag::Function: return v.function->weight;
-    default: return 1;
-    }
-}
+struct Bulk {
+    uint64_t weight;
+    uint32_t nesting;
+};
 
-inline uint32_t nesting(Value v) {
+inline Bulk bulk(Value v) {
     switch (v.tag) {
-    case Tag::Cell:
-    case Tag::Grid:
-    case Tag::Indices: return 3;
-    case Tag::Object: return 4;
-    case Tag::Pair: return 2;
+    case Tag::Grid: return {v.grid->area() + 1, 3};
     case Tag::Tuple:
-    case Tag::Set: return v.items->nesting;
-    case Tag::Function: return v.function->nesting;
-    default: return 1;
+    case Tag::Set: return {v.items->weight, v.items->nesting};
+    case Tag::Indices: return {v.indices->n + 1, 3};
+    case Tag::Object: return {v.object->n + 1, 4};
+    case Tag::Function: return {v.function->weight, v.function->nesting};
+    case Tag::Cell: return {1, 3};
+    case Tag::Pair: return {1, 2};
+    default: return {1, 1};
     }
 }
+inline uint64_t weight(Value v) { return bulk(v).weight; }
 
 // Copies field by field: a value that was just made comes from registers, and a wider load would wait for memory.
 inline void put(Value& to, const Value& from) {

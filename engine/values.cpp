@@ -16,15 +16,18 @@ const ItemsNode* const kEmpty = [] {
     return node;
 }();
 
-uint64_t checked_weight(Run& run, uint64_t weight) {
+uint64_t heaviest(const Run& run) {
     constexpr uint64_t kHeaviest = 2'000'000; // so that whoever walks through a value comes to an end
-    if (weight > kHeaviest || weight > run.budget.cells * kCellBytes)
-        throw Fault{Kind::Cells, "over the budget of cells"};
+    return std::min(kHeaviest, run.budget.cells * kCellBytes);
+}
+
+uint64_t checked_weight(Run& run, uint64_t weight) {
+    if (weight > heaviest(run)) fail(Kind::Cells, "over the budget of cells");
     return weight;
 }
 
 uint32_t checked_nesting(uint32_t deepest_part) {
-    if (deepest_part >= kMaxNesting) throw Fault{Kind::Depth, "a value nested too deeply"};
+    if (deepest_part >= kMaxNesting) fail(Kind::Depth, "a value nested too deeply");
     return deepest_part + 1;
 }
 
@@ -52,8 +55,9 @@ Value make_items(Run& run, Tag tag, std::span<const Value> items) {
     uint64_t total = 1;
     uint32_t deepest = 0;
     for (size_t k = 0; k < items.size(); ++k) {
-        total += weight(items[k]);
-        deepest = std::max(deepest, nesting(items[k]));
+        Bulk part = bulk(items[k]);
+        total += part.weight;
+        deepest = std::max(deepest, part.nesting);
         put(node->items[k], settled(items[k]));
     }
     node->n = uint32_t(items.size());
@@ -83,40 +87,86 @@ template <class T> Value sorted_patch(Run& run, std::span<const Value> items) {
     return v;
 }
 
+typedef int16_t Lanes __attribute__((vector_size(16)));
+
+struct Bounds {
+    int low[3], high[3]; // of columns, of rows, and of cells' values
+};
+
+// The bounds of n >= 1 keys, read as lanes of 16 bits: (column, row) over and over, or (column, row, value, nothing).
+// A biased lane with its highest bit flipped is the number.
+template <class T> Bounds bounds(const T* keys, size_t n) {
+    static_assert(std::endian::native == std::endian::little);
+    constexpr size_t kAtOnce = sizeof(Lanes) / sizeof(T), kParts = sizeof(T) / sizeof(int16_t);
+    if (n < kAtOnce) {
+        Bounds b{{INT32_MAX, INT32_MAX, INT32_MAX}, {INT32_MIN, INT32_MIN, INT32_MIN}};
+        for (size_t k = 0; k < n; ++k) {
+            int parts[] = {key_j(uint32_t(keys[k])), key_i(uint32_t(keys[k])), key_value(keys[k])};
+            for (int part = 0; part < 3; ++part) {
+                b.low[part] = std::min(b.low[part], parts[part]);
+                b.high[part] = std::max(b.high[part], parts[part]);
+            }
+        }
+        return b;
+    }
+    auto load = [](const T* from) {
+        Lanes lanes;
+        std::memcpy(&lanes, from, sizeof lanes);
+        return lanes ^ static_cast<int16_t>(INT16_MIN);
+    };
+    Lanes low = load(keys + n - kAtOnce), high = low; // the last ones, so that none is left over
+    for (size_t k = 0; k + kAtOnce <= n; k += kAtOnce) {
+        Lanes lanes = load(keys + k);
+        low = lanes < low ? lanes : low;
+        high = lanes > high ? lanes : high;
+    }
+    auto fold = [&](auto half) {
+        Lanes l = half(low), h = half(high);
+        low = l < low ? l : low;
+        high = h > high ? h : high;
+    };
+    fold([](Lanes v) { return __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3); });
+    if (kParts == 2) fold([](Lanes v) { return __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5); });
+    return {{low[0], low[1], kParts == 4 ? low[2] : 0}, {high[0], high[1], kParts == 4 ? high[2] : 0}};
+}
+
 // The places of keys that lie close together, as one bit each: a word for a row of one colour. Reading the bits in
 // order sorts the keys. False, and nothing done, where the keys are too few or too far apart for it to pay.
 template <class T> bool sort_by_bits(Run& run, std::span<T> keys, size_t& distinct) {
     constexpr size_t kFew = 16;
     if (keys.size() < kFew) return false;
-    uint32_t low_line = UINT32_MAX, high_line = 0, low_j = UINT32_MAX, high_j = 0;
-    uint32_t low_i = UINT32_MAX, high_i = 0;
-    for (T key : keys) {
-        uint32_t i = uint32_t(key) >> 16, j = uint32_t(key) & 0xffff, value = uint32_t(uint64_t(key) >> 32);
-        low_line = std::min(low_line, value);
-        high_line = std::max(high_line, value);
-        low_i = std::min(low_i, i);
-        high_i = std::max(high_i, i);
-        low_j = std::min(low_j, j);
-        high_j = std::max(high_j, j);
-    }
-    size_t height = high_i - low_i + 1, words = size_t(high_line - low_line + 1) * height;
-    if (high_j - low_j >= 64 || words > 64 + 4 * keys.size()) return false;
+    Bounds b = bounds(keys.data(), keys.size());
+    size_t values = size_t(b.high[2] - b.low[2] + 1), height = size_t(b.high[1] - b.low[1] + 1), words = values * height;
+    if (b.high[0] - b.low[0] >= 64 || words > 64 + 4 * keys.size()) return false;
 
     Buffer<uint64_t> bits(run, words);
     bits.resize(words);
     std::fill(bits.begin(), bits.end(), 0);
+    const T first = T(sizeof(T) == sizeof(uint64_t) ? cell_key(b.low[2], pair_key(b.low[1], b.low[0]))
+                                                    : pair_key(b.low[1], b.low[0]));
+    auto value_of = [](T key) { return uint64_t(key) >> 32; };
+    uint64_t* const rows = bits.begin();
+    uint64_t* last = rows; // of a word that neighbours share, what is found is kept in a register
+    uint64_t found = 0;
     for (T key : keys) {
-        uint32_t i = uint32_t(key) >> 16, j = uint32_t(key) & 0xffff, value = uint32_t(uint64_t(key) >> 32);
-        bits[(value - low_line) * height + (i - low_i)] |= uint64_t(1) << (j - low_j);
+        size_t value = size_t(value_of(key) - value_of(first)), i = (uint32_t(key) >> 16) - (uint32_t(first) >> 16);
+        uint64_t* row = rows + value * height + i;
+        if (row != last) {
+            *last |= found;
+            found = 0;
+            last = row;
+        }
+        found |= uint64_t(1) << ((key & 0xffff) - (first & 0xffff));
     }
-    size_t n = 0;
+    *last |= found;
     T* out = keys.data();
-    const uint64_t* word = bits.begin();
-    for (uint64_t value = low_line; value <= high_line; ++value)
-        for (uint32_t i = low_i; i <= high_i; ++i)
-            for (uint64_t rest = *word++; rest; rest &= rest - 1)
-                out[n++] = T(value << 32 | uint64_t(i) << 16 | (low_j + uint32_t(std::countr_zero(rest))));
-    distinct = n;
+    const uint64_t* word = rows;
+    for (size_t value = 0; value < values; ++value)
+        for (size_t i = 0; i < height; ++i) {
+            T begin = first + T(uint64_t(value) << 32) + T(i << 16);
+            for (uint64_t rest = *word++; rest; rest &= rest - 1) *out++ = begin + T(std::countr_zero(rest));
+        }
+    distinct = size_t(out - keys.data());
     return true;
 }
 
@@ -154,23 +204,17 @@ int rank(Value v) {
 Value empty_tuple() { return {Tag::Tuple, kEmpty}; }
 Value empty_set() { return {Tag::Set, kEmpty}; }
 
-Value make_pair(int64_t i, int64_t j) {
-    if (i < INT16_MIN || i > INT16_MAX || j < INT16_MIN || j > INT16_MAX)
-        throw Fault{Kind::Overflow, "a coordinate beyond 16 bits"};
-    return Value::pair(pair_key(int(i), int(j)));
-}
-
 Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells) {
     cells = nullptr;
     if (height <= 0) return empty_tuple();
     width = std::max<int64_t>(width, 0);
+    uint64_t h = uint64_t(height), w = uint64_t(width), most = heaviest(run);
     // Each factor is bounded before the product is taken, so that the product cannot wrap.
-    checked_weight(run, std::max<uint64_t>(uint64_t(height), uint64_t(width)));
-    checked_weight(run, uint64_t(height) * uint64_t(width));
-    run.charge(uint64_t(height)); // a grid may have rows and no columns
-    auto* node = run.allocate<GridNode, int8_t>(uint64_t(height) * uint64_t(width));
-    node->height = uint32_t(height);
-    node->width = uint32_t(width);
+    if (h > most || w > most || h * w > most) fail(Kind::Cells, "over the budget of cells");
+    run.charge(h); // a grid may have rows and no columns
+    auto* node = run.allocate<GridNode, int8_t>(h * w);
+    node->height = uint32_t(h);
+    node->width = uint32_t(w);
     node->counts = nullptr;
     node->background = GridNode::kUnknown;
     cells = node->cells;
@@ -185,7 +229,7 @@ Value make_tuple(Run& run, std::span<const Value> items) {
         if (first.tag == Tag::Int && second.tag == Tag::Int) return make_pair(first.num, second.num);
         if (first.tag == Tag::Int && second.tag == Tag::Pair) {
             if (first.num < INT16_MIN || first.num > INT16_MAX)
-                throw Fault{Kind::Overflow, "a cell's value beyond 16 bits"};
+                fail(Kind::Overflow, "a cell's value beyond 16 bits");
             return Value::cell(cell_key(int(first.num), uint32_t(second.key)));
         }
     }
@@ -196,11 +240,6 @@ Value make_tuple(Run& run, std::span<const Value> items) {
         if (std::all_of(items.begin() + 1, items.end(), is_row)) return rows_to_grid(run, items, width);
     }
     return make_items(run, Tag::Tuple, items);
-}
-
-Value make_tuple(Run& run, Value a, Value b) {
-    Value items[] = {a, b};
-    return make_tuple(run, items);
 }
 
 size_t sort_distinct(Run& run, uint32_t* keys, size_t n) { return sort_distinct_keys(run, keys, n); }
@@ -252,8 +291,9 @@ Value make_function(Run& run, Closure kind, int arity, std::span<const Value> ca
     bool quick = true;
     for (size_t k = 0; k < captured.size(); ++k) {
         Value part = captured[k];
-        total += weight(part);
-        deepest = std::max(deepest, nesting(part));
+        Bulk size = bulk(part);
+        total += size.weight;
+        deepest = std::max(deepest, size.nesting);
         quick = quick && (part.tag == Tag::Function ? part.function->quick : part.is_inline());
         put(node->captured[k], part);
     }
@@ -312,13 +352,10 @@ int compare(Run& run, Value a, Value b) {
         run.charge(weight(a));
         return 0;
     }
-    int ra = rank(a), rb = rank(b);
-    if (ra != rb || ra == 1) {
-        run.charge(1);
-        return ra != rb ? three_way(ra, rb) : three_way(a.num, b.num);
-    }
     if (a.tag == b.tag) {
         switch (a.tag) {
+        case Tag::Bool:
+        case Tag::Int: run.charge(1); return three_way(a.num, b.num);
         case Tag::Pair:
         case Tag::Cell: run.charge(1); return three_way(a.key, b.key);
         case Tag::Indices: return compare_keys(run, a.indices->keys, a.indices->n, b.indices->keys, b.indices->n);
@@ -330,6 +367,11 @@ int compare(Run& run, Value a, Value b) {
         }
         default: break;
         }
+    }
+    int ra = rank(a), rb = rank(b);
+    if (ra != rb || ra == 1) {
+        run.charge(1);
+        return ra != rb ? three_way(ra, rb) : three_way(a.num, b.num);
     }
     if (ra == 4) {
         const FunctionNode *f = a.function, *g = b.function;
@@ -379,11 +421,11 @@ bool less(Run& run, Value a, Value b) {
 
 // --- reading ----------------------------------------------------------------------------------------
 
-void wrong_type(const char* expected, Value found) { throw Fault{Kind::Type, expected, type_name(found)}; }
+void wrong_type(const char* expected, Value found) { fail(Kind::Type, expected, type_name(found)); }
 
 int colour(Value v) {
     int64_t n = number(v);
-    if (n < INT8_MIN || n > INT8_MAX) throw Fault{Kind::Overflow, "a grid's cell beyond 8 bits"};
+    if (n < INT8_MIN || n > INT8_MAX) fail(Kind::Overflow, "a grid's cell beyond 8 bits");
     return int(n);
 }
 
@@ -447,7 +489,7 @@ Places::Places(Run& run, Value patch) : store_(run) {
     if (patch.tag == Tag::Object) {
         const ObjectNode* node = patch.object;
         store_.resize(node->n);
-        for (uint32_t k = 0; k < node->n; ++k) store_[k] = uint32_t(node->keys[k]);
+        std::copy_n(node->keys, node->n, store_.begin());
         if (key_value(node->keys[0]) != key_value(node->keys[node->n - 1])) thin();
         run.charge(node->n);
     } else {
@@ -485,42 +527,12 @@ Cells::Cells(Run& run, Value object) : store_(run) {
 
 namespace {
 
-typedef int16_t Lanes __attribute__((vector_size(16)));
-
-// The extent of keys read as lanes of 16 bits: (column, row) over and over, and two lanes more in between for a
-// cell's value. A biased lane with its highest bit flipped is the coordinate.
 template <class T> Extent extent_of(Run& run, const T* keys, size_t n) {
     if (n == 0) bad_value("the patch is empty");
     run.charge(n);
-    constexpr size_t kAtOnce = sizeof(Lanes) / sizeof(T), kStride = sizeof(T) / sizeof(int16_t);
-    Lanes low, high;
-    auto load = [](const T* from) {
-        Lanes lanes;
-        std::memcpy(&lanes, from, sizeof lanes);
-        return lanes ^ static_cast<int16_t>(INT16_MIN);
-    };
-    if (n >= kAtOnce) {
-        low = high = load(keys + n - kAtOnce); // the last ones, so that none is left over
-    } else {
-        T few[kAtOnce];
-        for (size_t k = 0; k < kAtOnce; ++k) few[k] = keys[std::min(k, n - 1)];
-        low = high = load(few);
-    }
-    for (size_t k = 0; k + kAtOnce <= n; k += kAtOnce) {
-        Lanes lanes = load(keys + k);
-        low = lanes < low ? lanes : low;
-        high = lanes > high ? lanes : high;
-    }
-    Extent e{low[1], high[1], low[0], high[0]};
-    for (size_t k = kStride; k < 8; k += kStride) {
-        e.left = std::min<int>(e.left, low[k]);
-        e.right = std::max<int>(e.right, high[k]);
-        e.top = std::min<int>(e.top, low[k + 1]);
-        e.bottom = std::max<int>(e.bottom, high[k + 1]);
-    }
-    return e;
+    Bounds b = bounds(keys, n);
+    return {b.low[1], b.high[1], b.low[0], b.high[0]};
 }
-static_assert(std::endian::native == std::endian::little);
 
 } // namespace
 
@@ -564,27 +576,27 @@ template <class Call> Value call_parts(Run& run, const FunctionNode* f, const Va
     return Value::none();
 }
 
-[[gnu::noinline]] Value call_closure(Run& run, const FunctionNode* f, const Value* a, int n) {
+Value call_closure(Run& run, const FunctionNode* f, const Value* a, int n) {
     return call_parts(run, f, a, n,
                       [&run](Value function, const Value* b, int m) { return call(run, function, b, m); });
 }
 
-// A value whose node holds no others is given another place for it: `move(node, bytes)`. False for any other value.
-template <class Move> bool flat_node(Value& v, Move move) {
+// A value whose node holds no others is given another place for it: `move(node, bytes)`.
+template <class Move> void move_flat_node(Value& v, Move move) {
     auto place = [&]<class Node>(const Node*& node, size_t bytes) {
         node = static_cast<const Node*>(move(node, bytes));
     };
     switch (v.tag) {
     case Tag::Grid:
         place(v.grid, sizeof(GridNode) + v.grid->area());
-        return true;
+        break;
     case Tag::Indices:
         place(v.indices, sizeof(IndicesNode) + v.indices->n * sizeof(uint32_t));
-        return true;
+        break;
     case Tag::Object:
         place(v.object, sizeof(ObjectNode) + v.object->n * sizeof(uint64_t));
-        return true;
-    default: return false;
+        break;
+    default: break;
     }
 }
 
@@ -692,9 +704,8 @@ Value call_shared(Run& run, Value function, const Value* a, int n, std::optional
     return call.result;
 }
 
-Value settle(Run& run, const Run::Mark& mark, Value result) {
-    bool flat = flat_node(result, [&](const void* node, size_t bytes) { return run.keep_only(mark, node, bytes); });
-    if (!flat && result.is_inline()) run.release(mark);
+Value keep_only(Run& run, const Run::Mark& mark, Value result) {
+    move_flat_node(result, [&](const void* node, size_t bytes) { return run.keep_only(mark, node, bytes); });
     return result;
 }
 
@@ -705,7 +716,7 @@ Value call_quick(Run& run, const FunctionNode* f, const Value* a, int n) {
         if (function.tag != Tag::Function) wrong_type("a function", function);
         const FunctionNode* g = function.function;
         run.charge(kCallSteps);
-        if (m != g->arity) throw Fault{Kind::Type, "a function of another number of arguments"};
+        if (m != g->arity) fail(Kind::Type, "a function of another number of arguments");
         if (g->kind != Closure::Primitive) return call_quick(run, g, b, m);
         run.primitive = g->primitive;
         return g->code(run, b);
@@ -713,18 +724,19 @@ Value call_quick(Run& run, const FunctionNode* f, const Value* a, int n) {
 }
 
 Value call_made(Run& run, const FunctionNode* f, const Value* a, int n) {
-    if (++run.depth > kMaxDepth) throw Fault{Kind::Depth, "calls nested too deeply"};
+    if (++run.depth > kMaxDepth) fail(Kind::Depth, "calls nested too deeply");
     run.deepest = std::max(run.deepest, run.depth);
-    Value result;
     // Of a place or a cell there is little to remember, and of small patches.
     constexpr uint64_t kSmall = 24;
-    bool small = a[0].tag == Tag::Pair || a[0].tag == Tag::Cell || (!a[0].is_inline() && weight(a[0]) < kSmall);
-    if (f->vain < kWhile && !small) {
+    auto small = [](Value v) {
+        return v.is_inline() ? v.tag == Tag::Pair || v.tag == Tag::Cell : weight(v) < kSmall;
+    };
+    Value result;
+    if (f->vain < kWhile && !small(a[0])) {
         result = call_watched(run, f, a, n);
     } else {
         auto mark = run.mark();
-        result = call_closure(run, f, a, n);
-        if (!run.untouched(mark)) result = settle(run, mark, result);
+        result = settle(run, mark, call_closure(run, f, a, n));
     }
     --run.depth;
     return result;

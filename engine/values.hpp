@@ -14,7 +14,11 @@ Value empty_tuple();
 Value empty_set();
 
 // A tuple of two integers; Overflow beyond 16 bits.
-Value make_pair(int64_t i, int64_t j);
+inline Value make_pair(int64_t i, int64_t j) {
+    if (i < INT16_MIN || i > INT16_MAX || j < INT16_MIN || j > INT16_MAX)
+        fail(Kind::Overflow, "a coordinate beyond 16 bits");
+    return Value::pair(pair_key(int(i), int(j)));
+}
 // A grid to be filled through `cells`; the empty tuple when height is 0.
 Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells);
 // A grid whose cells are what `cell(row, column)` gives.
@@ -34,7 +38,11 @@ template <class T> Value new_patch(Run& run, size_t n, T*& keys) {
     return Value(node);
 }
 Value make_tuple(Run& run, std::span<const Value> items);
-Value make_tuple(Run& run, Value a, Value b);
+inline Value make_tuple(Run& run, Value a, Value b) {
+    if (a.tag == Tag::Int && b.tag == Tag::Int) return make_pair(a.num, b.num);
+    Value items[] = {a, b};
+    return make_tuple(run, items);
+}
 Value make_set(Run& run, std::span<const Value> items); // any order, repetitions allowed
 // From distinct values already in order.
 Value make_sorted_set(Run& run, std::span<const Value> items);
@@ -51,7 +59,7 @@ size_t sort_distinct(Run& run, uint64_t* keys, size_t n);
 template <class T> class NewPatch {
   public:
     NewPatch(Run& run, size_t capacity) : run_(run), capacity_(capacity) {
-        if (capacity > kMost) throw Fault{Kind::Cells, "over the budget of cells"};
+        if (capacity > kMost) fail(Kind::Cells, "over the budget of cells");
         node_ = static_cast<PatchNode<T>*>(run.allocate(bytes(capacity)));
     }
     void push(T key) {
@@ -83,7 +91,7 @@ template <class T> class NewPatch {
     static size_t bytes(size_t n) { return sizeof(PatchNode<T>) + n * sizeof(T); }
 
     void grow(size_t capacity) {
-        if (capacity > kMost) throw Fault{Kind::Cells, "over the budget of cells"};
+        if (capacity > kMost) fail(Kind::Cells, "over the budget of cells");
         node_ = static_cast<PatchNode<T>*>(run_.grow(node_, bytes(capacity_), bytes(size_), bytes(capacity)));
         capacity_ = capacity;
     }
@@ -121,15 +129,15 @@ inline bool truthy(Value v) {
 
 // --- reading ----------------------------------------------------------------------------------------
 
-[[noreturn]] void wrong_type(const char* expected, Value found);
-[[noreturn]] inline void bad_value(const char* what) { throw Fault{Kind::Value, what}; }
+[[noreturn, gnu::cold]] void wrong_type(const char* expected, Value found);
+[[noreturn]] inline void bad_value(const char* what) { fail(Kind::Value, what); }
 
 inline int64_t number(Value v) {
     if (!v.is_number()) wrong_type("an integer", v);
     return v.num;
 }
 inline Value checked(int64_t n) {
-    if (n > INT32_MAX || n < -INT32_MAX) throw Fault{Kind::Overflow, "an integer beyond 32 bits"};
+    if (n > INT32_MAX || n < -INT32_MAX) fail(Kind::Overflow, "an integer beyond 32 bits");
     return Value::integer(n);
 }
 inline int64_t floor_divide(int64_t a, int64_t b) {
@@ -146,9 +154,23 @@ struct GridView {
     size_t area() const { return size_t(h) * size_t(w); }
     int8_t at(int i, int j) const { return cells[size_t(i) * size_t(w) + size_t(j)]; }
     bool holds(int i, int j) const { return unsigned(i) < unsigned(h) && unsigned(j) < unsigned(w); }
+    // Which of the cells lies at a place; -1 outside.
+    int64_t find(uint32_t key) const {
+        int i = key_i(key), j = key_j(key);
+        return holds(i, j) ? int64_t(i) * w + j : -1;
+    }
 };
 GridView grid(Value v);
 GridView nonempty_grid(Value v); // with at least one row
+
+// A grid of the cells that a walk through another meets: from one on, so much further for each column and each row.
+inline Value walked(Run& run, const GridView& g, int height, int width, int64_t first, int64_t column, int64_t row) {
+    int8_t* out;
+    Value v = new_grid(run, height, width, out);
+    for (int i = 0; i < height; ++i, first += row)
+        for (int64_t j = 0, at = first; j < width; ++j, at += column) *out++ = g.cells[at];
+    return v;
+}
 
 inline size_t length(Value v) { // Python's len
     switch (v.tag) {
@@ -230,8 +252,13 @@ Extent extent(Run& run, Value patch);
 
 // --- calling ----------------------------------------------------------------------------------------
 
-// The result of a call, with what else was allocated since the mark given back where that is simple.
-Value settle(Run& run, const Run::Mark& mark, Value result);
+// The result of a call, with what else was allocated since the mark given back where that is simple, and much.
+Value keep_only(Run& run, const Run::Mark& mark, Value result);
+inline Value settle(Run& run, const Run::Mark& mark, Value result) {
+    if (!result.is_inline()) return run.is_much_since(mark) ? keep_only(run, mark, result) : result;
+    if (!run.untouched(mark)) run.release(mark);
+    return result;
+}
 // As call, of a call that was perhaps made before; for a program's lines in company. What ended it early, if anything
 // did, is in `fault`.
 Value call_shared(Run& run, Value function, const Value* arguments, int n, std::optional<Fault>& fault);
@@ -241,32 +268,28 @@ Value call_made(Run& run, const FunctionNode* function, const Value* arguments, 
 
 inline constexpr uint64_t kCallSteps = 2; // and what the function itself takes
 
-inline Value call(Run& run, Value function, const Value* arguments, int n) {
-    if (function.tag != Tag::Function) wrong_type("a function", function);
-    const FunctionNode* f = function.function;
+inline Value call_primitive(Run& run, const FunctionNode* f, const Value* arguments) {
     run.charge(kCallSteps);
-    if (n != f->arity) throw Fault{Kind::Type, "a function of another number of arguments"};
-    int before = run.primitive;
-    if (f->kind != Closure::Primitive) {
-        if (!f->quick) return call_made(run, f, arguments, n);
-        Value result = call_quick(run, f, arguments, n);
-        run.primitive = before;
-        return result;
-    }
     auto mark = run.mark();
     run.primitive = f->primitive;
     Value result = f->code(run, arguments);
-    run.primitive = before;
-    return f->quick || run.untouched(mark) ? result : settle(run, mark, result);
+    return f->quick ? result : settle(run, mark, result);
 }
-inline Value call(Run& run, Value function, Value argument) { return call(run, function, &argument, 1); }
-
-// The truth of function(argument); what the call held is given back.
-inline bool test(Run& run, Value function, Value argument) {
-    auto mark = run.mark();
-    bool result = truthy(call(run, function, argument));
-    if (!run.untouched(mark)) run.release(mark);
+inline Value call(Run& run, Value function, const Value* arguments, int n) {
+    if (function.tag != Tag::Function) wrong_type("a function", function);
+    const FunctionNode* f = function.function;
+    int before = run.primitive;
+    Value result;
+    if (f->kind == Closure::Primitive && n == f->arity) {
+        result = call_primitive(run, f, arguments);
+    } else {
+        run.charge(kCallSteps);
+        if (n != f->arity) fail(Kind::Type, "a function of another number of arguments");
+        result = f->quick ? call_quick(run, f, arguments, n) : call_made(run, f, arguments, n);
+    }
+    run.primitive = before;
     return result;
 }
+inline Value call(Run& run, Value function, Value argument) { return call(run, function, &argument, 1); }
 
 } // namespace codeit

@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from codeit.evolution import mutants
 from codeit.experts import published
-from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Program, run_batch
+from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Program, judge, run_batch
 from codeit.tasks import Task
 
 LONG = settings.get_current_profile_name() == "long"
@@ -129,6 +129,21 @@ def test_outcomes_do_not_depend_on_threads_or_company(training: dict[str, Task])
             for start in range(0, len(order), size):
                 batch = order[start : start + size]
                 assert summary([jobs[k] for k in batch], threads, budget) == [alone[k] for k in batch]
+
+
+def test_verdicts_do_not_depend_on_threads_or_company(training: dict[str, Task]) -> None:
+    families = dict(list(published().programs.items())[:4])
+    made = mutants(families, training, 150, seed=3)
+    places = {task_id: place for place, task_id in enumerate(families)}
+    pairs = [[(pair.input, pair.output) for pair in training[task_id].train] for task_id in families]
+    programs, of = [mutant.program for mutant in made], [places[mutant.task_id] for mutant in made]
+    for budget in (Budget(), Budget(steps=2_000, cells=1_000)):
+        for every in (True, False):
+            alone = judge(programs, of, pairs, all=every, budget=budget, threads=1, share=False)
+            assert (alone["ran"] > 0).sum() > 0
+            for threads in (1, 2):
+                together = judge(programs, of, pairs, all=every, budget=budget, threads=threads)
+                assert together.tolist() == alone.tolist()
 
 
 def test_growing_programs_end_within_their_budget() -> None:

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "../applied.hpp"
 #include "table.hpp"
 
 namespace codeit {
@@ -75,8 +76,10 @@ template <class Keep> Value filter(Run& run, Value container, Keep keep) {
     run.charge(length(container));
     auto patch = [&]<class T>(const PatchNode<T>* node, Value element(T)) {
         NewPatch<T> kept(run, node->n);
+        T *const keys = kept.keys(), *end = keys;
         for (uint32_t k = 0; k < node->n; ++k)
-            if (keep(element(node->keys[k]))) kept.push(node->keys[k]);
+            if (keep(element(node->keys[k]))) *end++ = node->keys[k];
+        kept.resize(size_t(end - keys));
         return kept.in_order();
     };
     if (container.tag == Tag::Indices) return patch(container.indices, Value::pair);
@@ -188,9 +191,10 @@ Value order(Run& run, const Value* a) {
     };
     run.charge(2 * items.size() * size_t(std::bit_width(items.size())));
     Buffer<Keyed> keyed(run, items.size());
+    Applied key(run, a[1], items.size());
     for (size_t k = 0; k < items.size(); ++k) {
         Value item = items[k];
-        keyed.push({item, call(run, a[1], item)});
+        keyed.push({item, key(item)});
     }
     std::stable_sort(keyed.begin(), keyed.end(),
                      [&](const Keyed& x, const Keyed& y) { return less(run, x.key, y.key); });
@@ -209,14 +213,14 @@ Value repeat(Run& run, const Value* a) {
 
 enum class Extreme { Least, Greatest };
 
-// The first element whose key is extreme, and that key; without a function the key is the element.
-bool best(Run& run, Value container, const Value* function, Extreme extreme, Value& item, Value& key) {
-    Items items(run, container);
+// The first element whose key is extreme, and that key.
+template <class Key>
+bool best(Run& run, const Items& items, Extreme extreme, Value& item, Value& key, Key key_of) {
     run.charge(items.size());
     for (size_t k = 0; k < items.size(); ++k) {
         auto mark = run.mark();
         Value x = items[k];
-        Value y = function ? call(run, *function, x) : x;
+        Value y = key_of(x);
         bool better = k == 0 || (extreme == Extreme::Greatest ? less(run, key, y) : less(run, y, key));
         if (better) {
             item = x;
@@ -229,18 +233,27 @@ bool best(Run& run, Value container, const Value* function, Extreme extreme, Val
 }
 
 template <Extreme E> Value best_element(Run& run, const Value* a) {
+    if (a[0].tag == Tag::Pair) {
+        run.charge(2);
+        return Value::integer(E == Extreme::Greatest ? std::max(a[0].i(), a[0].j()) : std::min(a[0].i(), a[0].j()));
+    }
     Value item, key;
-    return best(run, a[0], nullptr, E, item, key) ? item : Value::integer(0);
+    return best(run, Items(run, a[0]), E, item, key, [](Value x) { return x; }) ? item : Value::integer(0);
+}
+
+template <Extreme E> bool best_by_function(Run& run, const Value* a, Value& item, Value& key) {
+    Items items(run, a[0]);
+    return best(run, items, E, item, key, Applied(run, a[1], items.size()));
 }
 
 template <Extreme E> Value best_key(Run& run, const Value* a) {
     Value item, key;
-    return best(run, a[0], &a[1], E, item, key) ? key : call(run, a[1], Value::integer(0));
+    return best_by_function<E>(run, a, item, key) ? key : call(run, a[1], Value::integer(0));
 }
 
 template <Extreme E> Value best_argument(Run& run, const Value* a) {
     Value item, key;
-    return best(run, a[0], &a[1], E, item, key) ? item : Value::none();
+    return best_by_function<E>(run, a, item, key) ? item : Value::none();
 }
 
 template <bool most> Value commonest(Run& run, const Value* a) {
@@ -253,14 +266,16 @@ template <bool most> Value commonest(Run& run, const Value* a) {
 }
 
 Value sfilter(Run& run, Value container, Value condition) {
-    return filter(run, container, [&](Value v) { return test(run, condition, v); });
+    Applied holds(run, condition, length(container));
+    return filter(run, container, [&](Value v) { return holds.test(v); });
 }
 
 Value extract(Run& run, const Value* a) {
     Items items(run, a[0]);
+    Applied holds(run, a[1], items.size());
     for (size_t k = 0; k < items.size(); ++k) {
         Value item = items[k];
-        if (test(run, a[1], item)) return item;
+        if (holds.test(item)) return item;
     }
     bad_value("no element satisfies the condition");
 }

@@ -1,6 +1,7 @@
 // Functions as values: building them, and applying them to containers.
 #include <algorithm>
 
+#include "../applied.hpp"
 #include "table.hpp"
 
 namespace codeit {
@@ -21,7 +22,7 @@ template <Closure kind> Value bind(Run& run, const Value* a) {
 
 Value power(Run& run, const Value* a) {
     int64_t n = number(a[1]);
-    if (n < 1 || n > kMaxDepth) throw Fault{Kind::Depth, "a power below 1 or too high"};
+    if (n < 1 || n > kMaxDepth) fail(Kind::Depth, "a power below 1 or too high");
     Value result = a[0];
     for (int64_t k = 1; k < n; ++k) result = compose(run, a[0], result);
     return result;
@@ -29,7 +30,8 @@ Value power(Run& run, const Value* a) {
 
 void results_of(Run& run, Value function, Value container, Buffer<Value>& results) {
     Items items(run, container);
-    for (size_t k = 0; k < items.size(); ++k) results.push(call(run, function, items[k]));
+    Applied f(run, function, items.size());
+    for (size_t k = 0; k < items.size(); ++k) results.push(f(items[k]));
 }
 
 Value apply(Run& run, const Value* a) {

@@ -1,11 +1,13 @@
 // Grids: reading, cutting, joining and painting them, and the objects that they hold.
 #include <algorithm>
-#include <array>
+#include <bit>
 
 #include "table.hpp"
 
 namespace codeit {
 namespace {
+
+constexpr size_t kUsualArea = 900; // of most grids: what that takes lies on the stack
 
 // --- colours ----------------------------------------------------------------------------------------
 
@@ -66,8 +68,8 @@ class Histogram {
 int background(Run& run, Value grid_value) {
     GridView g = grid(grid_value);
     if (g.area() == 0) bad_value("the grid is empty");
-    int16_t& known = grid_value.grid->background;
-    if (known == GridNode::kUnknown) known = int16_t(Histogram(run, grid_value).extreme(true));
+    int8_t& known = grid_value.grid->background;
+    if (known == GridNode::kUnknown) known = int8_t(Histogram(run, grid_value).extreme(true));
     else run.charge(Histogram::price(g)); // the same price
     return known;
 }
@@ -199,6 +201,12 @@ template <class See> void each_stretch(const GridView& g, See see) {
         }
 }
 
+// Writes the keys of so many cells from the first on, to the right; gives the place behind them.
+uint64_t* write_stretch(uint64_t* to, uint64_t first, int n) {
+    for (uint64_t key = first, last = first + uint64_t(n); key < last; ++key) *to++ = key;
+    return to;
+}
+
 void check_places(const GridView& g) { make_pair(g.h - 1, g.w - 1); } // each must fit 16 bits
 
 Value asindices(Run& run, const Value* a) {
@@ -212,6 +220,16 @@ Value asindices(Run& run, const Value* a) {
     return v;
 }
 
+// Which of eight cells from one on are of a colour, a bit each. Those behind the last of a grid are read too.
+uint32_t eight_alike(const int8_t* cells, int8_t colour) {
+    constexpr uint64_t kEach = 0x0101010101010101, kLow = 0x7f * kEach;
+    uint64_t word;
+    std::memcpy(&word, cells, sizeof word);
+    word ^= uint8_t(colour) * kEach;                                    // 0 where it is
+    uint64_t alike = ~(((word & kLow) + kLow) | word) >> 7 & kEach;     // 1 where it is
+    return uint32_t(alike * 0x0102040810204080 >> 56);
+}
+
 Value ofcolor(Run& run, const Value* a) {
     GridView g = grid(a[0]);
     run.charge(g.area());
@@ -223,15 +241,15 @@ Value ofcolor(Run& run, const Value* a) {
     check_places(g);
     uint32_t* keys;
     Value v = new_patch(run, n, keys);
-    const int8_t* cell = g.cells;
-    for (uint32_t found = 0, key = pair_key(0, 0), end = key + uint32_t(g.w); found < n;) { // no branch on a colour
-        keys[found] = key;
-        found += *cell++ == colour;
-        if (++key == end) {
-            key += (1u << 16) - uint32_t(g.w);
-            end += 1u << 16;
+    uint32_t* const end = keys + n;
+    int64_t row_end = g.w;
+    uint32_t row = pair_key(0, 0); // of the row's first cell, less its number
+    for (int64_t at = 0; keys < end; at += 8)
+        for (uint32_t found = eight_alike(g.cells + at, colour); found && keys < end; found &= found - 1) {
+            int64_t cell = at + std::countr_zero(found);
+            for (; cell >= row_end; row_end += g.w) row += (1u << 16) - uint32_t(g.w);
+            *keys++ = row + uint32_t(cell);
         }
-    }
     return v;
 }
 
@@ -248,9 +266,7 @@ Value asobject(Run& run, const Value* a) {
         keys += counts[c];
     }
     each_stretch(g, [&](int i, int begin, int end, int c) {
-        uint64_t* to = next[c - INT8_MIN];
-        for (int j = begin; j < end; ++j) *to++ = cell_key(c, pair_key(i, j));
-        next[c - INT8_MIN] = to;
+        next[c - INT8_MIN] = write_stretch(next[c - INT8_MIN], cell_key(c, pair_key(i, begin)), end - begin);
     });
     return v;
 }
@@ -261,7 +277,7 @@ Value toobject(Run& run, const Value* a) {
     run.charge(places.size());
     NewObject keys(run, places.size());
     for (uint32_t key : places)
-        if (g.holds(key_i(key), key_j(key))) keys.push(cell_key(g.at(key_i(key), key_j(key)), key));
+        if (int64_t at = g.find(key); at >= 0) keys.push(cell_key(g.cells[at], key));
     return keys.any_order();
 }
 
@@ -277,19 +293,32 @@ Value partition(Run& run, Value grid_value, int without) {
         if (counts[v] > 0 && v != without) parts.push(new_patch(run, counts[v], next[v - INT8_MIN]));
     each_stretch(g, [&](int i, int begin, int end, int v) {
         if (v == without) return;
-        uint64_t* to = next[v - INT8_MIN];
-        for (int j = begin; j < end; ++j) *to++ = cell_key(v, pair_key(i, j));
-        next[v - INT8_MIN] = to;
+        next[v - INT8_MIN] = write_stretch(next[v - INT8_MIN], cell_key(v, pair_key(i, begin)), end - begin);
     });
     return make_sorted_set(run, {parts.begin(), parts.size()});
+}
+
+// Sorts the numbers below n by colour, those of one colour as they are: `put(place, number)`.
+template <class Colour, class Put> void by_colour(uint32_t n, Colour colour, Put put) {
+    int low = INT8_MAX, high = INT8_MIN;
+    for (uint32_t k = 0; k < n; ++k) {
+        low = std::min<int>(low, colour(k));
+        high = std::max<int>(high, colour(k));
+    }
+    uint32_t next[257]; // by colour: its first place
+    std::fill_n(next, high - low + 2, 0);
+    for (uint32_t k = 0; k < n; ++k) ++next[colour(k) - low + 1];
+    for (int v = 1; v <= high - low; ++v) next[v] += next[v - 1];
+    for (uint32_t k = 0; k < n; ++k) put(next[colour(k) - low]++, k);
 }
 
 // Connected parts of the grid. Stretches of one colour are joined with those that they touch, and then dealt to their
 // parts by colour and place, so that each part comes out sorted, and the parts too: they share no cell.
 Value objects(Run& run, const Value* a) {
     struct Stretch {
-        int row, begin, end, colour;
-        uint32_t parent; // in the union-find; then the number of its part
+        uint32_t place, parent; // in the union-find, never behind its child; then the number of the part
+        uint16_t begin, end;
+        int colour;
     };
     GridView g = nonempty_grid(a[0]);
     bool univalued = truthy(a[1]), without_background = truthy(a[3]);
@@ -299,96 +328,114 @@ Value objects(Run& run, const Value* a) {
     if (g.area() == 0) return empty_set();
     check_places(g);
 
-    Buffer<Stretch> all(run);
-    auto root = [&](uint32_t k) {
-        while (all[k].parent != k) k = all[k].parent = all[all[k].parent].parent;
-        return k;
-    };
+    size_t most = kUsualArea;
+    if (g.area() > kUsualArea) each_stretch(g, [&, n = size_t(0)](int, int, int, int) mutable { most = ++n; });
+    Buffer<Stretch, kUsualArea> room(run, most);
+    Stretch* const all = room.begin();
+    uint32_t n = 0;
     auto join = [&](uint32_t m, uint32_t k) {
+        auto root = [&](uint32_t x) {
+            while (all[x].parent != x) x = all[x].parent = all[all[x].parent].parent;
+            return x;
+        };
         uint32_t x = root(m), y = root(k);
-        if (x < y) all[y].parent = x;
-        else all[x].parent = y;
+        all[std::max(x, y)].parent = std::min(x, y);
     };
-    int low = INT8_MAX, high = INT8_MIN; // colours
     int row = -1;
     uint32_t above = 0, first = 0; // the first stretch of the row above that may still touch; the first of this row
     each_stretch(g, [&](int i, int begin, int end, int v) {
-        auto k = uint32_t(all.size());
         if (i != row) {
-            above = i == row + 1 ? first : k;
-            first = k;
+            above = first;
+            first = n;
             row = i;
         }
         if (v == bg) return;
-        low = std::min(low, v);
-        high = std::max(high, v);
-        all.push({i, begin, end, v, k});
-        if (!univalued && k > first && all[k - 1].end == begin) join(k - 1, k);
+        all[n] = {pair_key(i, begin), n, uint16_t(begin), uint16_t(end), v};
+        if (!univalued && n > first && all[n - 1].end == begin) join(n - 1, n);
         while (above < first && all[above].end + reach <= begin) ++above;
         for (uint32_t m = above; m < first && all[m].begin < end + reach; ++m)
-            if (!univalued || all[m].colour == v) join(m, k);
+            if (!univalued || all[m].colour == v) join(m, n);
+        ++n;
     });
-    if (all.empty()) return empty_set();
+    if (n == 0) return empty_set();
 
-    Buffer<uint32_t> ordered(run, all.size()); // by colour, and then by place
-    ordered.resize(all.size());
-    uint32_t start[257];
-    std::fill_n(start, high - low + 2, 0);
-    for (const Stretch& s : all) ++start[s.colour - low + 1];
-    for (int v = 1; v <= high - low; ++v) start[v] += start[v - 1];
-    for (uint32_t k = 0; k < all.size(); ++k) ordered[start[all[k].colour - low]++] = k;
-
-    // Parts are numbered as they are first met. Each stretch is pointed at its root before any gets a number.
-    for (uint32_t k = 0; k < all.size(); ++k) all[k].parent = root(k);
     struct Part {
         uint32_t cells;
-        uint64_t* next;
+        int colour;     // of its first stretch
+        uint64_t* next; // cell
     };
-    constexpr uint32_t kNew = UINT32_MAX;
-    Buffer<uint32_t> number_of(run, all.size()); // by root
-    number_of.resize(all.size());
-    std::fill(number_of.begin(), number_of.end(), kNew);
-    Buffer<Part> parts(run);
-    for (uint32_t k : ordered) {
-        uint32_t& number = number_of[all[k].parent];
-        if (number == kNew) {
-            number = uint32_t(parts.size());
-            parts.push({0, nullptr});
+    Buffer<Part, 64> parts(run);
+    for (uint32_t k = 0; k < n; ++k) {
+        Stretch& s = all[k];
+        if (s.parent == k) { // a part is numbered where it is first met
+            s.parent = uint32_t(parts.size());
+            parts.push({0, s.colour, nullptr});
+        } else {
+            s.parent = all[s.parent].parent; // which has its number already
         }
-        all[k].parent = number;
-        parts[number].cells += uint32_t(all[k].end - all[k].begin);
+        parts[s.parent].cells += uint32_t(s.end - s.begin);
     }
-    Buffer<Value> found(run, parts.size());
-    for (Part& part : parts) found.push(new_patch(run, part.cells, part.next));
-    for (uint32_t k : ordered) {
-        const Stretch& s = all[k];
+    Buffer<Value, 64> found(run, parts.size());
+    found.resize(parts.size());
+    auto make = [&](uint32_t place, Part& part) { found[place] = new_patch(run, part.cells, part.next); };
+    auto write = [&](const Stretch& s) {
         uint64_t*& next = parts[s.parent].next;
-        for (int j = s.begin; j < s.end; ++j) *next++ = cell_key(s.colour, pair_key(s.row, j));
+        next = write_stretch(next, cell_key(s.colour, s.place), s.end - s.begin);
+    };
+    if (univalued) {
+        auto part_colour = [&](uint32_t k) { return parts[k].colour; };
+        by_colour(uint32_t(parts.size()), part_colour, [&](uint32_t place, uint32_t k) { make(place, parts[k]); });
+        for (uint32_t k = 0; k < n; ++k) write(all[k]);
+    } else {
+        Buffer<uint32_t, kUsualArea> ordered(run, n); // by colour, and then by place
+        ordered.resize(n);
+        auto colour = [&](uint32_t k) { return all[k].colour; };
+        by_colour(n, colour, [&](uint32_t place, uint32_t k) { ordered[place] = k; });
+        uint32_t made = 0;
+        for (uint32_t k : ordered) {
+            Part& part = parts[all[k].parent];
+            if (!part.next) make(made++, part);
+            write(all[k]);
+        }
     }
     return make_sorted_set(run, {found.begin(), found.size()});
 }
 
 Value occurrences(Run& run, const Value* a) {
+    struct Wanted {
+        int at, colour; // `at`: which cell, from the place where the object may occur
+    };
     GridView g = nonempty_grid(a[0]);
     Cells cells(run, a[1]);
     Extent e{0, 0, 0, 0};
     if (!cells.empty()) e = extent(run, a[1]);
+    Buffer<Wanted, kUsualArea> wanted(run, cells.keys().size());
+    for (uint64_t key : cells) {
+        int i = key_i(uint32_t(key)) - e.top, j = key_j(uint32_t(key)) - e.left;
+        wanted.push({i * g.w + j, key_value(key)});
+    }
     NewIndices found(run, 8);
-    for (int i = 0; i + e.height() <= g.h || (cells.empty() && i < g.h); ++i) {
+    int columns = g.w - e.width() + 1;
+    auto may_be = [&](const int8_t* eight) { // where the first cell is found, if there is one: a bit each
+        if (wanted.empty()) return 0xffu;
+        bool fits = wanted[0].colour == int8_t(wanted[0].colour);
+        return fits ? eight_alike(eight + wanted[0].at, int8_t(wanted[0].colour)) : 0;
+    };
+    for (int i = 0; i + e.height() <= g.h; ++i) {
         run.charge(1);
-        for (int j = 0; j + e.width() <= g.w || (cells.empty() && j < g.w); ++j) {
-            bool occurs = true;
-            size_t checked = 1;
-            for (uint64_t key : cells) {
-                ++checked;
-                int ci = key_i(uint32_t(key)) - e.top + i, cj = key_j(uint32_t(key)) - e.left + j;
-                if (g.at(ci, cj) != key_value(key)) {
-                    occurs = false;
-                    break;
-                }
+        const int8_t* row = g.cells + int64_t(i) * g.w;
+        for (int j = 0; j < columns; j += 8) {
+            int n = std::min(8, columns - j);
+            uint32_t likely = may_be(row + j) & ((1u << n) - 1);
+            run.charge(2 * uint64_t(n - std::popcount(likely))); // the others fail at once
+            for (; likely; likely &= likely - 1) {
+                int k = j + std::countr_zero(likely);
+                auto differs = [at = row + k](Wanted w) { return at[w.at] != w.colour; };
+                const Wanted* failed = std::find_if(wanted.begin(), wanted.end(), differs);
+                bool occurs = failed == wanted.end();
+                run.charge(1 + size_t(failed - wanted.begin()) + !occurs);
+                if (occurs) found.push(uint32_t(make_pair(i, k).key));
             }
-            run.charge(checked);
-            if (occurs) found.push(uint32_t(make_pair(i, j).key));
         }
     }
     return found.in_order();
@@ -400,13 +447,17 @@ struct Lines { // of one colour throughout
         run.charge(2 * g.area() + size_t(g.h) + size_t(g.w) + 1);
         rows.resize(size_t(g.h));
         columns.resize(size_t(g.w));
-        std::fill(columns.begin(), columns.end(), 1);
-        for (int i = 0; i < g.h; ++i) {
-            rows[size_t(i)] = g.w > 0;
+        uint8_t* const whole = columns.begin();
+        std::fill_n(whole, g.w, 1);
+        const int8_t* row = g.cells;
+        for (int i = 0; i < g.h; ++i, row += g.w) {
+            int8_t first = g.w > 0 ? row[0] : 0;
+            uint8_t differs = g.w == 0;
             for (int j = 0; j < g.w; ++j) {
-                if (g.at(i, j) != g.at(i, 0)) rows[size_t(i)] = 0;
-                if (g.at(i, j) != g.at(0, j)) columns[size_t(j)] = 0;
+                differs |= row[j] ^ first;
+                whole[j] &= row[j] == g.cells[j];
             }
+            rows[size_t(i)] = !differs;
         }
     }
 };
@@ -446,15 +497,15 @@ Value compress(Run& run, const Value* a) {
 
 Value rot90(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return build_grid(run, g.w, g.h, [&](int i, int j) { return g.at(g.h - 1 - j, i); });
+    return walked(run, g, g.w, g.h, int64_t(g.h - 1) * g.w, -g.w, 1);
 }
 Value rot180(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return build_grid(run, g.h, g.w, [&](int i, int j) { return g.at(g.h - 1 - i, g.w - 1 - j); });
+    return walked(run, g, g.h, g.w, int64_t(g.area()) - 1, -1, -g.w);
 }
 Value rot270(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return build_grid(run, g.w, g.h, [&](int i, int j) { return g.at(j, g.w - 1 - i); });
+    return walked(run, g, g.w, g.h, g.w - 1, g.w, -1);
 }
 
 struct Slice {
@@ -572,8 +623,16 @@ Value stretch(Run& run, Value v, int64_t down, int64_t across) {
     GridView g = grid(v);
     down = std::max<int64_t>(down, 0);
     across = std::max<int64_t>(across, 0);
-    return build_grid(run, g.h * down, g.w * across,
-                 [&](int i, int j) { return g.at(int(i / down), int(j / across)); });
+    int8_t* out;
+    Value made = new_grid(run, g.h * down, g.w * across, out);
+    if (down == 0 || across == 0) return made;
+    for (const int8_t *cell = g.cells, *end = cell + g.area(); cell < end;) {
+        const int8_t* row = out;
+        for (int j = 0; j < g.w; ++j, ++cell)
+            for (int64_t k = 0; k < across; ++k) *out++ = *cell;
+        for (int64_t k = 1; k < down; ++k) out = std::copy_n(row, g.w * across, out);
+    }
+    return made;
 }
 
 Value upscale(Run& run, const Value* a) {
@@ -582,7 +641,7 @@ Value upscale(Run& run, const Value* a) {
     Cells cells(run, a[0]);
     if (cells.empty() || factor <= 0) return empty_set();
     Extent e = extent(run, a[0]);
-    if (factor > INT16_MAX) throw Fault{Kind::Overflow, "a coordinate beyond 16 bits"};
+    if (factor > INT16_MAX) fail(Kind::Overflow, "a coordinate beyond 16 bits");
     uint64_t total = cells.keys().size() * uint64_t(factor) * uint64_t(factor);
     run.charge(total);
     NewObject keys(run, total);
@@ -638,7 +697,10 @@ Value canvas(Run& run, const Value* a) {
     int64_t h, w;
     coordinate(a[1], h, w);
     int v = h > 0 && w > 0 ? colour(a[0]) : 0;
-    return build_grid(run, h, w, [&](int, int) { return v; });
+    int8_t* cells;
+    Value made = new_grid(run, h, w, cells);
+    if (h > 0 && w > 0) std::memset(cells, v, size_t(h * w));
+    return made;
 }
 
 Value index(Run&, const Value* a) {
@@ -662,11 +724,11 @@ struct Painting {
         value = new_grid(run, g.h, g.w, cells);
         if (g.area()) std::memcpy(cells, g.cells, g.area());
     }
-    bool reaches(uint32_t key) const {
-        int i = key_i(key), j = key_j(key);
-        return g.holds(i, j) && (only == kAny || cells[size_t(i) * size_t(g.w) + size_t(j)] == only);
+    // The cell at a place, if it is to be painted.
+    int8_t* reach(uint32_t key) const {
+        int64_t at = g.find(key);
+        return at >= 0 && (only == kAny || cells[at] == only) ? cells + at : nullptr;
     }
-    void set(uint32_t key, int v) { cells[size_t(key_i(key)) * size_t(g.w) + size_t(key_j(key))] = int8_t(v); }
 };
 
 Value fill(Run& run, Value grid_value, Value value, Value patch, bool under) {
@@ -674,8 +736,9 @@ Value fill(Run& run, Value grid_value, Value value, Value patch, bool under) {
     Painting painting(run, g, under ? background(run, grid_value) : Painting::kAny);
     Places places(run, patch);
     run.charge(places.size());
+    bool fits = value.is_number() && value.num >= INT8_MIN && value.num <= INT8_MAX;
     for (uint32_t key : places)
-        if (painting.reaches(key)) painting.set(key, colour(value));
+        if (int8_t* cell = painting.reach(key)) *cell = fits ? int8_t(value.num) : int8_t(colour(value));
     return painting.value;
 }
 
@@ -684,10 +747,8 @@ Value paint(Run& run, Value grid_value, Value object, bool under) {
     Painting painting(run, g, under ? background(run, grid_value) : Painting::kAny);
     Cells cells(run, object);
     run.charge(cells.keys().size());
-    for (uint64_t key : cells) {
-        if (!painting.reaches(uint32_t(key))) continue;
-        painting.set(uint32_t(key), colour(Value::integer(key_value(key))));
-    }
+    for (uint64_t key : cells)
+        if (int8_t* cell = painting.reach(uint32_t(key))) *cell = int8_t(colour(Value::integer(key_value(key))));
     return painting.value;
 }
 

@@ -132,25 +132,28 @@ Value hmirror(Run& run, const Value* a) {
     if (!a[0].is_tuple()) return mirror_rows(run, a[0]);
     if (a[0].tag != Tag::Grid) return reversed(run, a[0]);
     GridView g = grid(a[0]);
-    return build_grid(run, g.h, g.w, [&](int i, int j) { return g.at(g.h - 1 - i, j); });
+    int8_t* out;
+    Value v = new_grid(run, g.h, g.w, out);
+    for (int i = g.h; i-- > 0; out += g.w) std::memcpy(out, g.cells + int64_t(i) * g.w, size_t(g.w));
+    return v;
 }
 
 Value vmirror(Run& run, const Value* a) {
     if (!a[0].is_tuple()) return mirror_columns(run, a[0]);
     GridView g = grid(a[0]);
-    return build_grid(run, g.h, g.w, [&](int i, int j) { return g.at(i, g.w - 1 - j); });
+    return walked(run, g, g.h, g.w, g.w - 1, -1, g.w);
 }
 
 Value dmirror(Run& run, const Value* a) {
     if (!a[0].is_tuple()) return mirror_diagonal(run, a[0]);
     GridView g = grid(a[0]);
-    return build_grid(run, g.w, g.h, [&](int i, int j) { return g.at(j, i); });
+    return walked(run, g, g.w, g.h, 0, g.w, 1);
 }
 
 Value cmirror(Run& run, const Value* a) {
     if (!a[0].is_tuple()) return mirror_columns(run, mirror_diagonal(run, mirror_columns(run, a[0])));
     GridView g = grid(a[0]);
-    return build_grid(run, g.w, g.h, [&](int i, int j) { return g.at(g.h - 1 - j, g.w - 1 - i); });
+    return walked(run, g, g.w, g.h, int64_t(g.area()) - 1, -g.w, -1);
 }
 
 Value recolor(Run& run, const Value* a) {
@@ -349,10 +352,11 @@ Value line(Run& run, Place a, Place b) {
     int64_t di = bi - ai, dj = bj - aj;
     if (di != 0 && dj != 0 && std::abs(di) != std::abs(dj)) return empty_set();
     make_pair(bi, bj); // the far end must be a place
-    int64_t n = std::max(std::abs(di), std::abs(dj));
-    int64_t si = (di > 0) - (di < 0), sj = (dj > 0) - (dj < 0);
-    NewIndices keys(run, size_t(n + 1));
-    for (int64_t k = 0; k <= n; ++k) keys.push(pair_key(int(ai + k * si), int(aj + k * sj)));
+    auto n = size_t(std::max(std::abs(di), std::abs(dj))) + 1;
+    uint32_t step = offset((di > 0) - (di < 0), (dj > 0) - (dj < 0)), key = pair_key(int(ai), int(aj));
+    NewIndices keys(run, n);
+    keys.resize(n);
+    for (size_t k = 0; k < n; ++k, key += step) keys.keys()[k] = key;
     return keys.any_order();
 }
 

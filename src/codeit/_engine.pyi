@@ -79,6 +79,7 @@ def judge(
     budget: Budget,
     all: bool,
     threads: int,
+    share: bool = True,
 ) -> bytes: ...
 def observe(
     programs: list[Program], of: list[int], inputs: list[Grid], budget: Budget, threads: int

@@ -257,6 +257,7 @@ def judge(
     all: bool = True,
     budget: Budget | None = None,
     threads: int = 0,
+    share: bool = True,
 ) -> NDArray[np.void]:
     """What program k did on the (input, output) pairs of `tasks[of[k]]`: an array of rows with these fields.
 
@@ -268,11 +269,12 @@ def judge(
     `cells`      the share of the output's cells that are right, summed over the pairs with the right shape
 
     An output may be None. With `all` false a program leaves its task at the first pair on which it gives no
-    grid, and has a behaviour of 0. Raises ValueError for a task of over 255 pairs.
+    grid, and has a behaviour of 0. Programs of one task share the calls that they have in common, unless
+    `share` is false; nothing depends on it. Raises ValueError for a task of over 255 pairs.
     """
     compiled = [program._compiled for program in programs]
     pairs = [[(pair[0], pair[1]) for pair in task] for task in tasks]
-    rows = _engine.judge(compiled, list(of), pairs, budget or Budget(), all, threads)
+    rows = _engine.judge(compiled, list(of), pairs, budget or Budget(), all, threads, share)
     return np.frombuffer(rows, _VERDICT)
 
 
