@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import threading
+import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
 Job = TypeVar("Job")
@@ -51,6 +55,63 @@ def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], workers: in
             done = begun.popleft().result()
             begun.extend(pool.submit(function, job) for job in islice(jobs, 1))
             yield done
+
+
+def streams(
+    function: Callable[[Job], Iterable[Result]], jobs: Sequence[Job], deadline: float = math.inf
+) -> Iterator[tuple[int, Result]]:
+    """What the iterable of each job gives, as it comes, with the job's number; each job in its own process.
+
+    A single job is done in this one. Ends with the last iterable, or at `deadline` (of time.monotonic), which
+    a job that is done here has to keep itself. Whatever ends the iteration ends the processes. Raises what a
+    job raises, and ChildProcessError if its process ends before its time.
+    """
+    if len(jobs) == 1:
+        yield from ((0, result) for result in function(jobs[0]))
+        return
+    spawned = multiprocessing.get_context("spawn")
+    number_of: dict[Connection, int] = {}
+    processes = []
+    try:
+        for number, job in enumerate(jobs):
+            here, there = spawned.Pipe(duplex=False)
+            process = spawned.Process(target=_send, args=(function, job, there), daemon=True)
+            process.start()
+            there.close()
+            processes.append(process)
+            number_of[here] = number
+        while number_of and (left := deadline - time.monotonic()) > 0:
+            for pipe in wait(list(number_of), None if left == math.inf else left):
+                assert isinstance(pipe, Connection)
+                try:
+                    more, result = pipe.recv()
+                except EOFError:
+                    raise ChildProcessError("a process ended before its time; was it killed?") from None
+                if isinstance(result, BaseException):
+                    raise result
+                if more:
+                    yield number_of[pipe], result
+                else:
+                    del number_of[pipe]
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+
+
+def _send(function: Callable[[Job], Iterable[Result]], job: Job, to: Connection) -> None:
+    """Pairs: whether there is more to come, and a result or what was raised."""
+    _begin()
+    try:
+        for result in function(job):
+            to.send((True, result))
+        to.send((False, None))
+    except BrokenPipeError:
+        pass  # nobody wants to know any more
+    except BaseException as error:
+        error.add_note(traceback.format_exc())
+        to.send((False, error))
 
 
 @contextmanager
