@@ -14,6 +14,7 @@ from cyclopts.validators import Number
 from rich.table import Table
 from rich.text import Text
 
+from codeit.config import SolveConfig
 from codeit.console import INTERRUPTED, Count, Live, Natural, console, messages, mistake
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def solve(
     populations: Natural = 0,
     out: Path | None = None,
     html: Path | None = None,
+    settings: Annotated[SolveConfig | None, Parameter(name="*")] = None,
 ) -> int:
     """Look for programs that solve a puzzle's demonstrations, and answer its tests by them.
 
@@ -92,10 +94,10 @@ def solve(
             try:
                 for last in solving(
                     one, seconds=seconds, programs=programs, seed=seed, policy=policy,
-                    populations=populations or os.cpu_count() or 1, starters=starters,
+                    populations=populations or os.cpu_count() or 1, starters=starters, settings=settings,
                 ):  # fmt: skip
-                    done = (time.monotonic() - began, seconds) if programs is None else (last.tried, programs)
-                    live.tell(_so_far(last), *map(int, done), f", {last.tried:,} programs tried")
+                    done = last.tried if programs else int(time.monotonic() - began)
+                    live.tell(_so_far(last), done, programs or int(seconds), f", {last.tried:,} tried")
             except KeyboardInterrupt:
                 interrupted = True
         if last is None:
