@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from rich.columns import Columns
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -71,11 +73,11 @@ def solve(
     """
     from codeit.experts import load_experts
     from codeit.files import replace
-    from codeit.solve import policy_folder, solving
+    from codeit.solve import solving
     from codeit.submission import submission
 
     tasks = _tasks(puzzle, task)
-    policy_folder(policy)  # a mistake is told before anything takes time
+    _policy(policy)
     if html is not None and len(tasks) > 1:
         return mistake(
             f"--html: expected one task, found {len(tasks)} in {puzzle}; choose one with --task ID"
@@ -83,13 +85,13 @@ def solve(
     for flag, file in (("--out", out), ("--html", html)):
         if problem := _cannot_write(file):
             return mistake(f"{flag} {file}: {problem}")
-    with Live() as live:
+    with Live(passing=True) as live:
         starters = list(load_experts(progress=partial(live.progress, 0, "simplify experts")).values())
     results: dict[str, Result] = {}
     interrupted = False
     for one in tasks:
         last: Result | None = None
-        with Live() as live:
+        with Live(passing=True) as live:
             began = time.monotonic()
             try:
                 for last in solving(
@@ -150,11 +152,10 @@ def submit(
     """
     from codeit.experts import load_experts
     from codeit.record import Record
-    from codeit.solve import policy_folder
     from codeit.submission import Submission, settings
     from codeit.tasks import load
 
-    tasks, folder = load(challenges), policy_folder(policy)
+    tasks, folder = load(challenges), _policy(policy)
     if problem := _cannot_write(out):
         return mistake(f"--out {out}: {problem}")
     workers = workers or os.cpu_count() or 1
@@ -196,6 +197,16 @@ def _tasks(puzzle: str, id: str | None) -> list[Task]:
     return [find(puzzle)]
 
 
+def _policy(policy: str) -> Path | None:
+    """The policy's folder, found before anything takes time."""
+    from codeit.solve import policy_folder
+
+    folder = policy_folder(policy)
+    if policy == "shipped" and folder is None:
+        messages.print("this package came without a policy: evolution works alone", soft_wrap=True)
+    return folder
+
+
 def _cannot_write(file: Path | None) -> str:
     """Why a file cannot be written, or nothing."""
     if file is None:
@@ -220,7 +231,7 @@ def _demonstrations(result: Result) -> str:
 
 def _show(result: Result) -> None:
     """The task, the best programs, the answers, and where they can be told whether they are right."""
-    from codeit.report.terminal import PairsView, task_view
+    from codeit.report.terminal import GridView, task_view
 
     console.print(task_view(result.task))
     solved = [ranked for ranked in result.programs if ranked.votes]
@@ -229,18 +240,19 @@ def _show(result: Result) -> None:
     else:
         console.print("\nnot solved: no program solves all demonstrations", style="bold red")
         console.print("These come closest, and the answers are theirs: guesses.")
-    table = Table("program", "demonstrations", "votes", show_lines=True)
+    note = "votes: programs that solve all demonstrations and answer the tests alike" if solved else None
+    table = Table("program", "demonstrations", "votes", show_lines=True, caption=note)
     for ranked in (solved or result.programs)[:_SHOWN]:
         share = f"{ranked.solved} of {len(result.task.train)}"
         table.add_row(Text(str(ranked.program)), share, str(ranked.votes or ""))
     if table.row_count:
         console.print(table)
-    pairs, captions = [], []
-    for number, (pair, attempts) in enumerate(zip(result.task.test, result.attempts, strict=True)):
-        for k, attempt in enumerate(attempts, start=1):
-            pairs.append((pair.input, attempt))
-            captions.append(f"test[{number}], attempt {k}")
-    console.print(PairsView(pairs, captions))
+    for number, attempts in enumerate(result.attempts):
+        pictures = []
+        for k, grid in enumerate(attempts, start=1):
+            caption = "test[{}], attempt {}: {}x{}".format(number, k, *grid.shape)
+            pictures.append(Group(Text(caption, style="dim"), GridView(grid)))
+        console.print(Columns(pictures, padding=(0, 3)))
     _tell_right([result])
 
 

@@ -28,11 +28,13 @@ def mistake(message: str) -> int:
 
 
 class Live:
-    """Shows a progress bar on stderr; where that is no terminal, a line a phase."""
+    """Shows a progress bar on stderr, which does not stay if `passing`; where that is no terminal, a line a
+    phase."""
 
-    def __init__(self) -> None:
+    def __init__(self, passing: bool = False) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=messages, disable=not messages.is_terminal)
+        hidden = not messages.is_terminal
+        self._progress = Progress(*columns, console=messages, disable=hidden, transient=passing)
         self._bar = self._progress.add_task("start", total=None)
         self._phase = ""
 
