@@ -42,7 +42,7 @@ LEAST, TIMES = 20_000, 4
 """When a program solves all demonstrations, evolution goes on for the sake of the votes: to LEAST programs
 tried, or TIMES as many as until then, whichever is more."""
 _TELL = 0.1  # seconds between two standings
-_FIRST_TURN = 8.0  # seconds that the policy's first turn may take, with what it imports
+_FIRST_TURN, _IMPORT = 3.0, 6.0  # seconds that the policy's first turn may take, and what it imports
 
 
 class Ranked(NamedTuple):
@@ -167,7 +167,7 @@ class Search:
     def run(self, programs: int = sys.maxsize, deadline: float = math.inf) -> Iterator[None]:
         """Search, and pause after each brood, until so many programs are tried, until `deadline` (of
         time.monotonic), or until all is settled. Raises PolicyError."""
-        due, turn = self._settings.every, _FIRST_TURN
+        due, turn = self._settings.every, _FIRST_TURN + ("torch" not in sys.modules) * _IMPORT
         while True:
             before = self.tried
             evolution = self._begin()
@@ -247,10 +247,10 @@ def solving(
     evolution: PopulationConfig | None = None,
 ) -> Iterator[Result]:
     """As `solve`; yields what there is at first, so far, and in the end."""
-    deadline = math.inf if programs else time.monotonic() + seconds
+    folder = policy_folder(policy)
     yield together([]).result(task)
     starters = list(load_experts().values()) if starters is None else starters
-    folder = policy_folder(policy)
+    deadline = math.inf if programs else time.monotonic() + seconds
     jobs = []
     for k in range(populations):
         share = sys.maxsize if programs is None else (programs + populations - 1 - k) // populations

@@ -34,7 +34,8 @@ def each(
         yield from ((number, function(job)) for number, job in enumerate(jobs))
         return
     with _pool(min(workers, len(jobs)) or 1) as pool:
-        number_of = {pool.submit(function, job): number for number, job in enumerate(jobs)}
+        with _deaf():
+            number_of = {pool.submit(function, job): number for number, job in enumerate(jobs)}
         for done in as_completed(number_of):
             yield number_of[done], done.result()
 
@@ -50,7 +51,8 @@ def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], workers: in
         return
     jobs = iter(jobs)
     with _pool(workers) as pool:
-        begun = deque(pool.submit(function, job) for job in islice(jobs, 2 * workers))
+        with _deaf():
+            begun = deque(pool.submit(function, job) for job in islice(jobs, 2 * workers))
         while begun:
             done = begun.popleft().result()
             begun.extend(pool.submit(function, job) for job in islice(jobs, 1))
@@ -76,7 +78,8 @@ def streams(
         for number, job in enumerate(jobs):
             here, there = spawned.Pipe(duplex=False)
             process = spawned.Process(target=_send, args=(function, job, there), daemon=True)
-            process.start()
+            with _deaf():
+                process.start()
             there.close()
             processes.append(process)
             number_of[here] = number
@@ -128,9 +131,18 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes begun inside never hear of Ctrl-C: it is the parent's affair, even while they begin."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, and end with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End with the parent."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
