@@ -124,8 +124,8 @@ def test_a_page(folder: Path, tmp_path: Path, codeit: Any) -> None:
 
 MISTAKES = {
     "nothing there": (["nothing.json"], "nothing.json: expected a folder, a file, or the id of a task"),
-    "no such id": (["00576225"], "expected the id of a task, found 00576225. Did you mean 00576224?"),
-    "no such task in it": (["puzzles", "--task", "askd"], "found askd. Did you mean asked?"),
+    "no such id": (["00576225"], "expected a task 00576225, found none of that id. Did you mean 00576224?"),
+    "no such task in it": (["puzzles", "--task", "askd"], "puzzles: expected a task askd, found none"),
     "no JSON": (["cut.json"], "cut.json: line 1, column 12 (from 1): expected JSON, found a syntax error"),
     "no demonstrations": (["empty.json"], 'empty.json: train: expected at least one pair, found none.'),
     "not a colour": (["odd.json"], "odd.json: train[0] input, row 0, column 1: expected a colour"),

@@ -18,8 +18,20 @@ from codeit.policy.apprentice import Apprentice
 from codeit.policy.encoding import CompactEncoding
 from codeit.policy.learning import Example, Learner, LearningReport
 from codeit.policy.model import Policy
-from codeit.population import Answer
-from codeit.solve import CLOSEST, LEAST, TIMES, Ranked, Result, Search, Standing, solve, solving, together
+from codeit.population import Answer, Evolution
+from codeit.solve import (
+    CLOSEST,
+    LEAST,
+    TIMES,
+    Ranked,
+    Result,
+    Search,
+    Standing,
+    by_closeness,
+    solve,
+    solving,
+    together,
+)
 from codeit.tasks import Task
 
 NOISE = out_of_reach()
@@ -144,7 +156,7 @@ def test_populations_follow_each_other(tasks: list[Task]) -> None:
     for _ in search.run(2000):
         standing = search.standing()
         assert standing.tried == search.tried
-        best.append(standing.closest[0].solved)
+        best.append(solved_by(standing.closest[0], NOISE))
     assert search.tried == 2000 and best == sorted(best)
     assert len(search._before) == 1 and 400 <= search._before[0].tried < 2000
     solved = small(tasks[0], 5000, settings=settings)
@@ -153,17 +165,28 @@ def test_populations_follow_each_other(tasks: list[Task]) -> None:
 
 def test_votes_of_several_searches_are_added() -> None:
     short, long = Program.parse("O = vmirror(I)"), Program.parse("x1 = identity(I)\nO = vmirror(x1)")
-    other = Program.parse("O = rot90(I)")
-    some = Standing(10, [Answer(other, 2, 3), Answer(long, 1, 2)], [Ranked(other, 2), Ranked(long, 1)], True)
-    more = Standing(20, [Answer(short, 1, 2)], [Ranked(short, 2), Ranked(long, 1)], False)
-    both = together([some, more])
-    assert both == Standing(
-        30,
-        [Answer(short, 1, 4), Answer(other, 2, 3)],
-        [Ranked(other, 2), Ranked(short, 2), Ranked(long, 1)],
-        True,
-    )
-    assert both.result(NOISE).programs == (Ranked(short, 3, 4), Ranked(other, 3, 3), Ranked(long, 1))
+    other, far = Program.parse("O = rot90(I)"), Program.parse("O = upscale(I, TWO)")
+    some = Standing(10, [Answer(other, 2, 3), Answer(long, 1, 2)], [far, long], True)
+    more = Standing(20, [Answer(short, 1, 2)], [long, short], False)
+    both = together(NOISE, [some, more])
+    assert both == Standing(30, [Answer(short, 1, 4), Answer(other, 2, 3)], [short, long, far], True)
+    assert both.result(NOISE).programs == (
+        Ranked(short, 3, 4), Ranked(other, 3, 3), Ranked(long, 0), Ranked(far, 0),
+    )  # fmt: skip
+
+
+def test_closeness_is_a_populations(tasks: list[Task]) -> None:
+    evolution = Evolution(tasks[2], STARTERS, 0, SMALL)
+    for _ in evolution.broods(400):
+        pass
+    members = evolution.members()
+    again = by_closeness(tasks[2], [program for program, _ in members])
+    assert again == [Ranked(program, solved) for program, solved in members]
+    turned = by_closeness(tasks[2], [program for program, _ in reversed(members)])
+    assert turned[0] == again[0]
+    assert [(one.solved, len(one.program)) for one in turned] == [
+        (one.solved, len(one.program)) for one in again
+    ]
 
 
 def scripted(texts: Sequence[str], asked: list[int]) -> Any:

@@ -183,11 +183,13 @@ def test_a_task_is_found_by_its_id(tmp_path: Path) -> None:
     assert find("007bbfb7") == load("arc-agi-1/training")[0]
     assert find("00576224").test == load("arc-agi-1/evaluation")[0].test
     write(tmp_path / "mine.json", TASK)
-    assert find("mine", [tmp_path]).id == "mine"
-    with pytest.raises(TaskError, match=r"expected the id of a task, found mind\. Did you mean mine\?"):
-        find("mind", [tmp_path])
-    with pytest.raises(TaskError, match=r"found x\. `codeit tasks list --tasks .*` lists them"):
-        find("x", [tmp_path])
+    assert find("mine", tmp_path).id == "mine"
+    with pytest.raises(TaskError, match=r"expected a task mind, found none of that id. Did you mean mine\?"):
+        find("mind", tmp_path)
+    with pytest.raises(
+        TaskError, match=r"expected a task x, found none .* `codeit tasks list .*` lists them"
+    ):
+        find("x", tmp_path)
 
 
 def test_two_files_of_one_name(tmp_path: Path) -> None:

@@ -541,8 +541,7 @@ def show(
     from codeit.report.terminal import task_view
     from codeit.tasks import find
 
-    found = find(task, [tasks]) if tasks else find(task)
-    console.print(task_view(found, answers=answers))
+    console.print(task_view(find(task, tasks), answers=answers))
 
 
 @tasks_app.command

@@ -188,7 +188,7 @@ def _tasks(puzzle: str, id: str | None) -> list[Task]:
     from codeit.tasks import ARC_AGI_1, TaskError, find, load
 
     if id is not None:
-        return [find(id, [puzzle])]
+        return [find(id, puzzle)]
     if puzzle in ARC_AGI_1 or Path(puzzle).exists():
         return load(puzzle)
     if "/" in puzzle or puzzle.endswith(".json"):

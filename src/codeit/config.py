@@ -138,7 +138,7 @@ class SolveConfig(_Told):
     """How evolution and the policy share the work on one task. All ours; LOG.md has what other values do."""
 
     restart: int = Field(
-        default=400_000,
+        default=100_000,
         ge=1,
         description="Programs after which a new population begins, if nothing is solved.",
     )

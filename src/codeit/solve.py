@@ -20,10 +20,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from codeit.config import PopulationConfig, SolveConfig
 from codeit.experts import load_experts
 from codeit.files import RunError
-from codeit.language import Budget, Grid, Program, run_batch
+from codeit.language import Budget, Grid, Program, judge, run_batch
 from codeit.policy import SHIPPED
 from codeit.population import Answer, Evolution
 from codeit.record import KEPT
@@ -98,7 +100,7 @@ class Standing(NamedTuple):
     tried: int
     answers: list[Answer]
     """Of programs that solve all demonstrations, those with most votes."""
-    closest: list[Ranked]
+    closest: list[Program]
     """Of all programs the best."""
     settled: bool
     """Whether all demonstrations are solved, and the votes counted."""
@@ -107,12 +109,20 @@ class Standing(NamedTuple):
         """The same for people to use."""
         programs = [Ranked(program, len(task.train), votes) for program, _, votes in self.answers]
         there = {answer.program for answer in self.answers}
-        return Result(
-            task, self.tried, (*programs, *(one for one in self.closest if one.program not in there))
-        )
+        programs += [one for one in by_closeness(task, self.closest) if one.program not in there]
+        return Result(task, self.tried, tuple(programs))
 
 
-def together(standings: Iterable[Standing], closest: int = CLOSEST) -> Standing:
+def by_closeness(task: Task, programs: Iterable[Program]) -> list[Ranked]:
+    """Programs, each once, in the order in which a population has them (see population.py)."""
+    programs = list(dict.fromkeys(programs))
+    verdicts = judge(programs, [0] * len(programs), [task.train], threads=1)
+    lengths = np.array([len(program) for program in programs])
+    keys = (lengths, -verdicts["cells"], -verdicts["shaped"].astype(int), -verdicts["solved"].astype(int))
+    return [Ranked(programs[k], int(verdicts["solved"][k])) for k in np.lexsort(keys).tolist()]
+
+
+def together(task: Task, standings: Iterable[Standing], closest: int = CLOSEST) -> Standing:
     """What several searches for a task have come to: votes for the same answer are added."""
     standings = list(standings)
     answers: dict[int, Answer] = {}
@@ -121,12 +131,11 @@ def together(standings: Iterable[Standing], closest: int = CLOSEST) -> Standing:
             other = answers.get(key, Answer(program, key, 0))
             answers[key] = Answer(min(other.program, program, key=len), key, other.votes + votes)
     best = sorted(answers.values(), key=lambda answer: (-answer.votes, len(answer.program)))
-    # Sorting keeps the order of those that solve equally many: within a population the closest is first.
-    members = sorted((one for s in standings for one in s.closest), key=lambda one: -one.solved)
+    members = by_closeness(task, (program for standing in standings for program in standing.closest))
     return Standing(
         sum(standing.tried for standing in standings),
         best[:KEPT],
-        list(dict.fromkeys(members))[:closest],
+        [member.program for member in members[:closest]],
         any(standing.settled for standing in standings),
     )
 
@@ -179,12 +188,12 @@ class Search:
                 now = time.monotonic()
                 if now >= deadline or self.settled:
                     return
+                if not solved and brood.tried >= self._settings.restart:
+                    break
                 if self._policy and self.tried >= due and now + turn < deadline:
                     self._take_turn(programs - self.tried)
                     due = self.tried + self._settings.every
                     turn = time.monotonic() - now
-                if not solved and brood.tried >= self._settings.restart:
-                    break
             if self._enough < math.inf or self.tried == before or self.tried >= programs:
                 return
 
@@ -200,12 +209,12 @@ class Search:
 
     def standing(self, closest: int = CLOSEST) -> Standing:
         """What there is so far, with so many of the best programs."""
-        return together([*self._before, self._of_this_population(closest)], closest)
+        return together(self._task, [*self._before, self._of_this_population(closest)], closest)
 
     def _of_this_population(self, closest: int) -> Standing:
         if self._evolution is None:
             return Standing(0, [], [], False)
-        members = [Ranked(*member) for member in self._evolution.members()[:closest]]
+        members = [program for program, _ in self._evolution.members()[:closest]]
         return Standing(self._evolution.tried, self._evolution.answers()[:KEPT], members, self.settled)
 
     def _begin(self) -> Evolution:
@@ -248,7 +257,7 @@ def solving(
 ) -> Iterator[Result]:
     """As `solve`; yields what there is at first, so far, and in the end."""
     folder = policy_folder(policy)
-    yield together([]).result(task)
+    yield Result(task, 0, ())
     starters = list(load_experts().values()) if starters is None else starters
     deadline = math.inf if programs else time.monotonic() + seconds
     jobs = []
@@ -260,7 +269,7 @@ def solving(
     standings: dict[int, Standing] = {}
     for number, standing in streams(_search, jobs, deadline):
         standings[number] = standing
-        yield together([standings[k] for k in sorted(standings)]).result(task)
+        yield together(task, (standings[k] for k in sorted(standings))).result(task)
         if standing.settled and programs is None:
             return
 

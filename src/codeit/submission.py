@@ -20,7 +20,7 @@ from codeit.files import replace
 from codeit.language import Grid, Program
 from codeit.record import Found, Part, Record
 from codeit.seeds import derive
-from codeit.solve import CLOSEST, Ranked, Result, Search, together
+from codeit.solve import CLOSEST, Ranked, Result, Search
 from codeit.tasks import Task
 from codeit.workers import each
 
@@ -75,8 +75,7 @@ class Submission:
     def __init__(self, record: Record, out: Path, tasks: Sequence[Task]) -> None:
         """Write the file from what the record has; what it has nothing of is answered by the test inputs."""
         self.record, self.out, self.tasks = record, out, tasks
-        nothing = together([])
-        self.states = [State(0, nothing.result(task), False, []) for task in tasks]
+        self.states = [State(0, Result(task, 0, ()), False, []) for task in tasks]
         self.spent = 0.0
         """Seconds of searches, one by one."""
         for number, part in record.parts().items():
@@ -164,7 +163,7 @@ def _search(job: _Job) -> tuple[Part, list[Found]]:
     told = {
         "programs": [(str(program), *counts) for program, *counts in result.programs],
         "settled": standing.settled,
-        "carried": [] if standing.settled else [str(program) for program, *_ in standing.closest],
+        "carried": [] if standing.settled else list(map(str, standing.closest)),
     }
     found = [Found(task.id, a.program, standing.tried, a.key, a.votes) for a in standing.answers]
     seconds, state = time.monotonic() - began, zlib.compress(json.dumps(told).encode())

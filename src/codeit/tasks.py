@@ -90,17 +90,15 @@ def load(source: str | Path, solutions: str | Path | None = None) -> list[Task]:
     return _kaggle(path, data, None if solutions is None else Path(solutions))
 
 
-def find(id: str, sources: Iterable[str | Path] = tuple(ARC_AGI_1)) -> Task:
-    """The task of an id, in the first set that has it. Raises TaskError, which says the closest id."""
-    sources, known = list(sources), set[str]()
-    for source in sources:
-        of_id = {task.id: task for task in load(source)}
-        if id in of_id:
-            return of_id[id]
-        known |= of_id.keys()
-    close = difflib.get_close_matches(id, sorted(known), n=1)
-    fix = f"Did you mean {close[0]}?" if close else f"`codeit tasks list --tasks {sources[0]}` lists them."
-    raise TaskError(" or ".join(map(str, sources)), "", "the id of a task", id, fix)
+def find(id: str, source: str | Path | None = None) -> Task:
+    """The task of that id in a set, by default in both sets of ARC-AGI-1. Raises TaskError."""
+    sets = [source] if source else ["arc-agi-1/evaluation", "arc-agi-1/training"]
+    of_id = {task.id: task for one in sets for task in load(one)}
+    if id not in of_id:
+        close = difflib.get_close_matches(id, of_id, n=1)
+        fix = f"Did you mean {close[0]}?" if close else f"`codeit tasks list {sets[0]}` lists them."
+        raise TaskError(" or ".join(map(str, sets)), "", f"a task {id}", "none of that id", fix)
+    return of_id[id]
 
 
 def equal_tasks(a: Iterable[Task], b: Iterable[Task]) -> list[tuple[str, str]]:
