@@ -33,7 +33,6 @@ NEVER = 10**9
 VARIANTS: dict[str, dict[str, object]] = {
     "evolution": {"every": NEVER},
     "long": {"every": NEVER, "restart": NEVER},
-    "restart400": {"every": NEVER, "restart": 400_000},
     "policy": {},
     "unlearnt": {"examples": 0},
     "often": {"every": 10_000},

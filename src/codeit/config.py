@@ -140,7 +140,8 @@ class SolveConfig(_Told):
     restart: int = Field(
         default=100_000,
         ge=1,
-        description="Programs after which a new population begins, if nothing is solved.",
+        description="Programs after which a population that solves nothing gives way to a new one; each has "
+        "twice as many as the last, up to 16 times.",
     )
     every: int = Field(
         default=40_000, ge=1, description="Programs that evolution tries between two turns of the policy."

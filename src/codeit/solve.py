@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -177,9 +178,9 @@ class Search:
         """Search, and pause after each brood, until so many programs are tried, until `deadline` (of
         time.monotonic), or until all is settled. Raises PolicyError."""
         due, turn = self._settings.every, _FIRST_TURN + ("torch" not in sys.modules) * _IMPORT
-        while True:
+        for k in count():
             before = self.tried
-            evolution = self._begin()
+            evolution, patience = self._begin(), self._settings.restart << min(k, 4)
             for brood in evolution.broods(programs - before):
                 solved = brood.solved == len(self._task.train)
                 if solved and self._enough == math.inf:
@@ -188,7 +189,7 @@ class Search:
                 now = time.monotonic()
                 if now >= deadline or self.settled:
                     return
-                if not solved and brood.tried >= self._settings.restart:
+                if not solved and brood.tried >= patience:
                     break
                 if self._policy and self.tried >= due and now + turn < deadline:
                     self._take_turn(programs - self.tried)
