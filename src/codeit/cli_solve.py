@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from codeit.config import SolveConfig
 from codeit.console import INTERRUPTED, Count, Live, Natural, console, messages, mistake
 
 if TYPE_CHECKING:
+    from codeit.language import Grid
     from codeit.solve import Result
     from codeit.tasks import Task
 
@@ -85,38 +87,29 @@ def solve(
     for flag, file in (("--out", out), ("--html", html)):
         if problem := _cannot_write(file):
             return mistake(f"{flag} {file}: {problem}")
+    if html is not None:
+        from codeit.report.page import answer_page  # type: ignore[import-untyped, unused-ignore]
     with Live(passing=True) as live:
         starters = list(load_experts(progress=partial(live.progress, 0, "simplify experts")).values())
-    results: dict[str, Result] = {}
-    interrupted = False
+    answers: dict[str, Sequence[Sequence[Grid]]] = {}
+    solved = True
     for one in tasks:
-        last: Result | None = None
-        with Live(passing=True) as live:
-            began = time.monotonic()
-            try:
-                for last in solving(
-                    one, seconds=seconds, programs=programs, seed=seed, policy=policy,
-                    populations=populations or os.cpu_count() or 1, starters=starters, settings=settings,
-                ):  # fmt: skip
-                    done = last.tried if programs else int(time.monotonic() - began)
-                    live.tell(_so_far(last), done, programs or int(seconds), f", {last.tried:,} tried")
-            except KeyboardInterrupt:
-                interrupted = True
-        if last is None:
-            break
-        results[one.id] = last
-        _show(last)
-        if interrupted:
-            break
-    if out is not None and results:
-        replace(out, submission({id: result.attempts for id, result in results.items()}))
-    if html is not None:
-        for result in results.values():
-            _write_page(html, result)
-    if interrupted:
-        messages.print("stopped; this is what there was", soft_wrap=True)
-        return INTERRUPTED
-    return 0 if all(result.solved for result in results.values()) else UNSOLVED
+        search = solving(
+            one, seconds=seconds, programs=programs, seed=seed, policy=policy,
+            populations=populations or os.cpu_count() or 1, starters=starters, settings=settings,
+        )  # fmt: skip
+        result, stopped = _watched(search, seconds, programs)
+        _show(result)
+        answers[one.id], solved = result.attempts, solved and result.solved
+        if out is not None:
+            replace(out, submission(answers))
+        if html is not None:
+            best = [(ranked.program, ranked.solved) for ranked in result.programs]
+            replace(html, answer_page(one.id, one, best, result.attempts))
+        if stopped:
+            messages.print("stopped; this is what there was", soft_wrap=True)
+            return INTERRUPTED
+    return 0 if solved else UNSOLVED
 
 
 def submit(
@@ -219,14 +212,20 @@ def _cannot_write(file: Path | None) -> str:
     return "" if os.access(folder, os.W_OK) else f"expected a folder that can be written at {folder}"
 
 
-def _so_far(result: Result) -> str:
-    best = result.programs[0].solved if result.programs else 0
-    return f"{result.task.id}: {best} of {_demonstrations(result)} solved"
-
-
-def _demonstrations(result: Result) -> str:
-    n = len(result.task.train)
-    return f"{n} demonstration{'s' * (n != 1)}"
+def _watched(results: Iterator[Result], seconds: float, programs: int | None) -> tuple[Result, bool]:
+    """The last of the results, shown live, and whether Ctrl-C made it so."""
+    began, first = time.monotonic(), next(results)
+    last = first
+    with Live(passing=True) as live:
+        try:
+            for last in chain([first], results):
+                n, best = len(last.task.train), last.programs[0].solved if last.programs else 0
+                text = f"{last.task.id}: {best} of {n} demonstration{'s' * (n != 1)} solved"
+                done = last.tried if programs else int(time.monotonic() - began)
+                live.tell(text, done, programs or int(seconds), f", {last.tried:,} tried")
+        except KeyboardInterrupt:
+            return last, True
+    return last, False
 
 
 def _show(result: Result) -> None:
