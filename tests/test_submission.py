@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from codeit.language import Grid
 from codeit.record import Record
 from codeit.submission import Submission, settings, submission
 from codeit.tasks import Task, load
+from codeit.workers import each
 
 TASKS = sorted([*map(without_outputs, within_reach()), out_of_reach()], key=lambda task: task.id)
 ANSWERS = {task.id: [pair.output for pair in task.test] for task in within_reach()}
@@ -65,6 +67,13 @@ def test_a_set_is_answered_interrupted_and_resumed(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(codeit.submission, "FIRST", 0.1)
     out, folder = tmp_path / "submission.json", tmp_path / "submission.search"
     parts: list[int] = []
+    asked: list[float] = []  # seconds for each task, pass by pass
+
+    def each_watched(function: Any, jobs: Any, workers: int) -> Any:
+        asked.append(jobs[0].seconds)
+        return each(function, jobs, workers)
+
+    monkeypatch.setattr(codeit.submission, "each", each_watched)
 
     def interrupt(submission: Submission) -> None:
         checked(out)
@@ -85,24 +94,43 @@ def test_a_set_is_answered_interrupted_and_resumed(tmp_path: Path, monkeypatch: 
         assert [state.passes for state in begun.states] == [1, 1, 0, 0]
     before = out.read_bytes()
 
-    began = time.monotonic()
+    def enough(submission: Submission) -> None:
+        if all(one.result.solved or one.passes > 2 for one in submission.states):
+            raise KeyboardInterrupt
+
     with Record(folder, settings(TASKS, 0, "none")) as record:
         again = Submission(record, out, TASKS)
         assert out.read_bytes() == before  # nothing is lost
-        again.run(STARTERS, 4 + again.spent, 0)
-        assert time.monotonic() - began < 6
-        noise = again.states[TASKS.index(out_of_reach())]
-        assert noise.passes > 2 and not noise.settled and not noise.result.solved
-        seconds = [part.seconds for number, part in record.parts().items() if TASKS[number % 4].id == "noise"]
-        assert seconds[1] > 1.5 * seconds[0]  # each pass takes longer
+        assert again.spent == sum(part.seconds for part in record.parts().values()) > 0
+        with pytest.raises(KeyboardInterrupt):
+            again.run(STARTERS, 60, 0, progress=enough)
         for task, state in zip(TASKS, again.states, strict=True):
             assert state.result.solved == (task.id != "noise")
             assert not state.settled or not state.carried
         assert {found.task for found in record.found()} == ANSWERS.keys()
+    assert asked[0] == asked[1] == 0.1  # interrupted, and gone on with
+    assert asked[1:] == [0.1 * 2**k for k in range(len(asked) - 1)]
     form = checked(out)
     for id, outputs in ANSWERS.items():
         for attempts, output in zip(form[id], outputs, strict=True):
             assert output.tolist() in attempts.values()
+
+
+def test_the_time_is_kept_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codeit.submission, "FIRST", 0.1)
+    out, begun = tmp_path / "out.json", settings(TASKS, 0, "none")
+    for seconds in (1.0, 2.0):
+        with Record(tmp_path / "search", begun) as record:
+            answered = Submission(record, out, TASKS)
+            before = answered.spent
+            began = time.monotonic()
+            answered.run(STARTERS, seconds, 0)
+            assert seconds - before <= time.monotonic() - began + 0.1 < seconds - before + 1.5
+            assert answered.spent > seconds - 0.5
+    before_bytes = out.read_bytes()
+    with Record(tmp_path / "search", begun) as record:
+        Submission(record, out, TASKS).run(STARTERS, 1.0, 0)  # long over
+        assert out.read_bytes() == before_bytes
 
 
 def test_all_that_is_settled_ends_early(tmp_path: Path) -> None:
@@ -133,33 +161,57 @@ def parts(folder: Path) -> int:
         return 0
 
 
-def test_a_killed_submission_goes_on(tmp_path: Path) -> None:
-    file, out = challenges(tmp_path), tmp_path / "submission.json"
+@pytest.fixture
+def submit(tmp_path: Path) -> Callable[[str], subprocess.Popen[str]]:
+    """The command, on a challenges file, with so many seconds."""
+    file = challenges(tmp_path)
     assert [task.id for task in load(file)] == [task.id for task in TASKS]
-    command = [sys.executable, "-m", "codeit", "submit", str(file), "--out", str(out), "--policy", "none"]
-    environment = {**os.environ, "COLUMNS": "100"}
-    killed = subprocess.Popen(
-        [*command, "--seconds", "60", "--workers", "2"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
-    )  # fmt: skip
-    for _ in range(600):
-        if parts(tmp_path / "submission.search"):
-            break
-        time.sleep(0.05)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    checked(out)
-    done = parts(tmp_path / "submission.search")
-    assert done
 
-    shown = subprocess.run(
-        [*command, "--seconds", "7", "--workers", "1"], capture_output=True, text=True, env=environment
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert f"{out}: all demonstrations solved of 3 of 4 tasks" in shown.stdout
-    assert parts(tmp_path / "submission.search") > done
+    def begin(seconds: str) -> subprocess.Popen[str]:
+        command = [
+            *(sys.executable, "-m", "codeit", "submit", str(file), "--out", str(tmp_path / "answers.json")),
+            *("--policy", "none", "--workers", "2", "--seconds", seconds),
+        ]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+
+    return begin
+
+
+def until_something_is_done(search: Path) -> int:
+    for _ in range(600):
+        if done := parts(search):
+            return done
+        time.sleep(0.05)
+    pytest.fail("nothing was done in 30 seconds")
+
+
+def test_a_killed_submission_goes_on(tmp_path: Path, submit: Callable[[str], subprocess.Popen[str]]) -> None:
+    out, search = tmp_path / "answers.json", tmp_path / "answers.json.search"
+    killed = submit("60")
+    until_something_is_done(search)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    checked(out)
+    done = parts(search)
+    again = submit("8")
+    printed, told = again.communicate()
+    assert again.returncode == 0, told
+    assert "all demonstrations solved of 3 of 4 tasks" in " ".join(printed.split())
+    assert parts(search) > done
     form = checked(out)
     for id, outputs in ANSWERS.items():
-        assert [output.tolist() in one.values() for one, output in zip(form[id], outputs, strict=True)] == [
-            True
-        ] * len(outputs)
+        for attempts, output in zip(form[id], outputs, strict=True):
+            assert output.tolist() in attempts.values()
+
+
+def test_ctrl_c_leaves_a_submission(tmp_path: Path, submit: Callable[[str], subprocess.Popen[str]]) -> None:
+    stopped = submit("60")
+    until_something_is_done(tmp_path / "answers.json.search")
+    os.killpg(stopped.pid, signal.SIGINT)  # as a terminal does: to all its processes
+    printed, told = stopped.communicate(timeout=20)
+    assert stopped.returncode == 130
+    assert "Traceback" not in told and "stopped; the same command goes on" in told
+    assert "of 4 tasks" in " ".join(printed.split())
+    checked(tmp_path / "answers.json")

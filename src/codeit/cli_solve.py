@@ -133,7 +133,7 @@ def submit(
     challenges:
         A Kaggle challenges file, a folder of ARC JSON files, or arc-agi-1/evaluation.
     out:
-        The file to write. Beside it, a folder of its name that ends in .search has what was done.
+        The file to write. Beside it, a folder of that name and .search has what was done.
     seconds:
         Time in all, by the clock, that of stopped calls included.
     seed:
@@ -152,7 +152,7 @@ def submit(
     if problem := _cannot_write(out):
         return mistake(f"--out {out}: {problem}")
     workers = workers or os.cpu_count() or 1
-    with Record(out.with_suffix(".search"), settings(tasks, seed, policy)) as record, Live() as live:
+    with Record(out.with_name(out.name + ".search"), settings(tasks, seed, policy)) as record, Live() as live:
         submission = Submission(record, out, tasks)
         began, code = time.monotonic() - submission.spent / workers, 0
 
