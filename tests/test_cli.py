@@ -22,6 +22,8 @@ COMMANDS = [
     "baseline",
     "evolve",
     "verify",
+    "solve",
+    "submit",
     "tasks list",
     "tasks show",
     "tasks compare",

@@ -1,5 +1,5 @@
 """The command line: `codeit run`, `resume`, `experts`, `mutate`, `baseline`, `evolve`, `pretrain`,
-`sample`, `verify`, `tasks`.
+`sample`, `verify`, `tasks`; `solve` and `submit` are in cli_solve.py.
 
 Results go to stdout, all else to stderr. A user's mistake ends in one message and exit code 2, without a
 traceback, and Ctrl-C in exit code 130. What takes long to import waits until it is needed.

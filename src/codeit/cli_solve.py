@@ -158,7 +158,7 @@ def submit(
 
         def progress(submission: Submission) -> None:
             solved = sum(result.solved for result in submission.results)
-            text = f"all demonstrations solved: {solved} of {len(tasks)} tasks"
+            text = f"{solved} of {len(tasks)} tasks solved (all demonstrations)"
             live.tell(text, int(time.monotonic() - began), int(seconds))
 
         try:
@@ -169,7 +169,7 @@ def submit(
             code = INTERRUPTED
         live.stop()
         solved = sum(result.solved for result in submission.results)
-        console.print(f"{out}: all demonstrations solved of {solved} of {len(tasks)} tasks", soft_wrap=True)
+        console.print(f"{out}: {solved} of {len(tasks)} tasks solved (all demonstrations)", soft_wrap=True)
         _tell_right(submission.results)
         if code == INTERRUPTED:
             messages.print("stopped; the same command goes on", soft_wrap=True)
@@ -263,11 +263,3 @@ def _tell_right(results: Sequence[Result]) -> None:
     known = [one for one in right if one is not None]
     if known:
         console.print(f"right: {sum(known)} of {len(known)} test outputs that are known")
-
-
-def _write_page(file: Path, result: Result) -> None:
-    from codeit.files import replace
-    from codeit.report.page import answer_page  # type: ignore[import-untyped, unused-ignore]
-
-    programs = [(ranked.program, ranked.solved) for ranked in result.programs]
-    replace(file, answer_page(result.task.id, result.task, programs, result.attempts))

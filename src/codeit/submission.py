@@ -160,10 +160,11 @@ def _search(job: _Job) -> tuple[Part, list[Found]]:
         pass
     standing = search.standing(CARRIED)
     result = standing._replace(closest=standing.closest[:CLOSEST]).result(task)
+    best = dict.fromkeys([*(answer.program for answer in standing.answers), *standing.closest])
     told = {
         "programs": [(str(program), *counts) for program, *counts in result.programs],
         "settled": standing.settled,
-        "carried": [] if standing.settled else list(map(str, standing.closest)),
+        "carried": [] if standing.settled else list(map(str, best)),
     }
     found = [Found(task.id, a.program, standing.tried, a.key, a.votes) for a in standing.answers]
     seconds, state = time.monotonic() - began, zlib.compress(json.dumps(told).encode())
