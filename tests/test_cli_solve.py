@@ -116,7 +116,7 @@ def test_a_known_task(codeit: Any) -> None:
 def test_a_page(folder: Path, tmp_path: Path, codeit: Any) -> None:
     pytest.importorskip("codeit.report.page")
     page = tmp_path / "answer.html"
-    code, _, told = codeit("solve", str(folder / "asked.json"), *QUICK, "2000", "--html", str(page))
+    code, _, told = codeit("solve", str(folder / "asked.json"), *QUICK, "3000", "--html", str(page))
     assert code == 0, told
     text = page.read_text()
     assert "asked" in text and "hconcat" in text
