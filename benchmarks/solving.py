@@ -35,7 +35,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "long": {"every": NEVER, "restart": NEVER},
     "policy": {},
     "unlearnt": {"examples": 0},
-    "often": {"every": 10_000},
+    "often": {"every": 40_000},
     "more": {"samples": 512},
 }
 

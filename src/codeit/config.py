@@ -144,7 +144,7 @@ class SolveConfig(_Told):
         "twice as many as the last, up to 16 times.",
     )
     every: int = Field(
-        default=40_000, ge=1, description="Programs that evolution tries between two turns of the policy."
+        default=100_000, ge=1, description="Programs that evolution tries between two turns of the policy."
     )
     samples: int = Field(default=128, ge=1, description="Programs that the policy draws in a turn.")
     examples: int = Field(

@@ -1,9 +1,9 @@
 """One task, one budget, an answer.
 
 All that there is works on the task: the experts are tried as they are; a population evolves from them toward
-the demonstrations; a policy proposes programs, which join the population, and learns in hindsight from the
-best of it, whatever they do. Several populations may evolve side by side, each in a process of its own; the
-policy helps the first.
+the demonstrations; as long as nothing is solved a policy proposes programs, which join the population, and
+learns in hindsight from the best of it, whatever they do. Several populations may evolve side by side, each
+in a process of its own; the policy helps the first.
 
     solve(task, seconds=30)          what there is when the time is over
     solving(task, seconds=30)        what there is so far, again and again
@@ -191,7 +191,7 @@ class Search:
                     return
                 if not solved and brood.tried >= patience:
                     break
-                if self._policy and self.tried >= due and now + turn < deadline:
+                if self._policy and not solved and self.tried >= due and now + turn < deadline:
                     self._take_turn(programs - self.tried)
                     due = self.tried + self._settings.every
                     turn = time.monotonic() - now
