@@ -128,14 +128,14 @@ def test_progress_is_told_from_the_start(tasks: list[Task]) -> None:
     assert len(tried) > 2 and tried == sorted(tried)
 
 
-@pytest.mark.parametrize("populations", [1, 2])
-def test_the_time_is_kept(populations: int) -> None:
+@pytest.mark.parametrize(("populations", "seconds"), [(1, 1), (2, 4)])
+def test_the_time_is_kept(populations: int, seconds: float) -> None:
     began = time.monotonic()
     result = solve(
-        NOISE, seconds=3, policy="none", starters=STARTERS, evolution=SMALL, populations=populations
+        NOISE, seconds=seconds, policy="none", starters=STARTERS, evolution=SMALL, populations=populations
     )
-    assert 3 <= time.monotonic() - began < 5
-    assert result.tried > 1000
+    assert seconds <= time.monotonic() - began < seconds + 3
+    assert result.tried > len(STARTERS)
 
 
 def test_it_ends_when_the_votes_are_counted(tasks: list[Task]) -> None:
