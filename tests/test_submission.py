@@ -133,6 +133,19 @@ def test_the_time_is_kept_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert out.read_bytes() == before_bytes
 
 
+def test_tasks_that_the_time_does_not_reach_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(function: Any, jobs: Any, workers: int) -> Any:
+        for result in each(function, jobs, workers):
+            time.sleep(0.3)
+            yield result
+
+    monkeypatch.setattr(codeit.submission, "each", slow)
+    with Record(tmp_path / "search", settings(TASKS, 0, "none")) as record:
+        Submission(record, tmp_path / "out.json", TASKS).run(STARTERS, 0.4, 0)
+        assert 1 <= len(record.parts()) <= 2
+    checked(tmp_path / "out.json")
+
+
 def test_all_that_is_settled_ends_early(tmp_path: Path) -> None:
     easy = [task for task in TASKS if task.id == "made0"]
     with Record(tmp_path / "search", settings(easy, 0, "none")) as record:

@@ -99,7 +99,8 @@ class Submission:
     ) -> None:
         """Search for `seconds` in all, in so many processes, less what was spent before.
 
-        Ends early if all demonstrations of every task are solved. Raises PolicyError.
+        Ends early if all demonstrations of every task are solved; what is not done at the end is left, in the
+        first pass too. Raises PolicyError.
         """
         end = time.monotonic() + seconds - self.spent / workers
         while batch := self._next_pass():
@@ -122,6 +123,8 @@ class Submission:
                 self._take(number, part_and_found[0])
                 self._write()
                 progress(self)
+                if time.monotonic() >= end:
+                    return
 
     def _next_pass(self) -> list[int]:
         """The tasks that are not settled, and of these those that had the fewest passes."""
