@@ -32,6 +32,9 @@ ORDER = [
     "codeit.policy.model",
     "codeit.policy.sampling",
     "codeit.policy.learning",
+    "codeit.policy.apprentice",
+    "codeit.solve",
+    "codeit.submission",
     "codeit.trial",
     "codeit.pretraining",
     "codeit.folder",
@@ -39,6 +42,8 @@ ORDER = [
     "codeit.report",
     "codeit.report.curve",
     "codeit.report.terminal",
+    "codeit.console",
+    "codeit.cli_solve",
     "codeit.cli",
     "codeit.__main__",
 ]

@@ -4,45 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+from puzzles import SMALL, STARTERS, within_reach, without_outputs
 
-from codeit.config import PopulationConfig
 from codeit.files import RunError
 from codeit.language import Program, run_batch
 from codeit.population import Evolution, run_evolution
 from codeit.record import Record
 from codeit.scoring import read_solutions, verify
-from codeit.tasks import Pair, Task, TestPair, load
-
-STARTERS = [
-    Program.parse(text)
-    for text in (
-        "O = vmirror(I)",
-        "x1 = vmirror(I)\nO = hconcat(I, x1)",
-        "x1 = hmirror(I)\nO = vconcat(I, x1)",
-        "x1 = mostcolor(I)\nO = replace(I, x1, FIVE)",
-        "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nO = subgrid(x2, I)",
-    )
-]
-SMALL = PopulationConfig(population=40, brood=128)
+from codeit.tasks import Task
 
 
 @pytest.fixture(scope="module")
 def tasks() -> list[Task]:
-    """Puzzles whose answers are short programs that no starter is, with inputs of real tasks."""
-    inputs = [pair.input for task in load("arc-agi-1/training")[:40] for pair in task.train]
-    grids = [grid for grid in inputs if max(grid.shape) <= 10][:5]
-    made = []
-    for number, text in enumerate(
-        (
-            "x1 = rot90(I)\nO = vmirror(x1)",
-            "x1 = vmirror(I)\nx2 = hconcat(x1, I)\nO = hmirror(x2)",
-            "x1 = leastcolor(I)\nO = replace(I, x1, THREE)",
-        )
-    ):
-        outputs = [Program.parse(text)(grid) for grid in grids]
-        pairs = [Pair(grid, output) for grid, output in zip(grids, outputs, strict=True)]
-        made.append(Task(f"made{number}", tuple(pairs[:3]), tuple(TestPair(*pair) for pair in pairs[3:])))
-    return made
+    return within_reach()
 
 
 def test_evolution_solves_what_its_starters_do_not(tasks: list[Task]) -> None:
@@ -70,10 +44,24 @@ def test_evolution_is_repeatable_and_more_programs_only_add(tasks: list[Task]) -
 
 
 def test_evolution_does_not_look_at_test_outputs(tasks: list[Task]) -> None:
-    blank = Task(tasks[0].id, tasks[0].train, tuple(TestPair(p.input, None) for p in tasks[0].test))
-    assert [b.found for b in Evolution(blank, STARTERS, 3, SMALL).broods(2000)] == [
+    assert [b.found for b in Evolution(without_outputs(tasks[0]), STARTERS, 3, SMALL).broods(2000)] == [
         b.found for b in Evolution(tasks[0], STARTERS, 3, SMALL).broods(2000)
     ]
+
+
+def test_programs_from_elsewhere_join(tasks: list[Task]) -> None:
+    evolution = Evolution(tasks[1], STARTERS, 0, SMALL)
+    broods = evolution.broods(1000)
+    first = next(broods)
+    assert first.tried == evolution.tried == len(STARTERS) and first.solved == 0
+    answer = Program.parse("x1 = vmirror(I)\nx2 = hconcat(x1, I)\nO = hmirror(x2)")
+    renamed = Program.parse("x9 = vmirror(I)\nx4 = hconcat(x9, I)\nO = hmirror(x4)")
+    evolution.join([answer, renamed, STARTERS[0]])
+    assert evolution.tried == len(STARTERS) + 1  # what was tried before is not tried again
+    assert evolution.members()[0] == (answer, len(tasks[1].train))
+    assert [(one.program, one.votes) for one in evolution.answers()] == [(answer, 1)]
+    assert next(broods).solved == len(tasks[1].train)
+    assert [brood.tried for brood in broods][-1] == 1000
 
 
 def test_a_record_goes_on_and_ends_the_same(tmp_path: Path, tasks: list[Task]) -> None:

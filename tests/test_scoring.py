@@ -13,6 +13,7 @@ from codeit.scoring import (
     SolutionError,
     elect,
     leaked_tasks,
+    outputs_right,
     rank,
     read_solutions,
     score,
@@ -180,3 +181,10 @@ def test_a_bad_file_is_named_with_its_line(tmp_path: Path, text: str, message: s
     assert caught.value.line == 2
     with pytest.raises(SolutionError, match="absent: expected a readable file, found No such file"):
         list(read_solutions(tmp_path / "absent"))
+
+
+def test_attempts_are_right_if_one_of_them_is() -> None:
+    two = Task("a", (Pair(L, J),), (TestPair(TEST, WANTED), TestPair(TEST, None), TestPair(TEST, TEST)))
+    assert outputs_right([[L, WANTED], [L, J], [L, J]], two) == [True, None, False]
+    with pytest.raises(ValueError):
+        outputs_right([[L, WANTED]], two)

@@ -9,7 +9,7 @@ import pytest
 
 from codeit import tasks
 from codeit.language import Grid
-from codeit.tasks import Task, TaskError, equal_tasks, load
+from codeit.tasks import Task, TaskError, equal_tasks, find, load
 
 ONE = {"input": [[1, 2], [3, 4]], "output": [[5]]}
 TASK = {"train": [ONE, {"input": [[7]], "output": [[8, 9]]}], "test": [{"input": [[0]], "output": [[6]]}]}
@@ -177,6 +177,19 @@ def test_nothing_there(tmp_path: Path) -> None:
         load(tmp_path / "absent")
     with pytest.raises(TaskError, match="expected JSON files, one a task, found none"):
         load(tmp_path)
+
+
+def test_a_task_is_found_by_its_id(tmp_path: Path) -> None:
+    assert find("007bbfb7") == load("arc-agi-1/training")[0]
+    assert find("00576224").test == load("arc-agi-1/evaluation")[0].test
+    write(tmp_path / "mine.json", TASK)
+    assert find("mine", tmp_path).id == "mine"
+    with pytest.raises(TaskError, match=r"expected a task mind, found none of that id. Did you mean mine\?"):
+        find("mind", tmp_path)
+    with pytest.raises(
+        TaskError, match=r"expected a task x, found none .* `codeit tasks list .*` lists them"
+    ):
+        find("x", tmp_path)
 
 
 def test_two_files_of_one_name(tmp_path: Path) -> None:

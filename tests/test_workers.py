@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from codeit.workers import each
+from codeit.workers import each, streams
 
 
 def square(n: int) -> int:
@@ -24,6 +26,39 @@ def test_each_job_is_done_once(workers: int) -> None:
     assert list(each(square, [], workers)) == []
     with pytest.raises(ValueError, match="-1 is negative"):
         list(each(square, [1, -1, 2], workers))
+
+
+def up_to(n: int) -> Iterator[tuple[int, int]]:
+    """Numbers, with the process that counts; an odd number ends in an error, 0 in a kill, -1 never ends."""
+    yield from ((k, os.getpid()) for k in range(n))
+    if n == -1:
+        time.sleep(60)
+    if n == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if n % 2:
+        raise ValueError(f"{n} is odd")
+
+
+def test_streams_come_from_processes_of_their_own() -> None:
+    told = list(streams(up_to, [4, 6, 2]))
+    for number, n in enumerate((4, 6, 2)):
+        assert [k for of, (k, _) in told if of == number] == list(range(n))
+    assert len({process for _, (_, process) in told} | {os.getpid()}) == 4
+    assert list(streams(up_to, [])) == []
+    assert list(streams(up_to, [2])) == [(0, (k, os.getpid())) for k in range(2)]  # one is done here
+
+
+def test_streams_end_with_an_error_a_kill_and_a_deadline() -> None:
+    with pytest.raises(ValueError, match="3 is odd") as raised:
+        list(streams(up_to, [4, 3]))
+    assert "in up_to" in "".join(raised.value.__notes__)  # where it was raised
+    with pytest.raises(ChildProcessError, match="ended before its time"):
+        list(streams(up_to, [0, -1]))
+    began = time.monotonic()
+    told = list(streams(up_to, [4, -1], began + 3))
+    assert 3 <= time.monotonic() - began < 6
+    assert [k for _, (k, _) in told] == [0, 1, 2, 3]
+    assert list(streams(up_to, [4, 2], -math.inf)) == []
 
 
 def test_processes_end_with_their_parent(tmp_path: Path) -> None:

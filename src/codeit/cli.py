@@ -1,5 +1,5 @@
 """The command line: `codeit run`, `resume`, `experts`, `mutate`, `baseline`, `evolve`, `pretrain`,
-`sample`, `verify`, `tasks`.
+`sample`, `verify`, `tasks`; `solve` and `submit` are in cli_solve.py.
 
 Results go to stdout, all else to stderr. A user's mistake ends in one message and exit code 2, without a
 traceback, and Ctrl-C in exit code 130. What takes long to import waits until it is needed.
@@ -15,24 +15,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from codeit.cli_solve import solve, submit
 from codeit.config import Config, PopulationConfig, PretrainingConfig, Settings, keys
+from codeit.console import INTERRUPTED, Count, Live, Natural, console, messages, mistake
 
 if TYPE_CHECKING:
     from codeit.folder import RunFolder
     from codeit.scoring import Score
-
-MISTAKE, INTERRUPTED = 2, 130
-
-console = Console(highlight=False)
-messages = Console(stderr=True, highlight=False)
 
 app = App(
     name="codeit",
@@ -43,9 +38,9 @@ app = App(
 )
 tasks_app = App(name="tasks", help="List, show and compare tasks.")
 app.command(tasks_app)
+app.command(solve)
+app.command(submit)
 
-Count = Annotated[int, Parameter(validator=Number(gte=1))]
-Natural = Annotated[int, Parameter(validator=Number(gte=0))]
 Distinct = Literal["behaviour", "text"]
 Tasks = Annotated[str, Parameter(name="--tasks")]
 
@@ -65,14 +60,8 @@ def main() -> NoReturn:
     except (ValueError, OSError, FloatingPointError) as error:
         if isinstance(error, ValueError) and not type(error).__module__.startswith("codeit."):
             raise  # not one of our messages to the user, but a fault of ours
-        code = _mistake(str(error))
+        code = mistake(str(error))
     sys.exit(code)
-
-
-def _mistake(message: str) -> int:
-    """Tell of a user's mistake; exit code."""
-    messages.print(f"codeit: {message}", style="red", markup=False, soft_wrap=True)
-    return MISTAKE
 
 
 Overrides = Annotated[dict[str, str], Parameter(show=False)]
@@ -201,7 +190,7 @@ def mutate(
             progress = partial(live.progress, 0, "mutate")
             there = write_mutants(mutation, count, out, progress)
         except MutationError as error:
-            return _mistake(f"--tasks {tasks} --count {count}: {error}")
+            return mistake(f"--tasks {tasks} --count {count}: {error}")
     seconds, made = time.monotonic() - started, max(count - there, 0)
     goes_on = f", {there} were there" if there else ""
     messages.print(f"{made} mutants in {seconds:.1f} s, {made / seconds:.0f} a second{goes_on}")
@@ -270,7 +259,7 @@ def baseline(
                 progress=partial(live.progress, 0, "try mutants"),
             )  # fmt: skip
         except MutationError as error:
-            code = _mistake(f"--train {train} --count {count}: {error}")
+            code = mistake(f"--train {train} --count {count}: {error}")
         except KeyboardInterrupt:
             code = INTERRUPTED
         live.stop()
@@ -536,7 +525,7 @@ def show(
     *,
     tasks: Annotated[str | None, Parameter(name="--tasks")] = None,
     answers: Annotated[bool, Parameter(negative="")] = False,
-) -> int:
+) -> None:
     """Show a task in colour.
 
     Parameters
@@ -549,19 +538,10 @@ def show(
     answers:
         Show the test outputs too.
     """
-    import difflib
-
     from codeit.report.terminal import task_view
-    from codeit.tasks import load
+    from codeit.tasks import find
 
-    sets = [tasks] if tasks else ["arc-agi-1/evaluation", "arc-agi-1/training"]
-    of_id = {found.id: found for name in sets for found in load(name)}
-    if task not in of_id:
-        close = difflib.get_close_matches(task, of_id, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"`codeit tasks list {sets[0]}` lists them"
-        return _mistake(f"no task {task} in {' or '.join(sets)}; {hint}")
-    console.print(task_view(of_id[task], answers=answers))
-    return 0
+    console.print(task_view(find(task, tasks), answers=answers))
 
 
 @tasks_app.command
@@ -585,7 +565,7 @@ def compare(first: str = "arc-agi-1/training", second: str = "arc-agi-1/evaluati
 
 def _go_on(open_folder: Callable[[], RunFolder]) -> int:
     """Run what is left of a run, shown live; exit code."""
-    with open_folder() as folder, Live() as live:
+    with open_folder() as folder, RunLive() as live:
         try:
             from codeit.loop import Loop
 
@@ -606,36 +586,8 @@ def _go_on(open_folder: Callable[[], RunFolder]) -> int:
     return 0
 
 
-class Live:
+class RunLive(Live):
     """A `loop.Watch` that shows the phase's progress bar and a line an iteration, on stderr."""
-
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=messages, disable=not messages.is_terminal)
-        self._bar = self._progress.add_task("start", total=None)
-        self._phase = ""
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        self._progress.stop()
-
-    def say(self, line: str) -> None:
-        messages.print(line, soft_wrap=True)
-
-    def progress(self, iteration: int, phase: str, done: int, total: int) -> None:
-        description = f"iteration {iteration}: {phase}" if iteration else phase
-        if description != self._phase:
-            self._phase = description
-            self._progress.reset(self._bar, description=description)
-            if not messages.is_terminal:
-                self.say(f"{description}, of {total}")
-        self._progress.update(self._bar, completed=done, total=total)
 
     def recorded(self, iteration: int, metrics: dict[str, float]) -> None:
         row = ", ".join(f"{name} {value}" for name, value in _summary(metrics).items() if value)

@@ -134,6 +134,30 @@ class PopulationConfig(_Told):
     weights: OperatorWeights = OperatorWeights()
 
 
+class SolveConfig(_Told):
+    """How evolution and the policy share the work on one task. All ours; LOG.md has what other values do."""
+
+    restart: int = Field(
+        default=100_000,
+        ge=1,
+        description="Programs after which a population that solves nothing gives way to a new one; each has "
+        "twice as many as the last, up to 16 times.",
+    )
+    every: int = Field(
+        default=100_000, ge=1, description="Programs that evolution tries between two turns of the policy."
+    )
+    samples: int = Field(default=128, ge=1, description="Programs that the policy draws in a turn.")
+    examples: int = Field(
+        default=64,
+        ge=0,
+        description="Of the population the best so many, of which it learns before each turn but the first.",
+    )
+    batch: int = Field(default=16, ge=1, description="Examples an optimizer step.")
+    learning_rate: float = Field(default=3e-4, gt=0, description="AdamW's, without schedule.")
+    temperature: float = Field(default=0.95, gt=0, description="Softmax temperature.")
+    top_k: int = Field(default=50, ge=0, description="Draw from the k likeliest tokens; 0: from all.")
+
+
 class CorpusConfig(_Told):
     """What a policy is pre-trained on. All ours; LOG.md has what it makes."""
 

@@ -86,8 +86,8 @@ class Evolution:
 
     def join(self, programs: Sequence[Program]) -> None:
         """Try programs from elsewhere, too, between two broods; those of use enter the population."""
-        new = {program.identity: program for program in programs}
-        self._attempt([program for identity, program in new.items() if identity not in self._known])
+        new = {program.identity: program for program in reversed(programs)}  # of equal ones the first
+        self._attempt([new[identity] for identity in reversed(new) if identity not in self._known])
 
     @property
     def tried(self) -> int:

@@ -262,6 +262,17 @@ def read_solutions(path: str | Path) -> Iterator[Solution]:
         raise SolutionError(path, 0, "a readable file", str(error.strerror), "Check the path.") from None
 
 
+def outputs_right(attempts: Sequence[Sequence[Grid]], task: Task) -> list[bool | None]:
+    """For each test pair of a task whether one of the attempts at it is its output; None if that is unknown.
+
+    Raises ValueError if there are not attempts for each.
+    """
+    return [
+        None if pair.output is None else pair.output in of_pair
+        for of_pair, pair in zip(attempts, task.test, strict=True)
+    ]
+
+
 def _json(path: str | Path, number: int, line: bytes, shape: str) -> Any:
     try:
         return json.loads(line.decode("utf-8-sig"))

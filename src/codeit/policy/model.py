@@ -18,13 +18,12 @@ from transformers import AutoConfig, AutoTokenizer, T5Config, T5ForConditionalGe
 from transformers.utils import logging as transformers_logging
 
 from codeit.config import PolicyConfig
+from codeit.policy import SHIPPED as SHIPPED
 from codeit.policy.encoding import CompactEncoding, Encoding, PaperEncoding
 from codeit.policy.grids import Tokens
 
 CODET5P = "Salesforce/codet5p-220m"
 """The paper's model on the Hugging Face hub."""
-SHIPPED = Path(__file__).parent / "weights"
-"""The folder of the policy that comes with this package; its README.md is the model card."""
 SHARD = 16 * 2**20
 """Most bytes of a file of weights."""
 _CARD = "policy.json"

@@ -1,0 +1,57 @@
+"""Puzzles for tests of searches, within reach and out of it, and a few programs to start from."""
+
+from __future__ import annotations
+
+from codeit.config import PopulationConfig
+from codeit.language import Grid, Program
+from codeit.tasks import Pair, Task, TestPair, load
+
+STARTERS = [
+    Program.parse(text)
+    for text in (
+        "O = vmirror(I)",
+        "x1 = vmirror(I)\nO = hconcat(I, x1)",
+        "x1 = hmirror(I)\nO = vconcat(I, x1)",
+        "x1 = mostcolor(I)\nO = replace(I, x1, FIVE)",
+        "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nO = subgrid(x2, I)",
+    )
+]
+SMALL = PopulationConfig(population=40, brood=128)
+
+
+def inputs() -> list[Grid]:
+    """Five small inputs of real tasks."""
+    grids = [pair.input for task in load("arc-agi-1/training")[:40] for pair in task.train]
+    return [grid for grid in grids if max(grid.shape) <= 10][:5]
+
+
+def within_reach() -> list[Task]:
+    """Puzzles whose answers are short programs that no starter is, with inputs of real tasks."""
+    made = []
+    for number, text in enumerate(
+        (
+            "x1 = rot90(I)\nO = vmirror(x1)",
+            "x1 = vmirror(I)\nx2 = hconcat(x1, I)\nO = hmirror(x2)",
+            "x1 = leastcolor(I)\nO = replace(I, x1, THREE)",
+        )
+    ):
+        grids = inputs()
+        outputs = [Program.parse(text)(grid) for grid in grids]
+        pairs = [Pair(grid, output) for grid, output in zip(grids, outputs, strict=True)]
+        made.append(Task(f"made{number}", tuple(pairs[:3]), tuple(TestPair(*pair) for pair in pairs[3:])))
+    return made
+
+
+def out_of_reach() -> Task:
+    """A puzzle without sense: each output is noise, of the size of the input."""
+    pairs = []
+    for k, grid in enumerate(inputs()[:3]):
+        rows, columns = grid.shape
+        noise = [[(7 * i + 3 * j * j + 5 * i * j + k) % 10 for j in range(columns)] for i in range(rows)]
+        pairs.append(Pair(grid, Grid(noise)))
+    return Task("noise", tuple(pairs), (TestPair(inputs()[3], None),))
+
+
+def without_outputs(task: Task) -> Task:
+    """The same, its test outputs unknown."""
+    return Task(task.id, task.train, tuple(TestPair(pair.input, None) for pair in task.test))
