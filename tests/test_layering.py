@@ -39,6 +39,9 @@ ORDER = [
     "codeit.report",
     "codeit.report.curve",
     "codeit.report.terminal",
+    "codeit.report.pictures",
+    "codeit.report.sheet",
+    "codeit.report.page",
     "codeit.cli",
     "codeit.__main__",
 ]
