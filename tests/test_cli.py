@@ -130,7 +130,7 @@ MISTAKES = {
     "no run to resume": (["resume", "none"], "expected a run's folder, found no config.toml"),
     "no solutions": (["verify", "none.jsonl"], "none.jsonl: expected a readable file"),
     "no tasks": (["tasks", "list", "none"], "none: expected a folder, a file or one of"),
-    "no such task": (["tasks", "show", "00576225"], "did you mean 00576224?"),
+    "no such task": (["tasks", "show", "00576225"], "Did you mean 00576224?"),
     "no count": (["mutate", "--count", "0"], "count"),
     "no brood": (["evolve", "--out", "x", "--brood", "0"], "greater than or equal to 1"),
     "no weight": (["evolve", "--out", "x", "--weights.splice", "much"], "valid number"),

@@ -536,7 +536,7 @@ def show(
     *,
     tasks: Annotated[str | None, Parameter(name="--tasks")] = None,
     answers: Annotated[bool, Parameter(negative="")] = False,
-) -> int:
+) -> None:
     """Show a task in colour.
 
     Parameters
@@ -549,19 +549,10 @@ def show(
     answers:
         Show the test outputs too.
     """
-    import difflib
-
     from codeit.report.terminal import task_view
-    from codeit.tasks import load
+    from codeit.tasks import find
 
-    sets = [tasks] if tasks else ["arc-agi-1/evaluation", "arc-agi-1/training"]
-    of_id = {found.id: found for name in sets for found in load(name)}
-    if task not in of_id:
-        close = difflib.get_close_matches(task, of_id, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"`codeit tasks list {sets[0]}` lists them"
-        return _mistake(f"no task {task} in {' or '.join(sets)}; {hint}")
-    console.print(task_view(of_id[task], answers=answers))
-    return 0
+    console.print(task_view(find(task, tasks), answers=answers))
 
 
 @tasks_app.command

@@ -7,6 +7,7 @@ the Kaggle contests) is read from disk. Rows, columns and pairs are counted from
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -87,6 +88,17 @@ def load(source: str | Path, solutions: str | Path | None = None) -> list[Task]:
         _refuse_solutions(source, solutions)
         return [_task(path, path.stem, data, prefix="")]
     return _kaggle(path, data, None if solutions is None else Path(solutions))
+
+
+def find(id: str, source: str | Path | None = None) -> Task:
+    """The task of that id in a set, by default in both sets of ARC-AGI-1. Raises TaskError."""
+    sets = [source] if source else ["arc-agi-1/evaluation", "arc-agi-1/training"]
+    of_id = {task.id: task for one in sets for task in load(one)}
+    if id not in of_id:
+        close = difflib.get_close_matches(id, of_id, n=1)
+        fix = f"Did you mean {close[0]}?" if close else f"`codeit tasks list {sets[0]}` lists them."
+        raise TaskError(" or ".join(map(str, sets)), "", f"a task {id}", "none of that id", fix)
+    return of_id[id]
 
 
 def equal_tasks(a: Iterable[Task], b: Iterable[Task]) -> list[tuple[str, str]]:

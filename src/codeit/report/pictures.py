@@ -103,6 +103,21 @@ def cells(grid: Grid) -> Cells:
     return Cells(_rows(grid), grid.shape)
 
 
+def caption(view: Cells | Patches) -> str:
+    """A picture in a few words: its size, or what lies on it."""
+    if isinstance(view, Cells):
+        size = "{}x{}".format(*view.shape)
+        return size if view.shape == (len(view.rows), len(view.rows[0])) else f"{size}, its top left"
+    coloured = view.patches[0].colours is not None
+    count = sum(len(patch.places) for patch in view.patches)
+    inside = f"{count} {'cell' if coloured else 'place'}{'s' * (count != 1)}"
+    if view.single:
+        return f"object, {inside}" if coloured else inside
+    several = len(view.patches) != 1
+    kind = f"object{'s' * several}" if coloured else f"set{'s' * several} of places"
+    return f"{len(view.patches)} {kind}, {inside}"
+
+
 def colour_variables(program: Program) -> set[str]:
     """The variables that hold colours, as far as one can see: they come from, or go where colours do."""
     found = {line.target for line in program.lines if line.function in _COLOURS_OUT}
