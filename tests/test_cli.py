@@ -22,6 +22,8 @@ COMMANDS = [
     "baseline",
     "evolve",
     "verify",
+    "explain",
+    "report",
     "tasks list",
     "tasks show",
     "tasks compare",

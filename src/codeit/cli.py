@@ -1,5 +1,5 @@
 """The command line: `codeit run`, `resume`, `experts`, `mutate`, `baseline`, `evolve`, `pretrain`,
-`sample`, `verify`, `tasks`.
+`sample`, `verify`, `explain`, `report`, `tasks`.
 
 Results go to stdout, all else to stderr. A user's mistake ends in one message and exit code 2, without a
 traceback, and Ctrl-C in exit code 130. What takes long to import waits until it is needed.
@@ -24,6 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from codeit.config import Config, PopulationConfig, PretrainingConfig, Settings, keys
+from codeit.report.commands import explain, report
 
 if TYPE_CHECKING:
     from codeit.folder import RunFolder
@@ -43,6 +44,8 @@ app = App(
 )
 tasks_app = App(name="tasks", help="List, show and compare tasks.")
 app.command(tasks_app)
+app.command(explain)
+app.command(report)
 
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Natural = Annotated[int, Parameter(validator=Number(gte=0))]

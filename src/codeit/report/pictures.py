@@ -173,7 +173,7 @@ def _is_colour(value: Any) -> bool:
 
 
 def _is_pair(value: Any) -> TypeGuard[Place]:
-    return isinstance(value, tuple) and len(value) == 2 and all(type(part) is int for part in value)
+    return type(value) is tuple and len(value) == 2 and type(value[0]) is int and type(value[1]) is int
 
 
 def _is_grid(value: Any) -> bool:
@@ -186,7 +186,7 @@ def _is_grid(value: Any) -> bool:
 
 
 def _is_cell(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and type(value[0]) is int and _is_pair(value[1])
+    return type(value) is tuple and len(value) == 2 and type(value[0]) is int and _is_pair(value[1])
 
 
 def _patch(value: Any) -> Patch | None:
@@ -208,6 +208,9 @@ def _on(canvas: Sequence[Row], patches: Sequence[Patch]) -> tuple[tuple[Row, ...
     right = max(len(canvas[0]), *(j + 1 for _, j in places))
     if max(bottom - top, right - left) > MOST_SIDE:
         return None
+
+    if (top, left, bottom, right) == (0, 0, len(canvas), len(canvas[0])):
+        return tuple(canvas), tuple(patches)
 
     def cell(i: int, j: int) -> int | None:
         return canvas[i][j] if 0 <= i < len(canvas) and 0 <= j < len(canvas[0]) else None

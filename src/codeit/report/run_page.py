@@ -48,10 +48,11 @@ def report_page(
         packed.append(_packed(_sheet(entry, runs)))
         programs += [one.program for one in entry.programs]
     progress(len(entries), len(entries))
-    names = " and ".join(run.name for run in runs) if len(runs) < 4 else f"{len(runs)} runs"
+    names = [run.name for run in runs]
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     return render(
         "report.html",
-        title=f"{names}: what was found",
+        title=f"What {listed if len(runs) <= 4 else f'{len(runs)} runs'} found",
         runs=_runs_table(runs),
         settings=_settings_table(runs),
         headlines=[_headline(run) for run in runs] if len(runs) <= 4 else [],
@@ -62,7 +63,7 @@ def report_page(
         seconds=_seconds(runs),
         metrics=[(run.name, _metrics_table(run)) for run in runs if run.metrics],
         statuses=[(key, _STATUS[key], sum(entry.status == key for entry in entries)) for key in _STATUS],
-        names=[run.name for run in runs],
+        names=names,
         cards=cards,
         packed=packed,
         docs=docs(programs),

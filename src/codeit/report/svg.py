@@ -30,7 +30,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Reference:
-    """What is known from elsewhere: single points, or a level drawn across if x is None."""
+    """What is known from elsewhere: single points, or a level drawn across (and named) if x is None."""
 
     name: str
     points: Sequence[tuple[float | None, float]]
@@ -80,9 +80,10 @@ def line_chart(
             hint = _hint(f"{reference.name}: {y.text(py)}" + ("" if px is None else f" at {x.text(px)}"))
             if px is None:
                 parts.append(
-                    Markup('<g class="level"><path d="M{} {:.1f}H{}"/>{}</g>').format(
-                        _LEFT, down(py), WIDTH - _RIGHT, hint
-                    )
+                    Markup(
+                        '<g class="level"><path d="M{0} {1:.1f}H{2}"/>'
+                        '<text x="{2}" y="{3:.1f}" text-anchor="end">{4}</text>{5}</g>'
+                    ).format(_LEFT, down(py), WIDTH - _RIGHT, down(py) - 5, reference.name, hint)
                 )
             else:
                 parts.append(
@@ -110,9 +111,7 @@ def line_chart(
         WIDTH, HEIGHT, summary, Markup("").join(parts)
     )
     names = [(one.name, f"hue-{one.hue % _SERIES + 1}" + " dashed" * one.dashed) for one in drawn]
-    names += [
-        (one.name, "level" if any(px is None for px, _ in one.points) else "known") for one in references
-    ]
+    names += [(one.name, "known") for one in references if any(px is not None for px, _ in one.points)]
     return _figure(title, picture, _legend(names), _points_table(drawn, x, y))
 
 

@@ -175,12 +175,12 @@ const remembered = {
 };
 
 (function switches() {
-  const button = document.getElementById("numbers"), theme = document.getElementById("theme"), themes = ["auto", "light", "dark"];
-  const number = on => { numbers.on = on; button.setAttribute("aria-pressed", on); };
+  const buttons = document.querySelectorAll(".numbers"), theme = document.getElementById("theme"), themes = ["auto", "light", "dark"];
+  const number = on => { numbers.on = on; for (const button of buttons) button.setAttribute("aria-pressed", on); };
   const dress = name => { document.documentElement.dataset.theme = name; theme.textContent = `Theme: ${name}`; };
   number(remembered.get("numbers") === "true");
   dress(themes.includes(remembered.get("theme")) ? remembered.get("theme") : "auto");
-  button.addEventListener("click", () => { number(!numbers.on); remembered.set("numbers", numbers.on); redraw(); });
+  for (const button of buttons) button.addEventListener("click", () => { number(!numbers.on); remembered.set("numbers", numbers.on); redraw(); });
   theme.addEventListener("click", () => {
     const next = themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length];
     dress(next); remembered.set("theme", next);

@@ -7,7 +7,8 @@ function sheet(data, {level = 2, open = false} = {}) {
   const views = data.views, rows = place => cells(views[place].cells);
   const all = [...data.pairs, ...data.tests].flat().map(rows);
   const side = Math.max(...all.map(grid => Math.max(grid.length, grid[0].length)));
-  const large = Math.max(4, Math.min(20, Math.floor(210 / side))), small = Math.max(4, Math.min(14, Math.floor(132 / side)));
+  const most = innerWidth < 640 ? 138 : 210;  // pixels
+  const large = Math.max(4, Math.min(20, Math.floor(most / side))), small = Math.max(4, Math.min(14, Math.floor(132 / side)));
   const heading = (text, deeper = 0) => html(`h${level + deeper}`, {}, text);
 
   const shown = (place, label, wanted) => drawing(() => {
@@ -17,7 +18,7 @@ function sheet(data, {level = 2, open = false} = {}) {
     return html("figure", {}, grid(drawn, large, {label, wrong}), html("figcaption", {}, `${label} ${size(drawn)}`));
   });
   const arrow = () => html("span", {class: "arrow", "aria-hidden": "true"}, "→");
-  const pair = (caption, parts) => html("div", {class: "pair"}, html("h" + (level + 1), {}, caption), html("div", {class: "grids"}, parts));
+  const pair = (caption, parts) => html("div", {class: "pair"}, caption && html("h" + (level + 1), {}, caption), html("div", {class: "grids"}, parts));
   const mark = right => right === null ? null : html("span", {class: right ? "good" : "bad"}, right ? "✓ right" : "✗ wrong");
 
   function code(line) {
@@ -31,7 +32,8 @@ function sheet(data, {level = 2, open = false} = {}) {
     const drawn = place => drawing(() => picture(views, place, small, 168));
     const head = html("tr", {}, html("th", {scope: "col"}, "Line"), names.map(name => html("th", {scope: "col"}, name)));
     const given = html("tr", {}, html("th", {scope: "row"}, code("I"), html("small", {}, "the input")), inputs.map((pair, k) => cell(k, drawn(pair[0]))));
-    const steps = program.lines.map((line, n) => html("tr", {}, html("th", {scope: "row"}, code(line)), names.map((_, k) => {
+    const same = n => names.length > 1 && typeof views[program.trace[0][n]] === "string" && program.trace.every(values => values[n] === program.trace[0][n]);
+    const steps = program.lines.map((line, n) => html("tr", {}, html("th", {scope: "row"}, code(line)), same(n) ? html("td", {colspan: names.length, "data-of": "On each"}, drawn(program.trace[0][n])) : names.map((_, k) => {
       const values = program.trace[k];
       if (n < values.length) return cell(k, drawn(values[n]), n === program.lines.length - 1 && mark(program.right[k]));
       return cell(k, n === values.length && program.ends[k] ? html("span", {class: "bad"}, "✗ ends: " + program.ends[k].replace(/^line \d+: /, "")) : html("span", {class: "quiet"}, "—"));
@@ -61,7 +63,7 @@ function sheet(data, {level = 2, open = false} = {}) {
   if (answered || data.tests.length) sections.push(html("section", {}, heading(answered ? "Answers" : data.tests.length > 1 ? "Tests" : "Test"), html("div", {class: "pairs"}, data.tests.map(([input, output], k) => {
     const attempts = answered ? data.attempts[k] : [];
     const parts = attempts.length ? attempts.map((place, n) => shown(place, attempts.length > 1 ? `attempt ${n + 1}` : "answer")) : output !== undefined ? shown(output, "output") : html("span", {class: "unknown"}, answered || data.attempts ? "no answer" : "?");
-    return pair(data.tests.length > 1 ? `Test ${k + 1}` : "Test", [shown(input, "input"), arrow(), parts]);
+    return pair(data.tests.length > 1 && `Test ${k + 1}`, [shown(input, "input"), arrow(), parts]);
   }))));
   if (data.programs) sections.push(html("section", {}, heading(data.programs.length === 1 ? "Program" : "Programs"), data.programs.length ? data.programs.map(programOf) : html("p", {class: "quiet"}, "None.")));
   return html("div", {class: "sheet"}, sections);
