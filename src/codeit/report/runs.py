@@ -10,7 +10,7 @@ import csv
 import json
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 from codeit.language import ParseError, Program, count_solved
 from codeit.record import Search
-from codeit.scoring import Candidate, Score, read_solutions, score, top_k
+from codeit.scoring import Candidate, Score, elect, read_solutions, score, top_k
 from codeit.tasks import Task, load
 
 KINDS = {
@@ -105,8 +105,9 @@ def _read_loop(folder: Path, name: str, tasks: str, threads: int) -> Run:
         for key, value in of_iteration.items():
             if key.startswith("seconds_"):
                 seconds[key.removeprefix("seconds_")] += value
+    best = _ranked(candidates, chosen, threads)
     return Run(
-        name, "loop", chosen, settings, _top(candidates), score(candidates, chosen, threads=threads), origins,
+        name, "loop", chosen, settings, best, score(best, chosen, threads=threads), origins,
         metrics=metrics, seconds=dict(seconds),
         lengths=shortest_lengths(candidates, chosen, iteration_of, list(metrics)),
     )  # fmt: skip
@@ -140,8 +141,9 @@ def _read_search(folder: Path, name: str, tasks: str, threads: int) -> Run:
         for row in (_rows(folder / "curve.csv") if (folder / "curve.csv").is_file() else ())
     }
     counts = folder / "counts.json"
+    best = _ranked(candidates, chosen, threads)
     return Run(
-        name, kind, chosen, settings, _top(candidates), score(candidates, chosen, threads=threads), origins,
+        name, kind, chosen, settings, best, score(best, chosen, threads=threads), origins,
         curve=curve, seconds=seconds,
         counts=json.loads(counts.read_text(encoding="utf-8")) if counts.is_file() else {},
     )  # fmt: skip
@@ -166,26 +168,32 @@ def _candidates(
     """
     of_id = {task.id: task for task in tasks}
     rows: list[Mapping[str, Any]] = []
-    programs: defaultdict[str, list[tuple[Program, int]]] = defaultdict(list)
+    programs: defaultdict[str, list[tuple[Program, int, int]]] = defaultdict(list)
     for solution in read_solutions(path) if path.is_file() else ():
         rows.append(solution.row)
         if solution.task in of_id:
             try:
-                programs[solution.task].append((Program.parse(solution.program), len(rows) - 1))
+                program = Program.parse(solution.program)
             except ParseError:
                 continue
+            programs[solution.task].append((program, len(rows) - 1, solution.votes))
     found = {}
     for id, of_task in programs.items():
-        solved = count_solved([program for program, _ in of_task], [of_id[id].train], threads=threads)
+        solved = count_solved([program for program, *_ in of_task], [of_id[id].train], threads=threads)
         found[id] = [
-            Candidate(program, count, order)
-            for (program, order), count in zip(of_task, solved[0].tolist(), strict=True)
+            Candidate(program, count, order, votes)
+            for (program, order, votes), count in zip(of_task, solved[0].tolist(), strict=True)
         ]
     return found, rows
 
 
-def _top(candidates: Mapping[str, Iterable[Candidate]]) -> dict[str, list[Candidate]]:
-    return {task: top_k(found) for task, found in candidates.items()}
+def _ranked(
+    candidates: Mapping[str, Sequence[Candidate]], tasks: Sequence[Task], threads: int
+) -> dict[str, list[Candidate]]:
+    """A task's best candidates, ranked as `codeit verify` does: by votes where there are any."""
+    voted = {task: found for task, found in candidates.items() if any(one.votes for one in found)}
+    elected = {**candidates, **elect(voted, tasks, threads=threads)}
+    return {task: top_k(found) for task, found in elected.items()}
 
 
 def shortest_lengths(
