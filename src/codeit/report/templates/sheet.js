@@ -35,8 +35,10 @@ function sheet(data, {level = 2, open = false} = {}) {
     const same = n => names.length > 1 && typeof views[program.trace[0][n]] === "string" && program.trace.every(values => values[n] === program.trace[0][n]);
     const steps = program.lines.map((line, n) => html("tr", {}, html("th", {scope: "row"}, code(line)), same(n) ? html("td", {colspan: names.length, "data-of": "On each"}, drawn(program.trace[0][n])) : names.map((_, k) => {
       const values = program.trace[k];
-      if (n < values.length) return cell(k, drawn(values[n]), n === program.lines.length - 1 && mark(program.right[k]));
-      return cell(k, n === values.length && program.ends[k] ? html("span", {class: "bad"}, "✗ ends: " + program.ends[k].replace(/^line \d+: /, "")) : html("span", {class: "quiet"}, "—"));
+      const ends = program.ends[k] && n === Math.min(values.length, program.lines.length - 1) && html("p", {class: "bad"}, "✗ ends: " + program.ends[k].replace(/^line \d+: /, ""));
+      const last = n === program.lines.length - 1;
+      if (n < values.length) return cell(k, drawn(values[n]), ends || last && mark(program.right[k]));
+      return cell(k, ends || html("span", {class: "quiet"}, "—"));
     })));
     const wanted = program.right.some(right => right === 0) && html("tr", {}, html("th", {scope: "row"}, html("small", {}, "the output wanted")), names.map((_, k) => cell(k, outputs[k] === undefined ? "?" : drawn(outputs[k]))));
     return html("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Trace"}, html("table", {class: "trace"}, html("thead", {}, head), html("tbody", {}, given, steps, wanted)));
