@@ -170,7 +170,7 @@ def _metrics_table(run: Run) -> Markup:
 def _solved_axis(runs: Sequence[Run]) -> tuple[Axis, list[float]]:
     """Tasks solved, in per cent where the runs' sets differ in size; and the scale of each run."""
     if len({len(run.tasks) for run in runs}) < 2:
-        return Axis("tasks solved"), [1.0] * len(runs)
+        return Axis("tasks solved", whole=True), [1.0] * len(runs)
     return Axis("tasks solved", percent=True), [1 / max(len(run.tasks), 1) for run in runs]
 
 

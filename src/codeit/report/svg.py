@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 480, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 12, 40  # margins
-_SERIES = 7  # colours that the page has
+_SERIES = 8  # colours that the page has
 _NAMED_POINTS = 25  # up to so many points of a line are marked
 _Scale = Callable[[float], float]
 
@@ -38,11 +38,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis: its label, and whether it is logarithmic or in per cent (0 to 1)."""
+    """An axis: its label, and whether it is logarithmic, in per cent (0 to 1), or of whole numbers."""
 
     label: str
     log: bool = False
     percent: bool = False
+    whole: bool = False
 
     def text(self, value: float) -> str:
         """A value as the axis writes it."""
@@ -64,7 +65,8 @@ def line_chart(
     low, high = min(xs), max(xs)
     if low == high:
         low, high = (low / 2, high * 2) if x.log else (low - 0.5, high + 0.5)
-    y_ticks = _ticks(0, 1 if y.percent and max(ys) > 0.6 else max(ys) or 1, 4)
+    highest = max(max(ys), 4) if y.whole else 1 if y.percent and max(ys) > 0.6 else max(ys) or 1
+    y_ticks = _ticks(0, highest, 4)
     top = y_ticks[-1]
 
     def across(value: float) -> float:
@@ -91,7 +93,8 @@ def line_chart(
                         across(px), down(py), hint
                     )
                 )
-    for one in drawn:
+    for place, one in enumerate(drawn):
+        width = 2 + min(len(drawn) - 1 - place, 3)  # a line that lies under another is still seen
         path = "L".join(f"{across(px):.1f} {down(py):.1f}" for px, py in one.points)
         few = len(one.points) <= _NAMED_POINTS
         dots = Markup("").join(
@@ -102,8 +105,8 @@ def line_chart(
             for px, py in one.points
         )  # fmt: skip
         parts.append(
-            Markup('<g class="line hue-{}{}"><path d="M{}"/>{}</g>').format(
-                one.hue % _SERIES + 1, " dashed" if one.dashed else "", path, dots
+            Markup('<g class="line hue-{}{}"><path stroke-width="{}" d="M{}"/>{}</g>').format(
+                one.hue % _SERIES + 1, " dashed" if one.dashed else "", width, path, dots
             )
         )
     summary = f"{title}. " + "; ".join(f"{one.name}: {y.text(one.points[-1][1])}" for one in drawn)
@@ -131,10 +134,10 @@ def stacked_bars(title: str, bars: Sequence[tuple[str, dict[str, float]]], unit:
             for kind, value in parts.items()
             if value > 0
         )
-        total = f"{sum(parts.values()):,.0f} {unit}"
+        total = sum(parts.values())
         rows.append(
             Markup('<p class="bar"><b>{}</b><span class="stack" aria-hidden="true">{}</span> {}</p>').format(
-                name, pieces, total
+                name, pieces, f"{total:,.{int(total < 10)}f} {unit}"
             )
         )
     legend = _legend([(kind, f"hue-{k % _SERIES + 1} block") for k, kind in enumerate(kinds)])

@@ -25,7 +25,7 @@
   const items = cards.map((card, number) => {
     const facts = card.lines ? plural(card.lines, "line") : "";
     const button = html("button", {type: "button", "data-number": number, "aria-label": `${card.id}, ${status[card.status]}${facts && ", " + facts}`},
-      html("span", {class: "thumbs"}), html("span", {class: "id"}, html("code", {}, card.id), html("span", {class: "mark " + card.status, title: status[card.status]}, marks[card.status])), html("small", {}, facts || " "));
+      html("span", {class: "thumbs"}), html("span", {class: "id"}, html("code", {}, card.id), html("span", {class: "mark " + card.status, title: status[card.status]}, marks[card.status])), html("small", {}, facts || "\u00a0"));
     button.addEventListener("click", () => { location.hash = "task=" + card.id; });
     seen.observe(button);
     return html("li", {}, button);
