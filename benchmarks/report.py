@@ -3,9 +3,9 @@
     python benchmarks/report.py [--tasks 400] [--iterations 100]
 
 Goal: 400 tasks and 100 iterations open in under 2 s. The run is made up: experts of the training tasks, each
-in three forms, as if found along the way, so that two tasks in three have three programs of some 20 lines with
-their traces, more than a real run has. Opening is timed by the browser itself, five times: until the page is
-parsed and its scripts have run, and until it is first painted. Needs chromium and chromedriver.
+in three forms, as if found along the way, so that two tasks in three have three programs of some 20 lines
+with their traces, more than a real run has. Opening is timed by the browser itself, five times: until the
+page is parsed and its scripts have run, and until it is first painted. Needs chromium and chromedriver.
 """
 
 from __future__ import annotations

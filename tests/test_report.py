@@ -204,7 +204,7 @@ def test_an_explanation_can_have_the_tests(evaluation: dict[str, Task]) -> None:
 
 
 def test_a_line_chart_tells_its_figures() -> None:
-    lines = [Series("a & b", [(0, 1), (1, 3)]), Series("none", []), Series("c", [(1, 2)], 8, dashed=True)]
+    lines = [Series("a & b", [(0, 1), (1, 3)]), Series("none", []), Series("c", [(1, 2)], 9, dashed=True)]
     chart = line_chart("Title", lines, Axis("iteration"), Axis("tasks"), [Reference("known", [(None, 4)])])
     assert "a &amp; b: 3 at 1" in chart
     assert "known: 4" in chart

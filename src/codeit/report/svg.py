@@ -93,8 +93,10 @@ def line_chart(
                         across(px), down(py), hint
                     )
                 )
-    for place, one in enumerate(drawn):
-        width = 2 + min(len(drawn) - 1 - place, 3)  # a line that lies under another is still seen
+    hues = sorted({one.hue for one in drawn})
+    for one in drawn:
+        # What lies under another line is wider, and so still seen.
+        width = 2 + 1.8 * min(len(hues) - 1 - hues.index(one.hue), 2)
         path = "L".join(f"{across(px):.1f} {down(py):.1f}" for px, py in one.points)
         few = len(one.points) <= _NAMED_POINTS
         dots = Markup("").join(
