@@ -7,14 +7,15 @@ iteration's metrics, a search's curve, seconds) is taken from the files.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import tomllib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from codeit.language import ParseError, Program, count_solved
 from codeit.record import Search
@@ -25,6 +26,8 @@ KINDS = {
     "loop": "learning loop", "baseline": "mutation baseline", "evolution": "evolution",
     "sample": "policy alone", "search": "search",
 }  # fmt: skip
+
+Number = TypeVar("Number", int, float)
 
 
 class ReportError(ValueError):
@@ -83,15 +86,9 @@ def _read(folder: Path, name: str, tasks: str, threads: int) -> Run:
 
 
 def _read_loop(folder: Path, name: str, tasks: str, threads: int) -> Run:
-    settings: dict[str, str] = {}
-    if (folder / "config.toml").is_file():
-        tables = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
-        settings = {f"{table}.{key}": str(value) for table, of in tables.items() for key, value in of.items()}
+    settings = _settings(folder / "config.toml")
     chosen = _tasks(settings.get("data.test", tasks))[: int(settings.get("data.tasks", 0)) or None]
-    metrics = {
-        int(row.pop("iteration")): {key: float(value) for key, value in row.items() if value}
-        for row in _rows(folder / "metrics.csv")
-    }
+    metrics = _figures(folder / "metrics.csv", "iteration", float)
     candidates, rows = _candidates(folder / "solutions.jsonl", chosen, threads)
     origins = {
         (task, one.program): f"iteration {rows[one.order]['iteration']}, {rows[one.order]['source']}"
@@ -99,7 +96,9 @@ def _read_loop(folder: Path, name: str, tasks: str, threads: int) -> Run:
         for one in found
         if {"iteration", "source"} <= rows[one.order].keys()
     }
-    iteration_of = {order: row["iteration"] for order, row in enumerate(rows) if "iteration" in row}
+    iteration_of = {
+        order: row["iteration"] for order, row in enumerate(rows) if isinstance(row.get("iteration"), int)
+    }
     seconds: defaultdict[str, float] = defaultdict(float)
     for of_iteration in metrics.values():
         for key, value in of_iteration.items():
@@ -136,10 +135,7 @@ def _read_search(folder: Path, name: str, tasks: str, threads: int) -> Run:
         for task, found in candidates.items()
         for one in found
     }
-    curve = {
-        int(row.pop("programs")): {key: int(value) for key, value in row.items()}
-        for row in (_rows(folder / "curve.csv") if (folder / "curve.csv").is_file() else ())
-    }
+    curve = _figures(folder / "curve.csv", "programs", int)
     counts = folder / "counts.json"
     best = _ranked(candidates, chosen, threads)
     return Run(
@@ -154,9 +150,28 @@ def _tasks(source: str) -> tuple[Task, ...]:
     return tuple(load(source))
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def _settings(path: Path) -> dict[str, str]:
+    """A configuration's values by dotted name; none if there is no such file."""
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise ReportError(f"{path}: expected a configuration: {error}") from None
+    return {f"{table}.{key}": str(value) for table, of in tables.items() for key, value in of.items()}
+
+
+def _figures(path: Path, key: str, number: Callable[[str], Number]) -> dict[int, dict[str, Number]]:
+    """A table's rows by one of its columns, cells that are empty left out; none if there is no such file."""
+    figures = {}
+    with open(path, encoding="utf-8", newline="") if path.is_file() else io.StringIO() as file:
+        for line, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                figures[int(row.pop(key))] = {name: number(value) for name, value in row.items() if value}
+            except (KeyError, ValueError, TypeError):
+                raise ReportError(
+                    f"{path}, line {line}: expected a row of numbers with its {key}; "
+                    "the command that made the file writes it anew when it is called again"
+                ) from None
+    return figures
 
 
 def _candidates(
