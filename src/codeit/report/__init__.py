@@ -19,3 +19,4 @@ PALETTE = (
 COLOUR_NAMES = (
     "black", "blue", "red", "green", "yellow", "grey", "magenta", "orange", "light blue", "maroon",
 )  # fmt: skip
+"""What they are called."""

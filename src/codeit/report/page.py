@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from codeit.language import PRIMITIVES, Grid, Program
+from codeit.report import COLOUR_NAMES, PALETTE
 from codeit.report.sheet import Json, Views, program_sheet, task_sheet
 from codeit.tasks import Task
 
@@ -72,7 +73,8 @@ def docs(programs: Iterable[Program]) -> dict[str, str]:
 
 def render(template: str, **values: Any) -> str:
     """A page from its template. Text is escaped; the filter `json` writes data for a script to read."""
-    return _environment().get_template(template).render(**values)
+    colours = {"PALETTE": PALETTE, "COLOURS": COLOUR_NAMES}
+    return _environment().get_template(template).render(colours=colours, **values)
 
 
 @cache

@@ -1,17 +1,21 @@
 "use strict";
 // Pictures of grids, patches and other values, as SVG; what they are drawn from is told in sheet.py.
 
-const PALETTE = ["#000", "#0074d9", "#ff4136", "#2ecc40", "#ffdc00", "#aaa", "#f012be", "#ff851b", "#7fdbff", "#870c25"];
-const COLOURS = ["black", "blue", "red", "green", "yellow", "grey", "magenta", "orange", "light blue", "maroon"];
-const INK = ["#bbb", "#fff", "#fff", "#000", "#000", "#000", "#fff", "#000", "#000", "#fff"];  // of a number on the colour
-const NUMBERED = 13;  // least side of a cell that shows its number, in pixels
+const {PALETTE, COLOURS} = JSON.parse(document.getElementById("colours").textContent);
+const INK = ["#bbb", "#fff", "#fff", "#000", "#000", "#000", "#fff", "#000", "#000", "#fff"]; // of a number on the colour
+const NUMBERED = 13; // least side of a cell that shows its number, in pixels
 const numbers = {on: false};
 
-const svg = (name, attributes, ...children) => fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+const svg = (name, attributes, ...children) =>
+  fill(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
 const html = (name, attributes, ...children) => fill(document.createElement(name), attributes, children);
 function fill(element, attributes, children) {
-  for (const [name, value] of Object.entries(attributes || {})) if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
-  element.append(...children.flat(2).filter(child => child !== null && child !== undefined && child !== false));
+  for (const [name, value] of Object.entries(attributes || {}))
+    if (value !== null && value !== undefined && value !== false)
+      element.setAttribute(name, value === true ? "" : value);
+  element.append(
+    ...children.flat(2).filter(child => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 const plural = (n, one, many) => `${n} ${n === 1 ? one : many || one + "s"}`;
@@ -19,7 +23,7 @@ const plural = (n, one, many) => `${n} ${n === 1 ? one : many || one + "s"}`;
 // Rows of numbers, null for no cell, "#" for a place.
 function cells(rows) {
   if (typeof rows !== "string") return rows;
-  return rows.split("/").map(row => Array.from(row, c => c === "." ? null : c === "#" ? "#" : Number(c)));
+  return rows.split("/").map(row => Array.from(row, c => (c === "." ? null : c === "#" ? "#" : Number(c))));
 }
 
 // Cells as one path a colour, merged along the rows.
@@ -29,7 +33,8 @@ function paint(rows, top = 0, left = 0) {
     for (let j = 0; j < row.length;) {
       let end = j + 1;
       while (end < row.length && row[end] === row[j]) end++;
-      if (row[j] !== null && row[j] !== "#") paths.set(row[j], (paths.get(row[j]) || "") + `M${left + j} ${top + i}h${end - j}v1h${j - end}z`);
+      if (row[j] !== null && row[j] !== "#")
+        paths.set(row[j], (paths.get(row[j]) || "") + `M${left + j} ${top + i}h${end - j}v1h${j - end}z`);
       j = end;
     }
   });
@@ -45,51 +50,84 @@ function lines(height, width) {
 
 function digits(rows, top = 0, left = 0, dim = false) {
   const found = [];
-  rows.forEach((row, i) => row.forEach((cell, j) => {
-    if (cell === null || cell === "#") return;
-    const place = {x: left + j + .5, y: top + i + .5, fill: dim ? "currentColor" : INK[cell] || "#c00", class: "digit"};
-    found.push(svg("text", String(cell).length > 1 ? {...place, style: "font-size:.42px"} : place, String(cell)));
-  }));
+  rows.forEach((row, i) =>
+    row.forEach((cell, j) => {
+      if (cell === null || cell === "#") return;
+      const place = {
+        x: left + j + 0.5,
+        y: top + i + 0.5,
+        fill: dim ? "currentColor" : INK[cell] || "#c00",
+        class: "digit",
+      };
+      found.push(
+        svg("text", String(cell).length > 1 ? {...place, style: "font-size:.42px"} : place, String(cell)),
+      );
+    }),
+  );
   return found;
 }
 
 function outline(rows, top, left) {
   const has = (i, j) => rows[i] && rows[i][j] !== null && rows[i][j] !== undefined;
   let d = "";
-  rows.forEach((row, i) => row.forEach((_, j) => {
-    if (!has(i, j)) return;
-    const x = left + j, y = top + i;
-    if (!has(i - 1, j)) d += `M${x} ${y}h1`;
-    if (!has(i + 1, j)) d += `M${x} ${y + 1}h1`;
-    if (!has(i, j - 1)) d += `M${x} ${y}v1`;
-    if (!has(i, j + 1)) d += `M${x + 1} ${y}v1`;
-  }));
+  rows.forEach((row, i) =>
+    row.forEach((_, j) => {
+      if (!has(i, j)) return;
+      const x = left + j,
+        y = top + i;
+      if (!has(i - 1, j)) d += `M${x} ${y}h1`;
+      if (!has(i + 1, j)) d += `M${x} ${y + 1}h1`;
+      if (!has(i, j - 1)) d += `M${x} ${y}v1`;
+      if (!has(i, j + 1)) d += `M${x + 1} ${y}v1`;
+    }),
+  );
   return d;
 }
 
 // A frame for a picture of so many cells. `label` is what a screen reader says.
 function frame(rows, cell, label, children) {
-  const height = rows.length, width = rows[0].length;
-  return svg("svg", {
-    viewBox: `0 0 ${width} ${height}`, width: Math.round(width * cell * 10) / 10, height: Math.round(height * cell * 10) / 10,
-    class: "grid", role: "img", "aria-label": label, "shape-rendering": cell >= 6 ? "crispEdges" : null,
-  }, ...children);
+  const height = rows.length,
+    width = rows[0].length;
+  return svg(
+    "svg",
+    {
+      viewBox: `0 0 ${width} ${height}`,
+      width: Math.round(width * cell * 10) / 10,
+      height: Math.round(height * cell * 10) / 10,
+      class: "grid",
+      role: "img",
+      "aria-label": label,
+      "shape-rendering": cell >= 6 ? "crispEdges" : null,
+    },
+    ...children,
+  );
 }
 
 const size = rows => `${rows.length}×${rows[0].length}`;
 function said(rows) {
-  const text = rows.length * rows[0].length <= 100 ? ": " + rows.map(row => row.map(cell => cell === null ? "." : cell).join("")).join(" ") : "";
+  const text =
+    rows.length * rows[0].length <= 100
+      ? ": " + rows.map(row => row.map(cell => (cell === null ? "." : cell)).join("")).join(" ")
+      : "";
   return `${size(rows)} grid${text}`;
 }
 
 // A grid. `wrong`: cells to cross out, as "i,j".
 function grid(rows, cell, {label = "", wrong = []} = {}) {
   const side = numbers.on ? Math.max(cell, NUMBERED) : cell;
-  const crossed = wrong.map(([i, j]) => `M${j + .2} ${i + .2}l.6 .6m0 -.6l-.6 .6`).join("");
-  return frame(rows, side, `${label}${label && ", "}${said(rows)}${wrong.length ? `, ${plural(wrong.length, "cell")} wrong` : ""}`, [
-    paint(rows), side >= 5 && lines(rows.length, rows[0].length), numbers.on && digits(rows),
-    crossed && svg("path", {d: crossed, class: "halo"}), crossed && svg("path", {d: crossed, class: "cross"}),
-  ]);
+  const crossed = wrong.map(([i, j]) => `M${j + 0.2} ${i + 0.2}l.6 .6m0 -.6l-.6 .6`).join("");
+  return frame(
+    rows,
+    side,
+    `${label}${label && ", "}${said(rows)}${wrong.length ? `, ${plural(wrong.length, "cell")} wrong` : ""}`,
+    [
+      paint(rows),
+      side >= 5 && lines(rows.length, rows[0].length),
+      numbers.on && digits(rows),
+      crossed && svg("path", {d: crossed, class: "halo"}),
+      crossed && svg("path", {d: crossed, class: "cross"}),
+    ],
+  );
 }
 
 // Objects or sets of places on a faded grid.
@@ -97,38 +135,68 @@ function patches(view, on, cell) {
   const side = numbers.on ? Math.max(cell, NUMBERED) : cell;
   const all = view.patches.map(([top, left, rows]) => [top, left, cells(rows)]);
   const edges = all.map(([top, left, rows]) => outline(rows, top, left)).join("");
-  let dots = "", coloured = false, count = 0;
-  const painted = [], written = [];
+  let dots = "",
+    coloured = false,
+    count = 0;
+  const painted = [],
+    written = [];
   for (const [top, left, rows] of all) {
-    const under = rows.map((row, i) => row.map((c, j) => {
-      if (c === null) return null;
-      count++;
-      if (c !== "#") { coloured = true; return c; }
-      dots += `M${left + j + .5} ${top + i + .5}h0`;
-      return on[top + i][left + j];
-    }));
+    const under = rows.map((row, i) =>
+      row.map((c, j) => {
+        if (c === null) return null;
+        count++;
+        if (c !== "#") {
+          coloured = true;
+          return c;
+        }
+        dots += `M${left + j + 0.5} ${top + i + 0.5}h0`;
+        return on[top + i][left + j];
+      }),
+    );
     painted.push(paint(under, top, left));
     if (numbers.on && coloured) written.push(digits(under, top, left));
   }
-  const order = view.ordered && !view.single ? all.map(([top, left, rows], k) => {
-    const j = rows[0].findIndex(c => c !== null);
-    return svg("text", {x: left + j + .5, y: top + .5, class: "order"}, String(k + 1));
-  }) : null;
+  const order =
+    view.ordered && !view.single
+      ? all.map(([top, left, rows], k) => {
+          const j = rows[0].findIndex(c => c !== null);
+          return svg("text", {x: left + j + 0.5, y: top + 0.5, class: "order"}, String(k + 1));
+        })
+      : null;
   const what = coloured ? ["object", "objects", "cell"] : ["set of places", "sets of places", "place"];
   const caption = view.single
-    ? (coloured ? (count === 1 ? "one cell" : `object, ${plural(count, "cell")}`) : plural(count, "place"))
+    ? coloured
+      ? count === 1
+        ? "one cell"
+        : `object, ${plural(count, "cell")}`
+      : plural(count, "place")
     : `${plural(all.length, what[0], what[1])}, ${plural(count, what[2])}`;
   const picture = frame(on, side, caption + `, on a ${size(on)} grid`, [
     svg("rect", {x: 0, y: 0, width: on[0].length, height: on.length, class: "nothing"}),
-    svg("g", {class: "faded"}, paint(on)), side >= 5 && lines(on.length, on[0].length), painted, written,
-    dots && svg("path", {d: dots, class: "dots-halo"}), dots && svg("path", {d: dots, class: "dots"}),
-    svg("path", {d: edges, class: "halo"}), svg("path", {d: edges, class: "edges"}), order,
+    svg("g", {class: "faded"}, paint(on)),
+    side >= 5 && lines(on.length, on[0].length),
+    painted,
+    written,
+    dots && svg("path", {d: dots, class: "dots-halo"}),
+    dots && svg("path", {d: dots, class: "dots"}),
+    svg("path", {d: edges, class: "halo"}),
+    svg("path", {d: edges, class: "edges"}),
+    order,
   ]);
   return html("figure", {}, picture, html("figcaption", {}, caption));
 }
 
 function swatch(number) {
-  return html("span", {class: "swatch"}, html("i", {style: `background:${PALETTE[number]};color:${INK[number]}`}, numbers.on ? String(number) : ""), `${number} ${COLOURS[number]}`);
+  return html(
+    "span",
+    {class: "swatch"},
+    html(
+      "i",
+      {style: `background:${PALETTE[number]};color:${INK[number]}`},
+      numbers.on ? String(number) : "",
+    ),
+    `${number} ${COLOURS[number]}`,
+  );
 }
 
 // Any picture of a sheet, by its place. `most`: the side that a picture may have, in pixels.
@@ -139,50 +207,27 @@ function picture(views, place, cell, most) {
   if (view.cells) {
     const rows = cells(view.cells);
     const drawn = grid(rows, fitting(rows, cell, most));
-    return html("figure", {}, drawn, html("figcaption", {}, view.shape ? `${view.shape.join("×")} grid, its top left` : size(rows)));
+    return html(
+      "figure",
+      {},
+      drawn,
+      html("figcaption", {}, view.shape ? `${view.shape.join("×")} grid, its top left` : size(rows)),
+    );
   }
   if (view.patches) {
     const on = cells(views[view.on].cells);
     return patches(view, on, fitting(on, cell, most));
   }
-  const small = Math.max(3, cell * .7);
-  return html("div", {class: "items"}, html("span", {class: "bracket"}, view.ordered ? "(" : "{"),
-    view.items.map(item => picture(views, item, small, most * .7)),
-    view.more ? html("span", {class: "more"}, `and ${view.more} more`) : null, html("span", {class: "bracket"}, view.ordered ? ")" : "}"));
+  const small = Math.max(3, cell * 0.7);
+  return html(
+    "div",
+    {class: "items"},
+    html("span", {class: "bracket"}, view.ordered ? "(" : "{"),
+    view.items.map(item => picture(views, item, small, most * 0.7)),
+    view.more ? html("span", {class: "more"}, `and ${view.more} more`) : null,
+    html("span", {class: "bracket"}, view.ordered ? ")" : "}"),
+  );
 }
 
-const fitting = (rows, cell, most) => Math.max(2, Math.min(cell, most / Math.max(rows.length, rows[0].length)));
-
-// Things to draw again when the switch of numbers is turned: [element, how to make it anew].
-const drawings = new Set();
-function drawing(make) {
-  const entry = {element: make(), make};
-  drawings.add(entry);
-  return entry.element;
-}
-function redraw() {
-  for (const entry of drawings) {
-    if (!entry.element.isConnected) { drawings.delete(entry); continue; }
-    const made = entry.make();
-    entry.element.replaceWith(made);
-    entry.element = made;
-  }
-}
-
-const remembered = {
-  get(key) { try { return localStorage.getItem("codeit." + key); } catch { return null; } },
-  set(key, value) { try { localStorage.setItem("codeit." + key, value); } catch { /* a page from a file may not */ } },
-};
-
-(function switches() {
-  const buttons = document.querySelectorAll(".numbers"), theme = document.getElementById("theme"), themes = ["auto", "light", "dark"];
-  const number = on => { numbers.on = on; for (const button of buttons) button.setAttribute("aria-pressed", on); };
-  const dress = name => { document.documentElement.dataset.theme = name; theme.textContent = `Theme: ${name}`; };
-  number(remembered.get("numbers") === "true");
-  dress(themes.includes(remembered.get("theme")) ? remembered.get("theme") : "auto");
-  for (const button of buttons) button.addEventListener("click", () => { number(!numbers.on); remembered.set("numbers", numbers.on); redraw(); });
-  theme.addEventListener("click", () => {
-    const next = themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length];
-    dress(next); remembered.set("theme", next);
-  });
-})();
+const fitting = (rows, cell, most) =>
+  Math.max(2, Math.min(cell, most / Math.max(rows.length, rows[0].length)));
