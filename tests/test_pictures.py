@@ -30,6 +30,16 @@ def test_numbers_words_and_functions_are_said() -> None:
     assert long.text.endswith("…)")
 
 
+def test_long_values_that_a_function_holds_are_cut_short() -> None:
+    short = "fork(paint, lbind(shift, frozenset({(0, 1)})), rbind(multiply, (3, 3)))"
+    assert seen(short) == Words("fork(paint, lbind(shift, {(0, 1)}), rbind(multiply, (3, 3)))")
+    object = ", ".join(f"(3, ({k}, {k}))" for k in range(9))
+    assert seen(f"lbind(shift, frozenset({{{object}}}))") == Words("lbind(shift, {…})")
+    nested = f"lbind(argmax, frozenset({{frozenset({{{object}}}), frozenset()}}))"
+    assert seen(nested) == Words("lbind(argmax, {{…}, {}})")
+    assert len(seen("compose(size, " * 100).text) == 300
+
+
 def test_a_number_is_a_colour_where_it_is_used_as_one() -> None:
     assert seen(7, colour=True) == Colour(7)
     assert seen(10, colour=True) == Words("10")

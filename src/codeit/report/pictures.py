@@ -21,6 +21,7 @@ Place = tuple[int, int]
 MOST_SIDE = 60  # of a picture, in cells
 MOST_ITEMS = 12  # of a container
 _LONGEST = 300  # of a text, in characters
+_LONGEST_CAPTURED = 24  # of a value in a function's text
 
 _COLOURS_OUT = {"mostcolor", "leastcolor", "color", "index", "palette"}
 _COLOURS_IN = {
@@ -131,6 +132,8 @@ def view(value: Any, canvas: Sequence[Row], *, colour: bool = False) -> View:
 
     With `colour` a number is one.
     """
+    if isinstance(value, str):
+        return Words(_function_text(value))
     if _is_colour(value):
         return Colour(value) if colour else Words(str(value))
     if _is_grid(value) and (len(value[0]) != 2 or all(_is_colour(cell) for row in value for cell in row)):
@@ -228,10 +231,28 @@ def _in_order(value: tuple[Any, ...] | frozenset[Any]) -> Sequence[Any]:
     return sorted(value, key=lambda item: (item, "") if isinstance(item, int) else (0, _text(item)))
 
 
+def _function_text(text: str) -> str:
+    """A function's text, its sets written as elsewhere, and captured values that are long cut short."""
+    text = text.replace("frozenset({", "{").replace("})", "}").replace("frozenset()", "{}")
+    kept: list[str] = []
+    opened: list[int] = []  # places in `kept` of the brackets that are open
+    for character in text:
+        kept.append(character)
+        if character in "({":
+            opened.append(len(kept) - 1)
+        elif character in ")}" and opened:
+            start = opened.pop()
+            inside = "".join(kept[start + 1 : -1])
+            if len(inside) > _LONGEST_CAPTURED and not any(map(str.isalpha, inside)):
+                kept[start + 1 : -1] = ["…"]
+    return _text("".join(kept))
+
+
 def _text(value: Any, room: int = _LONGEST) -> str:
     """A value as the language's users write it, cut where it is long."""
     if not isinstance(value, (tuple, frozenset)):
-        return str(value)
+        text = str(value)
+        return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
     opening, closing = "()" if isinstance(value, tuple) else "{}"
     parts: list[str] = []
     for item in _in_order(value):

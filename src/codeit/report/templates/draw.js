@@ -115,7 +115,7 @@ function said(rows) {
 // A grid. `wrong`: cells to cross out, as "i,j".
 function grid(rows, cell, {label = "", wrong = []} = {}) {
   const side = numbers.on ? Math.max(cell, NUMBERED) : cell;
-  const crossed = wrong.map(([i, j]) => `M${j + 0.2} ${i + 0.2}l.6 .6m0 -.6l-.6 .6`).join("");
+  const crossed = wrong.map(([i, j]) => `M${j + 0.34} ${i + 0.34}l.32 .32m0 -.32l-.32 .32`).join("");
   return frame(
     rows,
     side,
@@ -124,7 +124,7 @@ function grid(rows, cell, {label = "", wrong = []} = {}) {
       paint(rows),
       side >= 5 && lines(rows.length, rows[0].length),
       numbers.on && digits(rows),
-      crossed && svg("path", {d: crossed, class: "halo"}),
+      crossed && svg("path", {d: crossed, class: "cross-halo"}),
       crossed && svg("path", {d: crossed, class: "cross"}),
     ],
   );
