@@ -24,6 +24,8 @@ COMMANDS = [
     "verify",
     "solve",
     "submit",
+    "explain",
+    "report",
     "tasks list",
     "tasks show",
     "tasks compare",

@@ -1,5 +1,6 @@
 """The command line: `codeit run`, `resume`, `experts`, `mutate`, `baseline`, `evolve`, `pretrain`,
-`sample`, `verify`, `tasks`; `solve` and `submit` are in cli_solve.py.
+`sample`, `verify`, `tasks`; `solve` and `submit` are in cli_solve.py, `explain` and `report` in
+report/commands.py.
 
 Results go to stdout, all else to stderr. A user's mistake ends in one message and exit code 2, without a
 traceback, and Ctrl-C in exit code 130. What takes long to import waits until it is needed.
@@ -24,6 +25,7 @@ from rich.table import Table
 from codeit.cli_solve import solve, submit
 from codeit.config import Config, PopulationConfig, PretrainingConfig, Settings, keys
 from codeit.console import INTERRUPTED, Count, Live, Natural, console, messages, mistake
+from codeit.report.commands import explain, report
 
 if TYPE_CHECKING:
     from codeit.folder import RunFolder
@@ -40,6 +42,8 @@ tasks_app = App(name="tasks", help="List, show and compare tasks.")
 app.command(tasks_app)
 app.command(solve)
 app.command(submit)
+app.command(explain)
+app.command(report)
 
 Distinct = Literal["behaviour", "text"]
 Tasks = Annotated[str, Parameter(name="--tasks")]

@@ -88,7 +88,7 @@ def solve(
         if problem := _cannot_write(file):
             return mistake(f"{flag} {file}: {problem}")
     if html is not None:
-        from codeit.report.page import answer_page  # type: ignore[import-untyped, unused-ignore]
+        from codeit.report.page import answer_page
     with Live(passing=True) as live:
         starters = list(load_experts(progress=partial(live.progress, 0, "simplify experts")).values())
     answers: dict[str, Sequence[Sequence[Grid]]] = {}

@@ -16,7 +16,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from codeit.database import Database
 from codeit.files import RunError, hold, replace
@@ -73,7 +73,37 @@ class Part(NamedTuple):
     state: bytes = b""
 
 
-class Record(Database):
+class Search(Database):
+    """What a search has done so far, for reading: another process may write to it meanwhile."""
+
+    def __init__(self, folder: str | Path) -> None:
+        """Open a folder's search.sqlite. Raises StoreError for a file that cannot be read."""
+        self.folder = Path(folder)
+        super().__init__(self.folder / "search.sqlite", _SCHEMA, SCHEMA_VERSION)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that the search began with."""
+        return {name: json.loads(text) for name, text in self._db.execute("SELECT * FROM setting")}
+
+    def parts(self) -> dict[int, Part]:
+        """The parts that are done, by number, in order."""
+        rows = self._db.execute("SELECT * FROM part ORDER BY number")
+        return {number: Part(*rest) for number, *rest in rows}
+
+    def found(self) -> list[Found]:
+        """All that was found, in order."""
+        rows = self._db.execute("SELECT * FROM candidate ORDER BY tried, task, program")
+        return [
+            Found(task, Program.parse(text), tried, None if answer is None else int(answer, 16), votes)
+            for task, text, tried, answer, votes in rows
+        ]
+
+    def best(self, tasks: Sequence[Task]) -> dict[str, list[Candidate]]:
+        """Each task's programs to be ranked: the KEPT best, or, if they have answers, the TOP by votes."""
+        return _best(self.found(), tasks)
+
+
+class Record(Search):
     """An open folder of a search, locked until `close`."""
 
     def __init__(
@@ -93,14 +123,14 @@ class Record(Database):
                         f"{folder}: expected a new folder or a search's, found {foreign[0]}; "
                         "choose another --out"
                     )
-            super().__init__(self.folder / "search.sqlite", _SCHEMA, SCHEMA_VERSION)
+            super().__init__(folder)
             self._settle(settings, may_change)
         except BaseException:
             self._lock.close()
             raise
 
     def _settle(self, settings: Mapping[str, object], may_change: Sequence[str]) -> None:
-        began = {name: json.loads(text) for name, text in self._db.execute("SELECT * FROM setting")}
+        began = self.settings()
         for name, value in settings.items() if began else ():
             if name not in may_change and began.get(name) != value:
                 self.close()
@@ -119,11 +149,6 @@ class Record(Database):
     def __enter__(self) -> Self:
         return self
 
-    def parts(self) -> dict[int, Part]:
-        """The parts that are done, by number, in order."""
-        rows = self._db.execute("SELECT * FROM part ORDER BY number")
-        return {number: Part(*rest) for number, *rest in rows}
-
     def commit(self, number: int, part: Part, found: Iterable[Found]) -> None:
         """A part is done, and this is what it found."""
         with self.transaction():
@@ -133,14 +158,6 @@ class Record(Database):
                 for task, program, tried, answer, votes in found
             ]
             self._db.executemany("INSERT OR IGNORE INTO candidate VALUES (?, ?, ?, ?, ?)", rows)
-
-    def found(self) -> list[Found]:
-        """All that was found, in order."""
-        rows = self._db.execute("SELECT * FROM candidate ORDER BY tried, task, program")
-        return [
-            Found(task, Program.parse(text), tried, None if answer is None else int(answer, 16), votes)
-            for task, text, tried, answer, votes in rows
-        ]
 
     def publish(self, tasks: Sequence[Task], points: Iterable[int], *, threads: int = 0) -> dict[int, Score]:
         """Write solutions.jsonl and curve.csv anew; what the first programs, up to each point, solve."""

@@ -40,12 +40,13 @@ class Candidate(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """A row of a solutions file: a task's id, a program's text, the row's place, for messages, and votes."""
+    """A row of a solutions file: a task's id, a program's text, its place (for messages), votes; and all."""
 
     task: str
     program: str
     where: str = ""
     votes: int = 0
+    row: Mapping[str, Any] = {}
 
 
 class SolutionError(ValueError):
@@ -236,7 +237,7 @@ def verify(
 
 def read_solutions(path: str | Path) -> Iterator[Solution]:
     """The rows of a solutions file: JSON lines, each an object with `task` and `program` (its text, with line
-    breaks), and `votes` if programs are to be ranked by them; other keys are ignored, and so are blank lines.
+    breaks), and `votes` if programs are to be ranked by them; other keys may be there, and blank lines too.
     Raises SolutionError, naming file and line.
     """
     shape = 'an object like {"task": "00576224", "program": "x1 = vmirror(I)\\nO = hconcat(I, x1)"}'
@@ -257,7 +258,7 @@ def read_solutions(path: str | Path) -> Iterator[Solution]:
                 if type(votes) is not int or votes < 0:
                     fix = 'Give "votes" as the number of programs that the row stands for, or leave it out.'
                     raise SolutionError(path, number, shape, f"votes of {votes!r}", fix)
-                yield Solution(row["task"], row["program"], f"{path}, line {number}", votes)
+                yield Solution(row["task"], row["program"], f"{path}, line {number}", votes, row)
     except OSError as error:
         raise SolutionError(path, 0, "a readable file", str(error.strerror), "Check the path.") from None
 

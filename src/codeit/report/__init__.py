@@ -15,3 +15,8 @@ PALETTE = (
     "#870c25",  # 9 maroon
 )
 """The ten colours, as ARC's own viewer shows them."""
+
+COLOUR_NAMES = (
+    "black", "blue", "red", "green", "yellow", "grey", "magenta", "orange", "light blue", "maroon",
+)  # fmt: skip
+"""What they are called."""

@@ -1,0 +1,77 @@
+"""How large the report of a long run is, and how soon it opens in a browser.
+
+    python benchmarks/report.py [--tasks 400] [--iterations 100]
+
+Goal: 400 tasks and 100 iterations open in under 2 s. The run is made up: experts of the training tasks, each
+in three forms, as if found along the way, so that two tasks in three have three programs of some 20 lines
+with their traces, more than a real run has. Opening is timed by the browser itself, five times: until the
+page is parsed and its scripts have run, and until it is first painted. Needs chromium and chromedriver.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from codeit.experts import load_experts
+from codeit.report.run_page import report_page
+from codeit.report.runs import read_runs
+from codeit.tasks import load
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from pages import browser, make_run, missing
+
+_TIMES = """
+const [page] = performance.getEntriesByType("navigation");
+const [paint] = performance.getEntriesByName("first-contentful-paint");
+return [page.loadEventEnd, paint ? paint.startTime : NaN];
+"""
+_OPEN = """
+const done = arguments[0], began = performance.now();
+new MutationObserver(() => { if (document.querySelector("dialog[open]")) done(performance.now() - began); })
+  .observe(document.getElementById("task"), {attributes: true});
+document.querySelector("#gallery button").click();
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tasks", type=int, default=400)
+    parser.add_argument("--iterations", type=int, default=100)
+    given = parser.parse_args()
+    if lacking := missing():
+        raise SystemExit(lacking)
+    tasks = load("arc-agi-1/training")[: given.tasks]
+    with TemporaryDirectory() as folder:
+        run, file = Path(folder) / "long", Path(folder) / "report.html"
+        settings = f'[data]\ntest = "arc-agi-1/training"\ntasks = {given.tasks}\n'
+        make_run(run, tasks, load_experts(), given.iterations, settings)
+        began = time.monotonic()
+        page = report_page(read_runs([run]))
+        file.write_text(page)
+        print(f"made in {time.monotonic() - began:.1f} s, {file.stat().st_size / 1e6:.2f} MB")
+        with browser() as driver:
+            loaded, painted = [], []
+            for _ in range(5):
+                driver.get("about:blank")
+                driver.get(file.as_uri())
+                time.sleep(0.5)  # the paint comes after the load
+                times = driver.execute_script(_TIMES)
+                loaded.append(times[0] / 1000)
+                painted.append(times[1] / 1000)
+            opened = driver.execute_async_script(_OPEN) / 1000
+    for name, seconds in (("loaded", loaded), ("first painted", painted)):
+        print(f"{name} after {statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
+    print(f"a task opened in {opened:.2f} s")
+    if statistics.median(loaded) > 2:
+        raise SystemExit("the goal is 2 s")
+
+
+if __name__ == "__main__":
+    main()

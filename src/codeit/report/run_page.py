@@ -1,0 +1,257 @@
+"""The page about runs and searches: figures, curves, and every task with what was found for it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+
+from markupsafe import Markup
+
+from codeit.baseline import PAPER
+from codeit.replay import METRICS
+from codeit.report.page import docs, render
+from codeit.report.queries import (
+    Entry,
+    Shown,
+    differing_settings,
+    gallery,
+    primitives,
+    primitives_of_solutions,
+)
+from codeit.report.runs import KINDS, Run
+from codeit.report.sheet import Json, Views, program_sheet, task_sheet
+from codeit.report.svg import Axis, Reference, Series, line_chart, stacked_bars, table
+from codeit.tasks import load
+
+PAPER_LOOP = 59
+"""Tasks that the paper's loop solves after 100 iterations."""
+_STATUS = {
+    "solved": "solved",
+    "demonstrations": "all demonstrations, not the test",
+    "some": "some demonstrations",
+    "none": "no demonstration",
+}
+_ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
+
+
+def report_page(
+    runs: Sequence[Run], *, threads: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
+) -> str:
+    """The whole page. `progress` is told of the tasks that are done."""
+    entries = gallery(runs, threads=threads)
+    cards, packed, programs = [], [], []
+    for number, entry in enumerate(entries):
+        progress(number, len(entries))
+        cards.append(_card(entry))
+        packed.append(_packed(_sheet(entry, runs)))
+        programs += [one.program for one in entry.programs]
+    progress(len(entries), len(entries))
+    names = [run.name for run in runs]
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return render(
+        "report.html",
+        title=f"What {listed if len(runs) <= 4 else f'{len(runs)} runs'} found",
+        runs=_runs_table(runs),
+        settings=_settings_table(runs),
+        headlines=[_headline(run) for run in runs] if len(runs) <= 4 else [],
+        curves=[chart for chart in (_loops(runs), _searches(runs)) if chart],
+        samples=_samples(runs),
+        lengths=_lengths(runs),
+        primitives=primitives_of_solutions(entries),
+        seconds=_seconds(runs),
+        metrics=[(run.name, _metrics_table(run)) for run in runs if run.metrics],
+        statuses=[(key, _STATUS[key], sum(entry.status == key for entry in entries)) for key in _STATUS],
+        names=names,
+        cards=cards,
+        packed=packed,
+        docs=docs(programs),
+    )
+
+
+def _card(entry: Entry) -> Json:
+    """What the gallery needs of a task before it is opened: of its first demonstration the picture."""
+    views = Views()
+    input, output = entry.task.train[0]
+    best = entry.best
+    return {
+        "id": entry.task.id,
+        "status": entry.status,
+        "pair": [views.json[views.grid(grid)]["cells"] for grid in (input, output)],
+        "lines": len(best) if best else 0,
+        "by": list(entry.solved_by),
+        "primitives": sorted(primitives(best)) if best else [],
+    }
+
+
+def _sheet(entry: Entry, runs: Sequence[Run]) -> Json:
+    views = Views()
+    sheet = task_sheet(views, entry.task, outputs=True)
+    sheet["programs"] = [_program(views, entry, one, runs) for one in entry.programs]
+    return sheet | {"views": views.json}
+
+
+def _program(views: Views, entry: Entry, one: Shown, runs: Sequence[Run]) -> Json:
+    notes = []
+    for number, place in one.places.items():
+        run = runs[number]
+        origin = run.origins.get((entry.task.id, one.program), "")
+        notes.append(f"{_ORDINALS[place]} of {run.name}" + (f" ({origin})" if origin else ""))
+    outputs = [pair.output for pair in entry.task.test]
+    return program_sheet(views, one.program, entry.task.train) | {
+        "solved": one.solved,
+        "notes": notes,
+        "answers": [None if outcome.grid is None else views.grid(outcome.grid) for outcome in one.outcomes],
+        "answers_right": [
+            None if wanted is None else int(outcome.grid == wanted)
+            for outcome, wanted in zip(one.outcomes, outputs, strict=True)
+        ],
+    }
+
+
+def _packed(data: Json) -> str:
+    """JSON, deflated, in base64: a sheet shrinks to a tenth, and is unpacked when it is opened."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _headline(run: Run) -> Json:
+    return {
+        "name": run.name,
+        "solved": run.score.solved_top3,
+        "tasks": run.score.tasks,
+        "share": f"{run.score.solved_top3 / max(run.score.tasks, 1):.1%}",
+    }
+
+
+def _runs_table(runs: Sequence[Run]) -> Markup:
+    head = [
+        "run", "what it is", "tasks", "solved (top 3)", "top 2", "top 3 without leaked tasks",
+        "all demonstrations", "an iteration's best", "extent", "samples that run", "time",
+    ]  # fmt: skip
+    return table(head, [_runs_row(run) for run in runs])
+
+
+def _runs_row(run: Run) -> list[str]:
+    score, last = run.score, run.metrics[max(run.metrics)] if run.metrics else {}
+    policy = [row["policy_top3"] for row in run.metrics.values() if "policy_top3" in row]
+    extent = f"{max(run.metrics)} iterations" if run.metrics else ""
+    if run.curve:
+        extent = f"{max(run.curve):,} programs"
+    runs = f"{last['share_run']:.0%}" if "share_run" in last else ""
+    if run.counts.get("drawn"):
+        runs = f"{run.counts['ran'] / run.counts['drawn']:.0%}"
+    minutes = sum(run.seconds.values()) / 60
+    return [
+        run.name, KINDS[run.kind], str(score.tasks), str(score.solved_top3), str(score.solved_top2),
+        str(score.solved_top3_without_leak), str(score.solved_demonstrations),
+        f"{max(policy):.0f}" if policy else "", extent, runs, f"{minutes:,.1f} min" if minutes else "",
+    ]  # fmt: skip
+
+
+def _settings_table(runs: Sequence[Run]) -> Markup:
+    differing = differing_settings(runs)
+    if not differing:
+        return Markup("")
+    loops = [run.name for run in runs if run.kind == "loop" and run.settings]
+    return table(["setting", *loops], [[key, *values] for key, values in differing.items()])
+
+
+def _metrics_table(run: Run) -> Markup:
+    names = [name for name in METRICS if any(name in row for row in run.metrics.values())]
+    body = [
+        [str(iteration), *(f"{row[name]:.6g}" if name in row else "" for name in names)]
+        for iteration, row in run.metrics.items()
+    ]
+    return table(["iteration", *(name.replace("_", " ") for name in names)], body)
+
+
+def _solved_axis(runs: Sequence[Run]) -> tuple[Axis, list[float]]:
+    """Tasks solved, in per cent where the runs' sets differ in size; and the scale of each run."""
+    if len({len(run.tasks) for run in runs}) < 2:
+        return Axis("tasks solved", whole=True), [1.0] * len(runs)
+    return Axis("tasks solved", percent=True), [1 / max(len(run.tasks), 1) for run in runs]
+
+
+def _comparable(runs: Iterable[Run]) -> bool:
+    """Whether the paper's figures are about the same tasks."""
+    evaluation = {task.id for task in load("arc-agi-1/evaluation")}
+    return all({task.id for task in run.tasks} == evaluation for run in runs)
+
+
+def _hued(runs: Sequence[Run], wanted: Callable[[Run], object]) -> list[tuple[int, Run]]:
+    """Some of the runs, each with the hue that it has in every chart."""
+    return [(hue, run) for hue, run in enumerate(runs) if wanted(run)]
+
+
+def _loops(runs: Sequence[Run]) -> Markup:
+    loops = _hued(runs, lambda run: run.metrics)
+    y, scales = _solved_axis([run for _, run in loops])
+    series = []
+    for (hue, run), scale in zip(loops, scales, strict=True):
+        for scope, words in (("cumulative", "all found so far"), ("policy", "this iteration's samples")):
+            points = _points(run, f"{scope}_top3", scale)
+            series.append(Series(f"{run.name}: {words}", points, hue, dashed=scope == "policy"))
+    references = []
+    if _comparable(run for _, run in loops):
+        references = [
+            Reference(f"paper: CodeIt, 100 iterations ({PAPER_LOOP})", [(None, PAPER_LOOP)]),
+            Reference(f"paper: its 19,200 mutants ({PAPER[19_200]})", [(None, PAPER[19_200])]),
+        ]
+    return line_chart("Tasks solved (top 3), by iteration", series, Axis("iteration"), y, references)
+
+
+def _searches(runs: Sequence[Run]) -> Markup:
+    searches = _hued(runs, lambda run: run.curve)
+    y, scales = _solved_axis([run for _, run in searches])
+    series = [
+        Series(run.name, [(n, row["solved_top3"] * scale) for n, row in run.curve.items()], hue)
+        for (hue, run), scale in zip(searches, scales, strict=True)
+    ]
+    paper = [Reference("paper: mutation baseline", list(PAPER.items()))]
+    references = paper if _comparable(run for _, run in searches) else []
+    x = Axis("programs tried on each task", log=True)
+    return line_chart("Tasks solved (top 3), by programs tried", series, x, y, references)
+
+
+def _samples(runs: Sequence[Run]) -> list[Markup]:
+    """What the policy's samples are; with several runs a chart for each measure."""
+    loops = _hued(runs, lambda run: run.metrics)
+    shares = {
+        "share_parse": "that parse",
+        "share_run": "that run on every demonstration",
+        "share_new": "that are new",
+    }
+    x, share = Axis("iteration"), Axis("share of the samples", percent=True)
+    if len(loops) == 1:
+        (_, run), *_ = loops
+        lines = [Series(words, _points(run, name), k) for k, (name, words) in enumerate(shares.items())]
+        charts = [line_chart("Samples", lines, x, share)]
+    else:
+        charts = []
+        for name, words in shares.items():
+            lines = [Series(run.name, _points(run, name), hue) for hue, run in loops]
+            charts.append(line_chart(f"Samples {words}", lines, x, share))
+    loss = [Series(run.name, _points(run, "loss"), hue) for hue, run in loops]
+    charts.append(line_chart("Loss of the policy", loss, x, Axis("nats a token")))
+    return [chart for chart in charts if chart]
+
+
+def _lengths(runs: Sequence[Run]) -> Markup:
+    series = []
+    for hue, run in _hued(runs, lambda run: run.lengths):
+        for k, words in enumerate(("every task that has one by then", "the tasks that had one at first")):
+            points = [(iteration, means[k]) for iteration, means in run.lengths.items()]
+            series.append(Series(f"{run.name}: {words}", points, hue, dashed=k == 1))
+    title = "Lines of a task's shortest program that solves all demonstrations, mean"
+    return line_chart(title, series, Axis("iteration"), Axis("lines"))
+
+
+def _seconds(runs: Sequence[Run]) -> Markup:
+    bars = [(run.name, {phase: s / 60 for phase, s in run.seconds.items()}) for run in runs]
+    return stacked_bars("Time by phase", bars, "minutes")
+
+
+def _points(run: Run, metric: str, scale: float = 1.0) -> list[tuple[float, float]]:
+    return [(iteration, row[metric] * scale) for iteration, row in run.metrics.items() if metric in row]

@@ -1,0 +1,212 @@
+"use strict";
+// A task's sheet: demonstrations, tests, answers, and programs with their traces.
+
+const DOCS = JSON.parse(document.getElementById("docs").textContent);
+
+function sheet(data, {level = 2, open = false} = {}) {
+  const views = data.views,
+    rows = place => cells(views[place].cells);
+  const all = [...data.pairs, ...data.tests].flat().map(rows);
+  const side = Math.max(...all.map(grid => Math.max(grid.length, grid[0].length)));
+  const most = innerWidth < 640 ? 138 : 210; // pixels
+  const large = Math.max(4, Math.min(20, Math.floor(most / side))),
+    small = Math.max(4, Math.min(14, Math.floor(132 / side)));
+  const heading = (text, deeper = 0) => html(`h${level + deeper}`, {}, text);
+
+  const shown = (place, label, wanted) =>
+    drawing(() => {
+      const drawn = rows(place),
+        truth = wanted === undefined ? null : rows(wanted),
+        wrong = [];
+      if (truth && truth.length === drawn.length && truth[0].length === drawn[0].length)
+        drawn.forEach((row, i) =>
+          row.forEach((cell, j) => {
+            if (cell !== truth[i][j]) wrong.push([i, j]);
+          }),
+        );
+      return html(
+        "figure",
+        {},
+        grid(drawn, large, {label, wrong}),
+        html("figcaption", {}, `${label} ${size(drawn)}`),
+      );
+    });
+  const arrow = () => html("span", {class: "arrow", "aria-hidden": "true"}, "→");
+  const pair = (caption, parts) =>
+    html(
+      "div",
+      {class: "pair"},
+      caption && html("h" + (level + 1), {}, caption),
+      html("div", {class: "grids"}, parts),
+    );
+  const mark = right =>
+    right === null ? null : html("span", {class: right ? "good" : "bad"}, right ? "✓ right" : "✗ wrong");
+
+  function code(line) {
+    return html(
+      "code",
+      {},
+      line
+        .split(/([A-Za-z_][A-Za-z_0-9]*)/)
+        .map(token =>
+          DOCS[token] ? html("span", {class: "primitive", title: `${token}: ${DOCS[token]}`}, token) : token,
+        ),
+    );
+  }
+
+  function trace(program) {
+    const names = data.captions || data.pairs.map((_, k) => `Demonstration ${k + 1}`);
+    const inputs = [...data.pairs, ...data.tests].slice(0, names.length),
+      outputs = data.pairs.map(pair => pair[1]);
+    const cell = (k, ...content) => html("td", {"data-of": names[k]}, ...content);
+    const drawn = place => drawing(() => picture(views, place, small, 168));
+    const head = html(
+      "tr",
+      {},
+      html("th", {scope: "col"}, "Line"),
+      names.map(name => html("th", {scope: "col"}, name)),
+    );
+    const given = html(
+      "tr",
+      {},
+      html("th", {scope: "row"}, code("I"), html("small", {}, "the input")),
+      inputs.map((pair, k) => cell(k, drawn(pair[0]))),
+    );
+    const same = n =>
+      names.length > 1 &&
+      typeof views[program.trace[0][n]] === "string" &&
+      program.trace.every(values => values[n] === program.trace[0][n]);
+    const steps = program.lines.map((line, n) =>
+      html(
+        "tr",
+        {},
+        html("th", {scope: "row"}, code(line)),
+        same(n)
+          ? html("td", {colspan: names.length, "data-of": "On each"}, drawn(program.trace[0][n]))
+          : names.map((_, k) => {
+              const values = program.trace[k];
+              const ends =
+                program.ends[k] &&
+                n === Math.min(values.length, program.lines.length - 1) &&
+                html("p", {class: "bad"}, "✗ ends: " + program.ends[k].replace(/^line \d+: /, ""));
+              const last = n === program.lines.length - 1;
+              if (n < values.length)
+                return cell(k, drawn(values[n]), ends || (last && mark(program.right[k])));
+              return cell(k, ends || html("span", {class: "quiet"}, "—"));
+            }),
+      ),
+    );
+    const wanted =
+      program.right.some(right => right === 0) &&
+      html(
+        "tr",
+        {},
+        html("th", {scope: "row"}, html("small", {}, "the output wanted")),
+        names.map((_, k) => cell(k, outputs[k] === undefined ? "?" : drawn(outputs[k]))),
+      );
+    return html(
+      "div",
+      {class: "scroll", tabindex: 0, role: "region", "aria-label": "Trace"},
+      html("table", {class: "trace"}, html("thead", {}, head), html("tbody", {}, given, steps, wanted)),
+    );
+  }
+
+  function programOf(program, number) {
+    const right = program.right.slice(0, data.pairs.length),
+      solved = program.solved ?? right.filter(one => one === 1).length;
+    const facts = [
+      `${plural(program.lines.length, "line")}`,
+      `solves ${solved} of ${plural(right.length, "demonstration")}`,
+      ...(program.notes || []),
+    ];
+    const details = html("details", {open}, html("summary", {}, "Line by line"));
+    const build = () => {
+      if (details.open && details.children.length === 1) details.append(trace(program));
+    };
+    details.addEventListener("toggle", build);
+    build();
+    const answers = (program.answers || []).map((place, k) =>
+      html(
+        "div",
+        {class: "grids"},
+        place === null
+          ? html("span", {class: "bad"}, "no grid")
+          : shown(place, "predicted", data.tests[k][1]),
+        data.tests[k][1] !== undefined && shown(data.tests[k][1], "true"),
+        mark(program.answers_right[k]),
+      ),
+    );
+    return html(
+      "article",
+      {class: "program"},
+      heading(data.programs.length > 1 ? `Program ${number + 1}` : "The program", 1),
+      html(
+        "p",
+        {class: "facts"},
+        facts.map(fact => html("span", {}, fact)),
+        program.verdict === undefined ? null : mark(program.verdict),
+      ),
+      html(
+        "pre",
+        {},
+        program.lines.map((line, n) => [n ? "\n" : "", code(line)]),
+      ),
+      answers.length
+        ? html(
+            "div",
+            {class: "answers"},
+            html("h" + (level + 2), {}, answers.length > 1 ? "On the tests" : "On the test"),
+            answers,
+          )
+        : null,
+      details,
+    );
+  }
+
+  const sections = [
+    html(
+      "section",
+      {},
+      heading("Demonstrations"),
+      html(
+        "div",
+        {class: "pairs"},
+        data.pairs.map(([input, output], k) =>
+          pair(`Demonstration ${k + 1}`, [shown(input, "input"), arrow(), shown(output, "output")]),
+        ),
+      ),
+    ),
+  ];
+  const answered = data.attempts && data.attempts.length;
+  if (answered || data.tests.length)
+    sections.push(
+      html(
+        "section",
+        {},
+        heading(answered ? "Answers" : data.tests.length > 1 ? "Tests" : "Test"),
+        html(
+          "div",
+          {class: "pairs"},
+          data.tests.map(([input, output], k) => {
+            const attempts = answered ? data.attempts[k] : [];
+            const parts = attempts.length
+              ? attempts.map((place, n) => shown(place, attempts.length > 1 ? `attempt ${n + 1}` : "answer"))
+              : output !== undefined
+                ? shown(output, "output")
+                : html("span", {class: "unknown"}, answered || data.attempts ? "no answer" : "?");
+            return pair(data.tests.length > 1 && `Test ${k + 1}`, [shown(input, "input"), arrow(), parts]);
+          }),
+        ),
+      ),
+    );
+  if (data.programs)
+    sections.push(
+      html(
+        "section",
+        {},
+        heading(data.programs.length === 1 ? "Program" : "Programs"),
+        data.programs.length ? data.programs.map(programOf) : html("p", {class: "quiet"}, "None."),
+      ),
+    );
+  return html("div", {class: "sheet"}, sections);
+}
