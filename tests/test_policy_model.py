@@ -10,12 +10,15 @@ from transformers import AutoConfig, PreTrainedTokenizerFast, T5Config, T5ForCon
 
 import codeit.policy.model
 from codeit.config import LearningConfig, PolicyConfig
-from codeit.language import Grid, Program
+from codeit.language import Grid, Program, run_batch
+from codeit.policy import SHIPPED
 from codeit.policy import model as model_module
 from codeit.policy.encoding import NotEncodable, PaperEncoding, sparse_text, well_formed_lines
 from codeit.policy.learning import Example, Learner
-from codeit.policy.model import Policy, PolicyError, choose_device
+from codeit.policy.model import _CARD_KEYS, Policy, PolicyError, choose_device
 from codeit.policy.sampling import sample
+from codeit.scoring import solves
+from codeit.tasks import Task
 
 SIZES: dict[str, Any] = {"d_model": 16, "d_ff": 16, "heads": 2, "layers_encoder": 1, "layers_decoder": 1}
 PAIRS = [(Grid([[0, 0, 3], [0, 3, 0]]), Grid([[2, 2, 3], [2, 3, 1]])), (Grid([[1]]), Grid([[4]]))]
@@ -183,3 +186,32 @@ def test_random_weights_of_codet5ps_architecture(codet5p: Path, monkeypatch: pyt
     assert {tuple(weight.shape) for weight in weights} == {tuple(weights[0].shape)}
     assert torch.equal(weights[1], weights[2])
     assert not torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[3])
+
+
+def test_the_policy_of_the_package_is_what_the_defaults_say() -> None:
+    policy = Policy.create(PolicyConfig(device="cpu"), seed=0)
+    defaults, config = PolicyConfig(), policy.model.config
+    assert (config.d_model, config.d_ff, config.num_heads) == (
+        defaults.d_model, defaults.d_ff, defaults.heads
+    )  # fmt: skip
+    assert (config.num_layers, config.num_decoder_layers) == (
+        defaults.layers_encoder, defaults.layers_decoder
+    )  # fmt: skip
+    saved = Policy.load(SHIPPED, "cpu").encoding.config
+    card = {name: getattr(saved, name) for name in _CARD_KEYS}
+    assert card == {name: getattr(defaults, name) for name in _CARD_KEYS}
+    assert policy.parameters <= 31_000_000
+    files = [path for path in SHIPPED.iterdir() if path.is_file()]
+    assert max(path.stat().st_size for path in files) <= 16 * 2**20
+    assert {path.name for path in files} >= {"README.md", "model.safetensors", "tokenizer.json"}
+
+
+def test_the_policy_of_the_package_writes_programs_that_run(training: dict[str, Task]) -> None:
+    task = training["67a3c6ac"]  # each grid mirrored
+    policy = Policy.create(PolicyConfig(device="cpu"), seed=0)
+    ((_, texts),) = sample(policy, [task.train], 24, seeds=[0])
+    inputs = [pair.input for pair in task.train]
+    outcomes = run_batch([Program.parse(text) for text in texts], [inputs] * len(texts))
+    ran = [of for of in outcomes if all(outcome.grid is not None for outcome in of)]
+    assert len(ran) >= 12
+    assert any(solves(of, [pair.output for pair in task.train]) for of in ran)

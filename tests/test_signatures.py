@@ -92,3 +92,14 @@ def test_random_programs_run_more_often_under_the_rules_of_type() -> None:
         return sum(program.run(GRID).kind == "grid" for program in programs) / len(programs)
 
     assert share(typed=True) > 4 * share(typed=False)
+
+
+def test_functions_of_functions_whose_every_argument_is_bound_have_a_type() -> None:
+    """Such a function takes nothing; found by a policy, which wrote it into a fork."""
+    bound = result_type("rbind", (term_type("size"), term_type("I")))
+    assert bound.parameters == ()
+    makers = {"fork": 3, "compose": 2, "chain": 3, "power": 2, "lbind": 2, "rbind": 2, "matcher": 2}
+    for maker, n in makers.items():
+        made = result_type(maker, (term_type("add"), bound, bound)[-n:])
+        for arguments in range(4):
+            applied(made, (term_type("I"),) * arguments)

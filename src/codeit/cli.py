@@ -25,6 +25,7 @@ from rich.table import Table
 from codeit.cli_solve import solve, submit
 from codeit.config import Config, PopulationConfig, PretrainingConfig, Settings, keys
 from codeit.console import INTERRUPTED, Count, Live, Natural, console, messages, mistake
+from codeit.policy import SHIPPED
 from codeit.report.commands import explain, report
 
 if TYPE_CHECKING:
@@ -390,7 +391,7 @@ def pretrain(config: Path, /, *, out: Path, **settings: Overrides) -> int:
 
 @app.command
 def sample(
-    policy: Path,
+    policy: Annotated[Path, Parameter(show_default=False)] = SHIPPED,
     /,
     *,
     out: Path,
@@ -409,7 +410,7 @@ def sample(
     Parameters
     ----------
     policy:
-        Folder of a policy, as `codeit pretrain` leaves it.
+        Folder of a policy, as `codeit pretrain` leaves it; by default the one in this package.
     out:
         The search's folder, made if need be: search.sqlite, solutions.jsonl, curve.csv and counts.json.
     samples:
@@ -439,7 +440,8 @@ def sample(
         torch.set_num_threads(threads)
     to_solve, loaded = load(tasks), Policy.load(policy, device)
     began = {
-        "search": "sample", "policy": str(policy), "samples": samples, "seed": seed, "tasks": tasks,
+        "search": "sample", "policy": "shipped" if policy == SHIPPED else str(policy), "samples": samples,
+        "seed": seed, "tasks": tasks,
         "temperature": temperature, "top_k": top_k,
     }  # fmt: skip
     with Record(out, began) as record, Live() as live:

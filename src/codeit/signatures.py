@@ -206,6 +206,11 @@ def _parameters(function: Type, n: int) -> tuple[int, ...]:
     return function.parameters if function.parameters is not None else (_ANY,) * n
 
 
+def _domain(function: Type) -> int:
+    """What a function takes first; anything if it takes nothing, as one whose every argument is bound."""
+    return next(iter(_parameters(function, 1)), _ANY)
+
+
 def _function(parameters: tuple[int, ...], maker: str, given: tuple[Type, ...]) -> Type:
     return Type(_CALLABLE, 0, parameters, (maker, given))
 
@@ -287,7 +292,7 @@ def result_type(function: str, a: tuple[Type, ...]) -> Type:
         case "lbind":
             return _function(_parameters(a[0], 2)[1:], function, a)
         case "fork":
-            domain = _parameters(a[1], 1)[0] & _parameters(a[2], 1)[0]
+            domain = _domain(a[1]) & _domain(a[2])
             return _function((domain or _UNKNOWN,), function, a)
     return Type(declared)
 
