@@ -28,7 +28,7 @@ from codeit.policy.sampling import sample_tokens
 from codeit.tasks import Task, by_size, load
 
 LATEST = Path(__file__).parent / "latest.json"
-TASKS, SAMPLES, TEMPERATURE, TOP_K, ROWS = 64, 24, 0.95, 50, 384
+TASKS, SAMPLES, TEMPERATURE, TOP_K, ROWS = 16, 24, 0.95, 50, 384
 ROUNDS = 3
 COLD = """
 import sys
