@@ -299,9 +299,8 @@ class Loop:
             votes = row.votes if by_votes else 0
             candidate = Candidate(Program.parse(row.program), row.demonstrations_solved, order, votes)
             candidates.setdefault(row.task, []).append(candidate)
-        if by_votes:
-            candidates = elect(candidates, self.test, budget=self.budget, threads=self.threads)
-        total = score(candidates, self.test, leaked=self.leaked, budget=self.budget, threads=self.threads)
+        elected = elect(candidates, self.test, budget=self.budget, threads=self.threads)
+        total = score(elected, self.test, leaked=self.leaked, budget=self.budget, threads=self.threads)
         self.store.add_scores(iteration, scope, total.solved)
         return {
             f"{scope}_top3": total.solved_top3,

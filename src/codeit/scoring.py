@@ -119,10 +119,13 @@ def elect(
     threads: int = 0,
 ) -> dict[str, list[Candidate]]:
     """Of each task's candidates that solve all demonstrations, the shortest for each answer to the tests,
-    with the votes of all that give it; of the others all, without votes. No test output is read.
+    with the votes of all that give it; of the others all, without votes. A task of which no candidate has
+    votes keeps all as they are. No test output is read.
     """
     of_id = {task.id: task for task in tasks}
-    given = [(of_id[id], candidate) for id, found in candidates.items() for candidate in found]
+    elected = {id: list(found) for id, found in candidates.items()}
+    voted = {id: found for id, found in elected.items() if any(c.votes for c in found)}
+    given = [(of_id[id], candidate) for id, found in voted.items() for candidate in found]
     voters = [(task, c) for task, c in given if c.solved == len(task.train)]
     outcomes = run_batch(
         [candidate.program for _, candidate in voters],
@@ -133,7 +136,7 @@ def elect(
     alike: defaultdict[tuple[str, tuple[Grid | None, ...]], list[Candidate]] = defaultdict(list)
     for (task, candidate), of_program in zip(voters, outcomes, strict=True):
         alike[task.id, tuple(outcome.grid for outcome in of_program)].append(candidate)
-    elected: dict[str, list[Candidate]] = {id: [] for id in candidates}
+    elected |= {id: [] for id in voted}
     for (id, _), group in alike.items():
         shortest = min(group, key=lambda c: (len(c.program), c.order))
         elected[id].append(shortest._replace(votes=sum(c.votes for c in group)))
@@ -229,9 +232,8 @@ def verify(
         for (task, program, place, votes), of_program in zip(valid, outcomes, strict=True):
             solved = sum(map(_is, of_program, (pair.output for pair in task.train)))
             candidates[task.id].append(Candidate(program, solved, place, votes))
-    voted = {id: found for id, found in candidates.items() if any(c.votes for c in found)}
-    candidates |= elect(voted, tasks, budget=budget, threads=threads)
-    scored = score(candidates, tasks, leaked=leaked, budget=budget, threads=threads)
+    ranked = elect(candidates, tasks, budget=budget, threads=threads)
+    scored = score(ranked, tasks, leaked=leaked, budget=budget, threads=threads)
     return replace(scored, programs=order, invalid=invalid, problems=tuple(problems))
 
 

@@ -206,9 +206,7 @@ def _ranked(
     candidates: Mapping[str, Sequence[Candidate]], tasks: Sequence[Task], threads: int
 ) -> dict[str, list[Candidate]]:
     """A task's best candidates, ranked as `codeit verify` does: by votes where there are any."""
-    voted = {task: found for task, found in candidates.items() if any(one.votes for one in found)}
-    elected = {**candidates, **elect(voted, tasks, threads=threads)}
-    return {task: top_k(found) for task, found in elected.items()}
+    return {task: top_k(found) for task, found in elect(candidates, tasks, threads=threads).items()}
 
 
 def shortest_lengths(
