@@ -27,6 +27,7 @@ ORDER = [
     "codeit.replay",
     "codeit.policy",
     "codeit.policy.grids",
+    "codeit.policy.clues",
     "codeit.policy.encoding",
     "codeit.policy.grammar",
     "codeit.policy.model",

@@ -166,6 +166,11 @@ class CorpusConfig(_Told):
         default=0.15, ge=0, le=1, description="Share of programs grown from nothing, not from an expert."
     )
     longest: int = Field(default=40, ge=1, le=1000, description="Most lines of a program.")
+    short: int = Field(
+        default=5,
+        ge=1,
+        description="Lines of a program: of those with more, n, a share of (short / n)^1.5 is shown.",
+    )
     own: float = Field(
         default=0.25,
         ge=0,
@@ -192,10 +197,10 @@ class PolicyConfig(Section):
         description="Initial weights: 'shipped' (in this package), 'random', 'codet5p-220m', or the folder "
         "of a saved policy. Paper: Salesforce/codet5p-220m.",
     )
-    encoding: Literal["paper", "sparse", "runs", "patches"] = Field(
+    encoding: Literal["paper", "sparse", "runs", "patches", "clues"] = Field(
         default="patches",
-        description="'paper' (sparse text, CodeT5+'s tokenizer), or a token a name in programs and in grids "
-        "'sparse' cells, 'runs' or 'patches'. Paper: the first.",
+        description="'paper' (sparse text, CodeT5+'s tokenizer), or a token a name in programs and for "
+        "grids 'sparse' cells, 'runs', 'patches', or 'clues' to what was done. Paper: the first.",
     )
     patch: int = Field(default=3, ge=1, le=5, description="Side of a patch, in cells. Ours.")
     device: str = Field(default="auto", description="'auto' (a GPU if there is one), 'cpu' or 'cuda'. Ours.")

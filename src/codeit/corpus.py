@@ -91,7 +91,7 @@ class Corpus:
         """The lessons of a round: distinct by behaviour, of each behaviour the shortest program.
 
         Each depth has as many proposals, from as many tasks; what one depth brings are the parents of the
-        next.
+        next. Of long programs few are shown: what they do tells little of what they are.
         """
         rng = np.random.default_rng([self._seed, number])
         n = self.settings.round // (self.settings.depth + 1)
@@ -106,7 +106,12 @@ class Corpus:
         self._survivors(bred, best)
         for _ in range(self.settings.depth):
             bred = self._survivors(self._children(bred, n, rng), best)
-        chosen = list(best.items())
+        shown = rng.random(len(best))
+        chosen = [
+            (behaviour, one)
+            for (behaviour, one), chance in zip(best.items(), shown, strict=True)
+            if chance < (self.settings.short / len(one.program)) ** 1.5
+        ]
         given = [self._draw_inputs(one.of, rng) for _, one in chosen]
         outcomes = run_batch([one.program for _, one in chosen], given, budget=self._budget, threads=1)
         lessons = []

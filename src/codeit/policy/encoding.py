@@ -18,6 +18,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from codeit.config import PolicyConfig
 from codeit.language import CONSTANTS, PRIMITIVES, Grid, Line, Program
+from codeit.policy.clues import Clues
 from codeit.policy.grids import Demonstrations, Patches, Runs, Scheme, Sparse, Tokens, most_common_colour
 
 VARIABLES = 160
@@ -77,8 +78,8 @@ class CompactEncoding:
 
     A program is written in prefix form, `objects I T F F` a line: a primitive's arity is known, so brackets
     and commas are not needed; a line's number implies its target. Calling a variable is `callN x4 …` with N
-    arguments. A task is written as `config.encoding` says: sparse, in runs or in patches of `config.patch`
-    cells across.
+    arguments. A task is written as `config.encoding` says: sparse, in runs, in patches of `config.patch`
+    cells across, or as clues to what was done.
     """
 
     file = "tokenizer.json"
@@ -90,6 +91,7 @@ class CompactEncoding:
             "sparse": Sparse,
             "runs": Runs,
             "patches": partial(Patches, config.patch),
+            "clues": Clues,
         }
         self.scheme: Scheme = schemes[config.encoding]()
         words = ["<pad>", "</s>", *program_words(), *self.scheme.words]
@@ -125,7 +127,7 @@ class CompactEncoding:
         return self.scheme.encode(by_size(demonstrations, self.config.demonstrations), self.ids, *limits)
 
     def decode_task(self, tokens: Tokens) -> list[tuple[Grid, Grid]]:
-        """The demonstrations of an encoded task that no limit has cut, smallest first."""
+        """The demonstrations of an encoded task that no limit has cut, smallest first; not of clues."""
         return self.scheme.decode(tokens, self._words)
 
     def encode_program(self, program: Program) -> list[int]:

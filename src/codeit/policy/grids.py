@@ -1,7 +1,7 @@
 """Demonstrations as words, three ways: `Sparse` cells, `Runs` of cells along the rows, and square `Patches`.
 
-A token is a bag of words, whose embeddings are added: in patches a word a cell, and the patch's row, column
-and demonstration; else one word a token.
+A token is a bag of words, whose embeddings are added (padding is no word): in patches a word a cell, and the
+patch's row, column and demonstration; else one word a token.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ class Scheme(Protocol):
         """Tokens by the ids of the words; at most so many for inputs and for outputs."""
 
     def decode(self, tokens: Tokens, words: Sequence[str]) -> list[tuple[Grid, Grid]]:
-        """The demonstrations that no limit has cut, by the words of the ids."""
+        """The demonstrations that no limit has cut, by the words of the ids.
+
+        Raises ValueError if tokens of this scheme do not tell.
+        """
 
 
 def most_common_colour(cells: bytes) -> int:

@@ -123,9 +123,15 @@ class Policy:
         return cls(model, encoding, device)
 
     def embed(self, source: torch.Tensor) -> torch.Tensor:
-        """What the encoder reads for source ids (rows, tokens) or (rows, tokens, words): a bag's sum."""
+        """What the encoder reads for source ids (rows, tokens) or (rows, tokens, words).
+
+        Of a bag of n words it is their sum over the root of n: as long as one word, for words unlike.
+        """
         embedded: torch.Tensor = self.model.shared(source.int())
-        return embedded if source.ndim == 2 else embedded.sum(2) * source.shape[2] ** -0.5
+        if source.ndim == 2:
+            return embedded
+        words = (source != self.encoding.pad_id).unsqueeze(-1)
+        return (embedded * words).sum(2) * words.sum(2).clamp(min=1) ** -0.5
 
     @property
     def parameters(self) -> int:
