@@ -44,7 +44,6 @@ _ONE_OBJECT = [
         for key in ("size", "height", "width", "numcolors", "uppermost", "leftmost")
         for most in ("argmax", "argmin")
     ),
-    *(f"apply(normalize,$);{most}($)" for most in ("mostcommon", "leastcommon")),
 ]
 _CELLS = [
     *("leastcolor(I);ofcolor(I,$)", "mostcolor(I);ofcolor(I,$)", "ofcolor(I,ZERO)"),
@@ -106,7 +105,16 @@ OUTPUTS: dict[str, list[str]] = {
 """By subject, programs for a grid: is it the output? Asked where no grid changes its shape."""
 
 SHAPES: dict[str, list[str]] = {
-    **{root: [f"{root};{view};subgrid($,I)" for view in _ONE_OBJECT] for root in _OBJECTS},
+    **{
+        root: [
+            *(f"{root};{view};subgrid($,I)" for view in _ONE_OBJECT),
+            *(
+                f"{root};totuple($);apply(normalize,$);{most}($);shape($);canvas(ZERO,$);paint($,x4)"
+                for most in ("mostcommon", "leastcommon")
+            ),
+        ]
+        for root in _OBJECTS
+    },
     "cells": [f"{root};subgrid($,I)" for root in (*_CELLS, *(f"ofcolor(I,{c})" for c in _COLOURS[1:]))],
     "parts": [
         *_MIRRORS,
@@ -236,7 +244,7 @@ def _facts(demonstrations: Demonstrations) -> Iterator[str]:
 
 def _changes(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
     """How the cells of `CHANGES` compare with those that change: (subject, word)."""
-    subjects, texts, programs = _compiled("changes")
+    subjects, texts, programs = compiled("changes")
     inputs = [given for given, _ in demonstrations]
     changed = [
         int.from_bytes(bytes(a != b for a, b in zip(bytes(given), bytes(wanted), strict=True)))
@@ -267,7 +275,7 @@ def _comparison(masks: Sequence[int], changed: Sequence[int]) -> str:
 
 def _closer(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
     """How the grids of `OUTPUTS` compare with the outputs: (subject, word)."""
-    subjects, texts, programs = _compiled("outputs")
+    subjects, texts, programs = compiled("outputs")
     verdicts = judge(programs, [0] * len(programs), [demonstrations], budget=_BUDGET, threads=1)
     unchanged = verdicts["cells"][0]  # the first is the input itself
     for subject, text, verdict in zip(subjects[1:], texts[1:], verdicts[1:], strict=True):
@@ -279,7 +287,7 @@ def _closer(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
 
 def _near(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
     """How the grids of `SHAPES` compare with the outputs: (subject, word)."""
-    subjects, texts, programs = _compiled("shapes")
+    subjects, texts, programs = compiled("shapes")
     verdicts = judge(programs, [0] * len(programs), [demonstrations], budget=_BUDGET, threads=1)
     for subject, text, verdict in zip(subjects, texts, verdicts, strict=True):
         if verdict["shaped"] == len(demonstrations):
@@ -293,7 +301,7 @@ def _texts(table: dict[str, list[str]]) -> list[str]:
 
 
 @lru_cache
-def _compiled(kind: str) -> tuple[list[str], list[str], list[Program]]:
+def compiled(kind: str) -> tuple[list[str], list[str], list[Program]]:
     """Of a table, side by side: subjects, texts, and the programs; those for cells paint them, 1 on 0."""
     table = {"changes": CHANGES, "outputs": OUTPUTS, "shapes": SHAPES}[kind]
     subjects = [subject for subject, texts in table.items() for _ in texts]
