@@ -1,6 +1,6 @@
 """Which encoding and which shape of network learn most in the same time: one row a variant.
 
-    python benchmarks/policies.py patches3 runs sparse --minutes 15 --threads 1 --out runs/study
+    python benchmarks/policies.py clues patches3 runs sparse --minutes 15 --threads 1 --out runs/study
 
 Each variant is `configs/pretrain.toml` with a few changes, trained for as long, with every fifth training
 task held out: its expert and whatever comes of it. The rest is measured on those 80 tasks, each of which gets
@@ -27,10 +27,11 @@ from codeit.trial import run_trial
 
 CONFIG = Path(__file__).parents[1] / "configs" / "pretrain.toml"
 VARIANTS: dict[str, dict[str, object]] = {
-    "patches1": {"patch": 1, "max_input_tokens": 1024, "max_output_tokens": 1024},
-    "patches2": {"patch": 2},
-    "patches3": {},
-    "patches4": {"patch": 4},
+    "clues": {},
+    "patches1": {"encoding": "patches", "patch": 1, "max_input_tokens": 1024, "max_output_tokens": 1024},
+    "patches2": {"encoding": "patches", "patch": 2},
+    "patches3": {"encoding": "patches"},
+    "patches4": {"encoding": "patches", "patch": 4},
     "runs": {"encoding": "runs"},
     "sparse": {"encoding": "sparse"},
     "narrow": {"d_model": 128, "d_ff": 512, "heads": 4},

@@ -244,26 +244,34 @@ def _facts(demonstrations: Demonstrations) -> Iterator[str]:
 
 def _changes(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
     """How the cells of `CHANGES` compare with those that change: (subject, word)."""
-    subjects, texts, programs = compiled("changes")
-    inputs = [given for given, _ in demonstrations]
     changed = [
         int.from_bytes(bytes(a != b for a, b in zip(bytes(given), bytes(wanted), strict=True)))
         for given, wanted in demonstrations
     ]
+    for subject, text, masks in _masks(tuple(given for given, _ in demonstrations)):
+        if how := _comparison(masks, changed):
+            yield subject, f"{text}={how}"
+
+
+@lru_cache(maxsize=512)  # enough for the tasks of a run, which are asked for again and again: 50 MB
+def _masks(inputs: tuple[Grid, ...]) -> list[tuple[str, str, list[int]]]:
+    """The programs of `CHANGES` that find cells in the inputs: subject, text, and of each input the cells.
+
+    A set of cells is a number, of a byte a cell, 0 or 1.
+    """
+    subjects, texts, programs = compiled("changes")
     outcomes = run_batch(programs, [inputs] * len(programs), budget=_BUDGET, threads=1)
+    found = []
     for subject, text, results in zip(subjects, texts, outcomes, strict=True):
-        grids = [outcome.grid for outcome in results if outcome.grid is not None]
-        if len(grids) == len(inputs):
-            masks = [int.from_bytes(bytes(grid)) for grid in grids]
-            if how := _comparison(masks, changed):
-                yield subject, f"{text}={how}"
+        masks = [int.from_bytes(bytes(outcome.grid)) for outcome in results if outcome.grid is not None]
+        if len(masks) == len(inputs) and any(masks):
+            found.append((subject, text, masks))
+    return found
 
 
 def _comparison(masks: Sequence[int], changed: Sequence[int]) -> str:
-    """Of sets of cells, a bit a cell, with those that change."""
+    """Of cells, as `_masks` has them, with those that change."""
     both = list(zip(masks, changed, strict=True))
-    if not any(masks):
-        return ""
     if all(a == b for a, b in both):
         return "same"
     if all((a & b).bit_count() >= _NEAR * (a | b).bit_count() for a, b in both):
