@@ -30,8 +30,8 @@ class Rng {
 
 using Names = std::vector<uint16_t>; // of primitives
 
-Operand variable(size_t line) { return {Operand::Kind::Variable, uint16_t(line), 0}; }
-Operand primitive(uint16_t id) { return {Operand::Kind::Primitive, id, 0}; }
+Operand variable(size_t line) { return {Operand::Kind::Variable, uint16_t(line)}; }
+Operand primitive(uint16_t id) { return {Operand::Kind::Primitive, id}; }
 
 // The primitives whose result may be of a type.
 const Names& functions_to(Atom atom) {
@@ -122,11 +122,11 @@ class Child {
         auto consider = [&](std::vector<Operand>& among, Operand o) {
             if (o != other_than && has(admitted, type_of(o))) among.push_back(o);
         };
-        consider(variables, {Operand::Kind::Input, 0, 0});
+        consider(variables, {Operand::Kind::Input, 0});
         for (size_t k = 0; k < line; ++k) consider(variables, variable(k));
         if (admitted == bit(Atom::Callable)) // among values of any type there would be little else
             for (uint16_t k = 0; k < primitives().size(); ++k) consider(fixed, primitive(k));
-        for (uint16_t k = 0; k < constants().size(); ++k) consider(fixed, {Operand::Kind::Constant, k, 0});
+        for (uint16_t k = 0; k < constants().size(); ++k) consider(fixed, {Operand::Kind::Constant, k});
         if (variables.empty() && fixed.empty()) throw Dead{};
         if (variables.empty()) return rng_.one_of(fixed);
         if (fixed.empty()) return rng_.one_of(variables);

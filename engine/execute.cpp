@@ -33,28 +33,29 @@ struct Ending {
     size_t line = 0;
 };
 
-// Calls each line's function in turn: `call(line, function, arguments, fault)`. The results of the first lines may be
-// given, and are read before `see` is shown a new one.
+// Calls each line's function in turn: `call(step, arguments, fault)`. The results of the first lines may be given, and
+// are read before `see` is shown a new one.
 template <class Call, class See>
 void run_lines(Run& run, const Program& program, Value input, std::span<const Value> given, Ending& end, Call call,
                See see) {
-    size_t known = program.literals.size(), lines = program.lines.size();
-    if (run.slots.size() < known + 1 + lines) run.slots.resize(known + 1 + lines);
-    Value *const values = run.slots.data(), *const results = values + known + 1;
-    std::copy(program.literals.begin(), program.literals.end(), values);
-    put(values[known], input);
-    std::copy(given.begin(), given.end(), results);
-    const Line* line = program.lines.data() + given.size();
-    Value arguments[kMaxArguments];
-    for (end.line = given.size(); end.line < lines; ++end.line, ++line) {
-        for (int k = 0; k < line->n; ++k) put(arguments[k], values[line->arguments[k].slot]);
+    if (run.frame.size() < program.frame.size()) run.frame.resize(program.frame.size());
+    Value* const frame = run.frame.data();
+    std::copy(program.frame.begin(), program.frame.end(), frame);
+    const uint32_t* use = program.uses.data();
+    auto give = [&](Value v, uint32_t uses) {
+        for (const uint32_t* behind = use + uses; use < behind; ++use) put(frame[*use], v);
+    };
+    give(input, program.input_uses);
+    const Step *step = program.steps.data(), *const behind = step + program.steps.size();
+    for (Value v : given) give(v, step++->uses);
+    for (end.line = given.size(); step < behind; ++end.line, ++step) {
         run.primitive = -1;
-        Value result = call(*line, values[line->function.slot], arguments, end.fault);
+        Value result = call(*step, frame + step->arguments, end.fault);
         if (end.fault) return;
-        put(results[end.line], result);
+        give(result, step->uses);
         see(end.line, result);
     }
-    put(end.value, results[lines - 1]);
+    put(end.value, frame[program.frame.size() - 1]);
 }
 
 // As call, apart from the loop over the lines, which needs the registers.
@@ -65,9 +66,9 @@ Ending run_alone(Run& run, const Program& program, const Grid& input, const Budg
     Ending end;
     try {
         run.start(budget);
-        auto plain = [&](const Line& line, Value function, const Value* a, std::optional<Fault>&) {
-            if (line.function.kind != Operand::Kind::Primitive) return call_value(run, function, a, line.n);
-            return call_primitive(run, function.function, a); // of as many arguments as it takes: see parse
+        auto plain = [&](const Step& step, const Value* a, std::optional<Fault>&) {
+            if (!step.primitive) return call_value(run, a[-1], a, int(step.n));
+            return call_primitive(run, step.primitive, a); // of as many arguments as it takes: see parse
         };
         run_lines(run, program, input_value(run, input), {}, end, plain, see);
     } catch (const Fault& fault) {
@@ -112,8 +113,8 @@ class Company {
         run_.cells = before.cells;
         run_.cells_peak = before.cells_peak;
         Ending end;
-        auto shared = [&](const Line& line, Value function, const Value* a, std::optional<Fault>& fault) {
-            return call_shared(run_, function, a, line.n, fault);
+        auto shared = [&](const Step& step, const Value* a, std::optional<Fault>& fault) {
+            return call_shared(run_, step.primitive ? Value(step.primitive) : a[-1], a, int(step.n), fault);
         };
         for (size_t k = 0; k < same; ++k) see(k, results_[k]);
         run_lines(run_, program, value_, results_, end, shared, [&](size_t line, Value value) {
@@ -149,6 +150,24 @@ class Company {
     std::vector<State> after_;   // how the run stood after each
 };
 
+// Whether all cells are of 0 to 9.
+bool are_colours(const int8_t* cells, size_t n) {
+    typedef uint8_t Bytes __attribute__((vector_size(16)));
+    typedef uint64_t Words __attribute__((vector_size(16)));
+    auto is_none = [](int8_t cell) { return uint8_t(cell) >= kColours; }; // below zero counts as great
+    if (n < sizeof(Bytes)) return std::none_of(cells, cells + n, is_none);
+    Bytes greatest{};
+    auto see = [&](size_t k) {
+        Bytes some;
+        std::memcpy(&some, cells + k, sizeof some);
+        greatest = some > greatest ? some : greatest;
+    };
+    for (size_t k = 0; k + sizeof greatest < n; k += sizeof greatest) see(k);
+    see(n - sizeof greatest); // so that none is left over
+    auto words = reinterpret_cast<Words>(greatest >= uint8_t(kColours));
+    return (words[0] | words[1]) == 0;
+}
+
 bool is_answer(Value v, const char*& what, Kind& kind) {
     if (v.tag != Tag::Grid) {
         kind = Kind::NotAGrid;
@@ -162,9 +181,7 @@ bool is_answer(Value v, const char*& what, Kind& kind) {
         return false;
     }
     what = "a result of colours 0 to 9";
-    uint8_t greatest = 0; // below zero counts as great
-    for (size_t k = 0, n = g.area(); k < n; ++k) greatest = std::max(greatest, uint8_t(g.cells[k]));
-    return greatest < kColours;
+    return are_colours(g.cells, g.area());
 }
 
 Outcome outcome(const Run& run, const Program& program, const Ending& end) {

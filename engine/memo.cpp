@@ -112,9 +112,7 @@ const Call* Memo::find(const Call& question) const {
 void Memo::insert(const Call& call, const std::byte* top) {
     if (full()) return;
     call_table_.insert(call.hash, calls_.size());
-    KnownCall& known = calls_.emplace_back();
-    known.top = top;
-    known.call = call;
+    calls_.push_back({call, top});
 }
 
 Value Memo::known_as(Value v, const std::byte* top) {

@@ -85,11 +85,11 @@ struct Parser {
     }
 
     std::variant<Operand, ParseFailure> operand(std::string_view name) const {
-        if (name == "I") return Operand{Operand::Kind::Input, 0, 0};
+        if (name == "I") return Operand{Operand::Kind::Input, 0};
         if (auto found = variables.find(name); found != variables.end())
-            return Operand{Operand::Kind::Variable, found->second, 0};
-        if (int id = find_primitive(name); id >= 0) return Operand{Operand::Kind::Primitive, uint16_t(id), 0};
-        if (int id = find_constant(name); id >= 0) return Operand{Operand::Kind::Constant, uint16_t(id), 0};
+            return Operand{Operand::Kind::Variable, found->second};
+        if (int id = find_primitive(name); id >= 0) return Operand{Operand::Kind::Primitive, uint16_t(id)};
+        if (int id = find_constant(name); id >= 0) return Operand{Operand::Kind::Constant, uint16_t(id)};
         if (is_variable(name)) return fail(name, "a variable that an earlier line defines", nearest(name));
         return fail(or_end(name), "a constant, a primitive, a variable or I", nearest(name));
     }
@@ -136,24 +136,31 @@ struct Parser {
     }
 };
 
-// Gives each operand its slot.
-void place(Program& program) {
-    auto each = [&](auto see) {
-        for (Line& line : program.lines) each_operand(line, see);
-    };
-    each([&](Operand& o) {
-        if (o.kind != Operand::Kind::Primitive && o.kind != Operand::Kind::Constant) return;
-        Value value = o.kind == Operand::Kind::Primitive ? primitive_function(o.index) : constants()[o.index].value;
-        auto same = [&](Value v) { return identical(v, value); };
-        auto found = std::find_if(program.literals.begin(), program.literals.end(), same);
-        o.slot = uint16_t(found - program.literals.begin());
-        if (found == program.literals.end()) program.literals.push_back(value);
-    });
-    auto input = uint16_t(program.literals.size());
-    each([&](Operand& o) {
-        if (o.kind == Operand::Kind::Input) o.slot = input;
-        if (o.kind == Operand::Kind::Variable) o.slot = uint16_t(input + 1 + o.index);
-    });
+// Lays out the frame.
+void lay_out(Program& program) {
+    std::vector<std::vector<uint32_t>> uses(program.lines.size() + 1); // of the input, and of each line
+    for (const Line& line : program.lines) {
+        auto place = [&](Operand o) {
+            Value value; // what is not known yet
+            switch (o.kind) {
+            case Operand::Kind::Input: uses[0].push_back(uint32_t(program.frame.size())); break;
+            case Operand::Kind::Variable: uses[1u + o.index].push_back(uint32_t(program.frame.size())); break;
+            case Operand::Kind::Primitive: value = primitive_function(o.index); break;
+            case Operand::Kind::Constant: value = constants()[o.index].value; break;
+            }
+            program.frame.push_back(value);
+        };
+        bool named = line.function.kind == Operand::Kind::Primitive;
+        if (!named) place(line.function);
+        const FunctionNode* primitive = named ? primitive_function(line.function.index).function : nullptr;
+        program.steps.push_back({primitive, uint32_t(program.frame.size()), line.n, 0});
+        std::for_each(line.arguments, line.arguments + line.n, place);
+    }
+    uses.back().push_back(uint32_t(program.frame.size()));
+    program.frame.push_back(Value::none());
+    program.input_uses = uint32_t(uses[0].size());
+    for (size_t k = 0; k < program.steps.size(); ++k) program.steps[k].uses = uint32_t(uses[k + 1].size());
+    for (const auto& places : uses) program.uses.insert(program.uses.end(), places.begin(), places.end());
 }
 
 } // namespace
@@ -207,7 +214,7 @@ std::variant<std::shared_ptr<const Program>, ParseFailure> parse(std::string_vie
     if (parser.program->lines.empty()) return ParseFailure{0, "an empty text", "at least one line, O = …", ""};
     if (parser.program->lines.back().target != "O")
         return ParseFailure{parser.number, parser.program->lines.back().target, "a last line that defines O", ""};
-    place(*parser.program);
+    lay_out(*parser.program);
     return std::shared_ptr<const Program>(parser.program);
 }
 
@@ -247,7 +254,7 @@ std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t resu
         program->lines.push_back(std::move(line));
         if (program->lines.size() > std::min(longest, kMaxLines)) return nullptr;
     }
-    place(*program);
+    lay_out(*program);
     return program;
 }
 

@@ -22,8 +22,7 @@ inline constexpr size_t kMaxText = 1 << 18; // bytes
 struct Operand {
     enum class Kind : uint8_t { Input, Variable, Primitive, Constant } kind;
     uint16_t index; // the line that defines a variable, or the place in the table
-    uint16_t slot;  // where a run finds its value: see Program
-    bool operator==(const Operand& other) const { return kind == other.kind && index == other.index; }
+    bool operator==(const Operand&) const = default;
 };
 
 struct Line {
@@ -41,11 +40,22 @@ template <class SomeLine, class See> void each_operand(SomeLine& line, See see) 
     std::for_each(line.arguments, line.arguments + line.n, see);
 }
 
-// A run keeps its values in numbered slots: first the constants and primitives that the program names, then the
-// input, then the results of the lines.
+// A line as it is run: see Program.
+struct Step {
+    const FunctionNode* primitive; // that is called; nullptr for a variable, whose value lies before the arguments
+    uint32_t arguments;            // where they lie in the frame
+    uint32_t n, uses;
+};
+
+// A run keeps its values in a frame, where the arguments of each line lie side by side. Constants and primitives are
+// there from the start; the input, and the result of each line, are written to all places where they are used. The
+// result of the last line is the last of the frame.
 struct Program {
     std::vector<Line> lines;
-    std::vector<Value> literals;
+    std::vector<Step> steps; // one a line
+    std::vector<Value> frame;
+    uint32_t input_uses = 0;
+    std::vector<uint32_t> uses; // places in the frame: so many of the input, then of each line
     std::string text() const;
     std::string name(Operand operand) const;
 };

@@ -104,7 +104,7 @@ struct Run {
     int primitive = -1; // the one being executed, for messages
     bool brief = false; // nobody asks why it ends early: what is known to go over its budget is not tried
     Memo memo;
-    std::vector<Value> slots; // of a program's values
+    std::vector<Value> frame; // of a program's values
 
     // A new run in empty memory.
     void start(const Budget& b) {

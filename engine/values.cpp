@@ -54,11 +54,12 @@ Value make_items(Run& run, Tag tag, std::span<const Value> items) {
     auto* node = run.allocate<ItemsNode, Value>(items.size());
     uint64_t total = 1;
     uint32_t deepest = 0;
-    for (size_t k = 0; k < items.size(); ++k) {
-        Bulk part = bulk(items[k]);
+    Value* to = node->items;
+    for (const Value& item : items) {
+        Bulk part = item.tag == Tag::Object ? Bulk{item.object->n + 1, 4} : bulk(item); // most are
         total += part.weight;
         deepest = std::max(deepest, part.nesting);
-        put(node->items[k], settled(items[k]));
+        put(*to++, settled(item));
     }
     node->n = uint32_t(items.size());
     node->weight = uint32_t(checked_weight(run, total));

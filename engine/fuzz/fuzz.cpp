@@ -226,9 +226,9 @@ ProgramRef mutant(const Program& program, uint64_t seed) {
     size_t at = seed % made.lines.size();
     Operand& argument = made.lines[at].arguments[(seed >> 16) % made.lines[at].n];
     seed >>= 24;
-    if (at > 0 && seed % 4) argument = {Operand::Kind::Variable, uint16_t(seed / 4 % at), 0};
-    else if (seed % 8) argument = {Operand::Kind::Constant, uint16_t(seed / 8 % constants().size()), 0};
-    else argument = {Operand::Kind::Input, 0, 0};
+    if (at > 0 && seed % 4) argument = {Operand::Kind::Variable, uint16_t(seed / 4 % at)};
+    else if (seed % 8) argument = {Operand::Kind::Constant, uint16_t(seed / 8 % constants().size())};
+    else argument = {Operand::Kind::Input, 0};
     return must_parse(made.text());
 }
 

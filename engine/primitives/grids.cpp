@@ -712,56 +712,65 @@ Value index(Run&, const Value* a) {
 
 // --- painting ---------------------------------------------------------------------------------------
 
-// A copy of the grid; `only` keeps painting to cells that are of that value still.
-struct Painting {
-    GridView g;
-    Value value;
-    int8_t* cells;
-    int only;
-    static constexpr int kAny = INT16_MIN;
-
-    Painting(Run& run, const GridView& from, int only_ = kAny) : g(from), only(only_) {
-        value = new_grid(run, g.h, g.w, cells);
-        if (g.area()) std::memcpy(cells, g.cells, g.area());
+// A copy of the grid, to be painted; with `under` only where it is background still.
+template <bool under> class Painting {
+  public:
+    Painting(Run& run, Value grid_value) : g_(nonempty_grid(grid_value)) {
+        if (under) background_ = background(run, grid_value);
+        value_ = new_grid(run, g_.h, g_.w, cells_);
+        if (g_.area()) std::memcpy(cells_, g_.cells, g_.area());
+        row_ = cells_;
     }
     // The cell at a place, if it is to be painted.
-    int8_t* reach(uint32_t key) const {
-        int64_t at = g.find(key);
-        return at >= 0 && (only == kAny || cells[at] == only) ? cells + at : nullptr;
+    int8_t* reach(uint32_t key) {
+        if (key - first_ >= uint32_t(g_.w)) { // not in the row of the last one
+            int64_t at = g_.find(key);
+            if (at < 0) return nullptr;
+            first_ = pair_key(key_i(key), 0);
+            row_ = cells_ + at - key_j(key);
+        }
+        int8_t* cell = row_ + (key - first_);
+        return !under || *cell == background_ ? cell : nullptr;
     }
+    Value value() const { return value_; }
+
+  private:
+    GridView g_;
+    Value value_;
+    int8_t *cells_, *row_;
+    uint32_t first_ = pair_key(0, 0); // of the row
+    int background_ = 0;
 };
 
-Value fill(Run& run, Value grid_value, Value value, Value patch, bool under) {
-    GridView g = nonempty_grid(grid_value);
-    Painting painting(run, g, under ? background(run, grid_value) : Painting::kAny);
+template <bool under> Value fill(Run& run, Value grid_value, Value value, Value patch) {
+    Painting<under> painting(run, grid_value);
     Places places(run, patch);
     run.charge(places.size());
     bool fits = value.is_number() && value.num >= INT8_MIN && value.num <= INT8_MAX;
     for (uint32_t key : places)
         if (int8_t* cell = painting.reach(key)) *cell = fits ? int8_t(value.num) : int8_t(colour(value));
-    return painting.value;
+    return painting.value();
 }
 
-Value paint(Run& run, Value grid_value, Value object, bool under) {
-    GridView g = nonempty_grid(grid_value);
-    Painting painting(run, g, under ? background(run, grid_value) : Painting::kAny);
+template <bool under> Value paint(Run& run, Value grid_value, Value object) {
+    Painting<under> painting(run, grid_value);
     Cells cells(run, object);
     run.charge(cells.keys().size());
     for (uint64_t key : cells)
         if (int8_t* cell = painting.reach(uint32_t(key))) *cell = int8_t(colour(Value::integer(key_value(key))));
-    return painting.value;
+    return painting.value();
 }
 
 Value cover(Run& run, Value grid_value, Value patch) {
     nonempty_grid(grid_value);
-    return fill(run, grid_value, Value::integer(background(run, grid_value)), patch, false);
+    return fill<false>(run, grid_value, Value::integer(background(run, grid_value)), patch);
 }
 
 Value move(Run& run, const Value* a) {
     Value covered = cover(run, a[0], a[1]);
     int shift_id = find_primitive("shift");
     Value shifted = primitives()[size_t(shift_id)].function(run, a + 1);
-    return paint(run, covered, shifted, false);
+    return paint<false>(run, covered, shifted);
 }
 
 } // namespace
@@ -798,13 +807,13 @@ const std::vector<Primitive> themes::grids = {
     {"rot180", 1, "Grid -> Grid", "A half turn.", rot180},
     {"rot270", 1, "Grid -> Grid", "A quarter turn counter-clockwise.", rot270},
     {"fill", 3, "Grid, Integer, Patch -> Grid", "The grid with the places of a patch in one colour.",
-     [](Run& run, const Value* a) { return fill(run, a[0], a[1], a[2], false); }},
+     [](Run& run, const Value* a) { return fill<false>(run, a[0], a[1], a[2]); }},
     {"paint", 2, "Grid, Object -> Grid", "The grid with an object painted on it.",
-     [](Run& run, const Value* a) { return paint(run, a[0], a[1], false); }},
+     [](Run& run, const Value* a) { return paint<false>(run, a[0], a[1]); }},
     {"underfill", 3, "Grid, Integer, Patch -> Grid", "As fill, only where the grid is background.",
-     [](Run& run, const Value* a) { return fill(run, a[0], a[1], a[2], true); }},
+     [](Run& run, const Value* a) { return fill<true>(run, a[0], a[1], a[2]); }},
     {"underpaint", 2, "Grid, Object -> Grid", "As paint, only where the grid is background.",
-     [](Run& run, const Value* a) { return paint(run, a[0], a[1], true); }},
+     [](Run& run, const Value* a) { return paint<true>(run, a[0], a[1]); }},
     {"hupscale", 2, "Grid, Integer -> Grid", "Each cell repeated across.",
      [](Run& run, const Value* a) { return stretch(run, a[0], 1, number(a[1])); }},
     {"vupscale", 2, "Grid, Integer -> Grid", "Each cell repeated downwards.",

@@ -42,7 +42,7 @@ void check_range(const Extent& e, int64_t di, int64_t dj) {
     make_pair(e.bottom + di, e.right + dj);
 }
 
-uint32_t offset(int64_t di, int64_t dj) { return (uint32_t(di) << 16) + uint32_t(dj); }
+constexpr uint32_t offset(int64_t di, int64_t dj) { return (uint32_t(di) << 16) + uint32_t(dj); }
 
 Value shift(Run& run, Value patch, int64_t di, int64_t dj) {
     if (length(patch) == 0) return patch;
@@ -175,21 +175,23 @@ Value recolor(Run& run, const Value* a) {
     return make_set(run, {items.begin(), items.size()});
 }
 
-Value around(Run& run, Value location, std::span<const Place> steps) {
+template <size_t N> Value around(Run& run, Value location, const uint32_t (&offsets)[N]) {
     int64_t i, j;
     coordinate(location, i, j);
     make_pair(i - 1, j - 1);
     make_pair(i + 1, j + 1);
     uint32_t* keys;
-    Value v = new_patch(run, steps.size(), keys);
-    for (auto [di, dj] : steps) *keys++ = pair_key(int(i + di), int(j + dj));
+    Value v = new_patch(run, N, keys);
+    uint32_t key = pair_key(int(i), int(j));
+    for (size_t k = 0; k < N; ++k) keys[k] = key + offsets[k];
     return v;
 }
 
 // In the order of places.
-constexpr Place kDirect[] = {{-1, 0}, {0, -1}, {0, 1}, {1, 0}};
-constexpr Place kDiagonal[] = {{-1, -1}, {-1, 1}, {1, -1}, {1, 1}};
-constexpr Place kAll[] = {{-1, -1}, {-1, 0}, {-1, 1}, {0, -1}, {0, 1}, {1, -1}, {1, 0}, {1, 1}};
+constexpr uint32_t kDirect[] = {offset(-1, 0), offset(0, -1), offset(0, 1), offset(1, 0)};
+constexpr uint32_t kDiagonal[] = {offset(-1, -1), offset(-1, 1), offset(1, -1), offset(1, 1)};
+constexpr uint32_t kAll[] = {offset(-1, -1), offset(-1, 0), offset(-1, 1), offset(0, -1),
+                             offset(0, 1),   offset(1, -1), offset(1, 0),  offset(1, 1)};
 
 enum class Corner { UpperLeft, UpperRight, LowerLeft, LowerRight };
 
