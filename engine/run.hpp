@@ -71,13 +71,13 @@ class Arena {
         return p;
     }
     size_t used() const { return size_t(at_ - base_.get()); }
-    // As memmove; the source may have been given back.
+    // As memmove; the source may have been given back, or lie elsewhere.
     void copy(void* to, const void* from, size_t bytes) {
         ASAN_UNPOISON_MEMORY_REGION(from, bytes);
         std::memmove(to, from, bytes);
         const std::byte* end = static_cast<const std::byte*>(from) + bytes;
         const std::byte* gone = std::max<const std::byte*>(at_, static_cast<const std::byte*>(from));
-        if (end > gone) ASAN_POISON_MEMORY_REGION(gone, size_t(end - gone));
+        if (end > gone && end <= base_.get() + capacity_) ASAN_POISON_MEMORY_REGION(gone, size_t(end - gone));
     }
 
   private:
@@ -131,6 +131,14 @@ struct Run {
         fail(Kind::Steps, "over the budget of steps");
     }
 
+    // Counts so many bytes as in use; gives them rounded up to whole cells.
+    size_t hold(size_t bytes) {
+        size_t n = whole(bytes);
+        cells += n;
+        if (cells > budget.cells) fail(Kind::Cells, "over the budget of cells");
+        cells_peak = std::max(cells_peak, cells);
+        return n * kCellBytes;
+    }
     void* allocate(size_t bytes) { return heap_.allocate(hold(bytes)); }
     // Room for a node with n elements of T behind its header; its elements are charged as steps.
     template <class Node, class T> Node* allocate(uint64_t n) {
@@ -200,13 +208,6 @@ struct Run {
     }
 
     static size_t whole(size_t bytes) { return (bytes + kCellBytes - 1) / kCellBytes; } // cells
-    size_t hold(size_t bytes) { // the bytes rounded up to whole cells
-        size_t n = whole(bytes);
-        cells += n;
-        if (cells > budget.cells) fail(Kind::Cells, "over the budget of cells");
-        cells_peak = std::max(cells_peak, cells);
-        return n * kCellBytes;
-    }
 
     Arena heap_;
     bool shares_ = false;

@@ -205,20 +205,36 @@ int rank(Value v) {
 Value empty_tuple() { return {Tag::Tuple, kEmpty}; }
 Value empty_set() { return {Tag::Set, kEmpty}; }
 
+namespace {
+
+// To be asked before a grid is made.
+void check_area(Run& run, uint64_t height, uint64_t width) {
+    uint64_t most = heaviest(run);
+    // Each factor is bounded before the product is taken, so that the product cannot wrap.
+    if (height > most || width > most || height * width > most) fail(Kind::Cells, "over the budget of cells");
+    run.charge(height); // a grid may have rows and no columns
+}
+
+} // namespace
+
 Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells) {
     cells = nullptr;
     if (height <= 0) return empty_tuple();
-    width = std::max<int64_t>(width, 0);
-    uint64_t h = uint64_t(height), w = uint64_t(width), most = heaviest(run);
-    // Each factor is bounded before the product is taken, so that the product cannot wrap.
-    if (h > most || w > most || h * w > most) fail(Kind::Cells, "over the budget of cells");
-    run.charge(h); // a grid may have rows and no columns
+    uint64_t h = uint64_t(height), w = uint64_t(std::max<int64_t>(width, 0));
+    check_area(run, h, w);
     auto* node = run.allocate<GridNode, int8_t>(h * w);
     node->height = uint32_t(h);
     node->width = uint32_t(w);
     node->counts = nullptr;
     node->background = GridNode::kUnknown;
     cells = node->cells;
+    return Value(node);
+}
+
+Value given_grid(Run& run, const GridNode* node) {
+    check_area(run, node->height, node->width);
+    run.charge(node->area() + 1);
+    run.hold(sizeof(GridNode) + node->area());
     return Value(node);
 }
 

@@ -21,6 +21,8 @@ inline Value make_pair(int64_t i, int64_t j) {
 }
 // A grid to be filled through `cells`; the empty tuple when height is 0.
 Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells);
+// A grid that is there already and outlives the run, at the price of a new one. With its colours counted.
+Value given_grid(Run& run, const GridNode* node);
 // A grid whose cells are what `cell(row, column)` gives.
 template <class Cell> Value build_grid(Run& run, int64_t height, int64_t width, Cell cell) {
     int8_t* cells;

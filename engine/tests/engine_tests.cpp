@@ -56,7 +56,7 @@ void runs_and_faults() {
     auto turned = run_text("O = rot90(I)", g);
     expect(turned.grid && *turned.grid == *make_grid(3, 2, {3, 0, 4, 1, 5, 2}), "rot90");
     auto called = run_text("x1 = rbind(hupscale, TWO)\nO = x1(I)", g);
-    expect(called.grid && called.grid->width == 6, "a variable that holds a function is called");
+    expect(called.grid && called.grid->width() == 6, "a variable that holds a function is called");
     expect(run_text("O = size(I)", g).kind == Kind::NotAGrid, "an integer is no grid");
     expect(run_text("O = canvas(TEN, UNITY)", g).kind == Kind::BadGrid, "10 is no colour");
     expect(run_text("x1 = fill(I, I, I)\nO = rot90(x1)", g).line == 1, "the line at fault");
@@ -174,14 +174,14 @@ void judges(std::span<const ProgramRef> batch, const GridRef& first, const GridR
             bool solved = grid && *grid == *task[n].output;
             wanted.ran += bool(grid);
             wanted.changed += grid && !(*grid == *task[n].input);
-            wanted.shaped += grid && grid->height == task[n].output->height && grid->width == task[n].output->width;
+            wanted.shaped += grid && grid->height() == task[n].output->height() && grid->width() == task[n].output->width();
             wanted.solved += solved;
             first_solved += so_far && solved;
             so_far &= solved;
             gave.emplace_back();
             if (!grid) continue;
-            gave.back() = {uint8_t(grid->height), uint8_t(grid->width)};
-            gave.back().insert(gave.back().end(), grid->cells, grid->cells + grid->area());
+            gave.back() = {uint8_t(grid->height()), uint8_t(grid->width())};
+            gave.back().insert(gave.back().end(), grid->cells(), grid->cells() + grid->area());
         }
         const Verdict& found = verdicts[k];
         expect(found.ran == wanted.ran && found.changed == wanted.changed && found.shaped == wanted.shaped &&
