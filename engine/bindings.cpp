@@ -113,13 +113,15 @@ nb::tuple py_trace(const Program& program, const Grid& input, Budget budget) {
     Outcome outcome = trace(run, program, input, budget, [&](size_t, Value v) {
         // The conversion makes values of its own (rows of grids), which the run is not to be charged for.
         Budget own = run.budget;
-        uint64_t steps = run.steps, peak = run.cells_peak;
+        int64_t steps_left = run.steps_left;
+        uint64_t peak = run.peak();
         run.budget = {UINT64_MAX, UINT64_MAX};
+        run.steps_left = INT64_MAX;
         auto mark = run.mark();
         values.append(nb::make_tuple(type_name(v), to_python(run, v)));
         run.release(mark);
         run.budget = own;
-        run.steps = steps;
+        run.steps_left = steps_left;
         run.cells_peak = peak;
     });
     return nb::make_tuple(values, outcome);

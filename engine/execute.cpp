@@ -95,7 +95,7 @@ class Company {
         Budget enough;
         run_.start({std::max(budget.steps, enough.steps), std::max(budget.cells, enough.cells)});
         value_ = input_value(run_, input);
-        steps_ = run_.steps;
+        steps_ = run_.steps();
         cells_ = run_.cells;
         alone_ = steps_ > budget.steps || cells_ > budget.cells;
         last_ = nullptr;
@@ -114,7 +114,7 @@ class Company {
         results_.resize(same);
         after_.resize(same);
         State before = same ? after_.back() : State{steps_, cells_, cells_};
-        run_.steps = before.steps;
+        run_.steps_left -= int64_t(before.steps);
         run_.cells = before.cells;
         run_.cells_peak = before.cells_peak;
         Ending end{{}, {}, program.steps.data()};
@@ -124,7 +124,7 @@ class Company {
         for (size_t k = 0; k < same; ++k) see(k, results_[k]);
         run_lines(run_, program, value_, results_, end, shared, [&](size_t line, Value value) {
             results_.push_back(value);
-            after_.push_back({run_.steps, run_.cells, run_.cells_peak});
+            after_.push_back({run_.steps(), run_.cells, run_.peak()});
             see(line, value);
         });
         last_ = &program;
@@ -191,8 +191,8 @@ bool is_answer(Value v, const char*& what, Kind& kind) {
 
 Outcome outcome(const Run& run, const Program& program, const Ending& end) {
     Outcome out;
-    out.steps = run.steps;
-    out.cells = run.cells_peak;
+    out.steps = run.steps();
+    out.cells = run.peak();
     if (end.fault) {
         out.kind = end.fault->kind;
         out.line = int(end.at - program.steps.data()) + 1;

@@ -619,12 +619,12 @@ template <class Move> void move_flat_node(Value& v, Move move) {
 
 // Where a budget may end a call, it must be made.
 bool affordable(const Run& run, const Cost& cost) {
-    return run.steps + cost.steps <= run.budget.steps && run.cells + cost.peak <= run.budget.cells &&
+    return cost.steps <= uint64_t(run.steps_left) && run.cells + cost.peak <= run.budget.cells &&
            run.depth + cost.depth <= kMaxDepth;
 }
 
 Value recall(Run& run, const Call& call) {
-    run.steps += call.cost.steps;
+    run.steps_left -= int64_t(call.cost.steps);
     run.cells_peak = std::max(run.cells_peak, run.cells + call.cost.peak);
     run.cells += call.cost.held;
     run.deepest = std::max(run.deepest, run.depth + call.cost.depth);
@@ -637,7 +637,7 @@ Value recall(Run& run, const Call& call) {
 class Meter {
   public:
     explicit Meter(Run& run)
-        : run_(run), steps_(run.steps), cells_(run.cells), peak_(run.cells_peak), deepest_(run.deepest) {
+        : run_(run), steps_(run.steps()), cells_(run.cells), peak_(run.peak()), deepest_(run.deepest) {
         run.cells_peak = run.cells;
         run.deepest = run.depth;
     }
@@ -647,7 +647,7 @@ class Meter {
     }
     Meter(const Meter&) = delete;
     Cost cost() const {
-        return {run_.steps - steps_, run_.cells - cells_, run_.cells_peak - cells_, run_.deepest - run_.depth};
+        return {run_.steps() - steps_, run_.cells - cells_, run_.peak() - cells_, run_.deepest - run_.depth};
     }
 
   private:
@@ -696,7 +696,7 @@ Value call_shared(Run& run, Value function, const Value* a, int n, std::optional
         return recall(run, *known);
     }
     auto mark = run.mark();
-    uint64_t steps = run.budget.steps - run.steps, cells = run.budget.cells - run.cells; // left
+    uint64_t steps_left = uint64_t(run.steps_left), cells_left = run.budget.cells - run.cells;
     Meter meter(run);
     try {
         call.result = codeit::call(run, function, a, n);
@@ -713,7 +713,7 @@ Value call_shared(Run& run, Value function, const Value* a, int n, std::optional
         if (over_budget(thrown)) {
             if (!run.brief) return Value::none();
             // It costs more than was left; that is all that is known.
-            call.cost = thrown.kind == Kind::Steps ? Cost{steps + 1, 0, 0, 0} : Cost{0, 0, cells + 1, 0};
+            call.cost = thrown.kind == Kind::Steps ? Cost{steps_left + 1, 0, 0, 0} : Cost{0, 0, cells_left + 1, 0};
             run.release(mark);
         }
     }
