@@ -145,23 +145,23 @@ template <class T> bool sort_by_bits(Run& run, std::span<T> keys, size_t& distin
     std::fill(bits.begin(), bits.end(), 0);
     const T first = T(sizeof(T) == sizeof(uint64_t) ? cell_key(b.low[2], pair_key(b.low[1], b.low[0]))
                                                     : pair_key(b.low[1], b.low[0]));
-    auto value_of = [](T key) { return uint64_t(key) >> 32; };
-    uint64_t* const rows = bits.begin();
-    uint64_t* last = rows; // of a word that neighbours share, what is found is kept in a register
+    auto row_of = [](T key) { return key >> 16; }; // with the value
+    T row = row_of(first);
+    uint64_t* word = bits.begin(); // of that row; what is found in it is kept in a register
     uint64_t found = 0;
     for (T key : keys) {
-        size_t value = size_t(value_of(key) - value_of(first)), i = (uint32_t(key) >> 16) - (uint32_t(first) >> 16);
-        uint64_t* row = rows + value * height + i;
-        if (row != last) {
-            *last |= found;
+        if (row_of(key) != row) {
+            *word |= found;
             found = 0;
-            last = row;
+            row = row_of(key);
+            size_t value = (uint64_t(key) >> 32) - (uint64_t(first) >> 32);
+            word = bits.begin() + value * height + uint16_t(row - row_of(first));
         }
-        found |= uint64_t(1) << ((key & 0xffff) - (first & 0xffff));
+        found |= uint64_t(1) << ((key - first) & 63); // the columns are less than 64 apart
     }
-    *last |= found;
+    *word |= found;
     T* out = keys.data();
-    const uint64_t* word = rows;
+    word = bits.begin();
     for (size_t value = 0; value < values; ++value)
         for (size_t i = 0; i < height; ++i) {
             T begin = first + T(uint64_t(value) << 32) + T(i << 16);
@@ -497,12 +497,8 @@ bool coloured(Run& run, Value patch) {
     return result;
 }
 
-Places::Places(Run& run, Value patch) : store_(run) {
+void Places::list(Run& run, Value patch) {
     auto thin = [&] { store_.resize(sort_distinct(run, store_.begin(), store_.size())); };
-    if (patch.tag == Tag::Indices) {
-        keys_ = {patch.indices->keys, patch.indices->n};
-        return;
-    }
     if (patch.tag == Tag::Object) {
         const ObjectNode* node = patch.object;
         store_.resize(node->n);
@@ -527,11 +523,7 @@ Places::Places(Run& run, Value patch) : store_(run) {
     keys_ = {store_.begin(), store_.size()};
 }
 
-Cells::Cells(Run& run, Value object) : store_(run) {
-    if (object.tag == Tag::Object) {
-        keys_ = {object.object->keys, object.object->n};
-        return;
-    }
+void Cells::list(Run& run, Value object) {
     Items items(run, object);
     for (size_t k = 0; k < items.size(); ++k) {
         Value item = items[k];
