@@ -139,6 +139,12 @@ GridRef random_grid(std::mt19937& rng) {
     return make_grid(h, w, cells);
 }
 
+GridRef counted(const Grid& grid) {
+    auto made = Grid::make(grid.height(), grid.width(), grid.cells());
+    made->count();
+    return made;
+}
+
 void assembles_what_counts() {
     auto program = must_parse("x1 = rot90(I)\nx2 = rot90(I)\nx3 = hmirror(x1)\nx4 = vconcat(x2, x1)\nO = rot90(x4)");
     auto made = assemble(program->lines, 4, 10);
@@ -239,25 +245,27 @@ void soak(size_t programs, unsigned seed) {
     constexpr Budget kBudget{200'000, 50'000};
     std::mt19937 rng(seed);
     std::vector<ProgramRef> batch;
-    std::vector<std::vector<GridRef>> inputs;
-    std::vector<GridRef> pool; // programs on equal grids share work
+    std::vector<std::vector<GridRef>> copied, read; // what runs copy, and read where it lies
+    std::vector<GridRef> pool;                      // programs on equal grids share work
     size_t grids = 0;
     for (size_t k = 0; k < programs; ++k) {
         if (k % 4 == 0) (void)parse(soup(rng));
         batch.push_back(must_parse(random_program(rng, 1 + int(rng() % 12))));
         if (pool.empty() || k % 50 == 0) pool.push_back(random_grid(rng));
-        inputs.push_back({pool[rng() % pool.size()]});
+        copied.push_back({pool[rng() % pool.size()]});
+        read.push_back({counted(*copied.back()[0])});
         if (batch.size() < 2000 && k + 1 < programs) continue;
-        auto alone = run_batch(batch, inputs, kBudget, 1, false), together = run_batch(batch, inputs, kBudget, 2);
+        auto alone = run_batch(batch, copied, kBudget, 1, false), together = run_batch(batch, read, kBudget, 2);
         for (size_t p = 0; p < batch.size(); ++p) {
             const Outcome& a = alone[p][0];
-            expect(a == together[p][0], "threads or company change an outcome of\n" + batch[p]->text());
+            expect(a == together[p][0], "threads, company or counted colours change an outcome of\n" + batch[p]->text());
             expect(a.cells <= kBudget.cells, "more cells held than the budget in\n" + batch[p]->text());
             grids += a.kind == Kind::Grid;
         }
-        breeds(batch, inputs, alone, kBudget, seed + unsigned(k));
+        breeds(batch, read, alone, kBudget, seed + unsigned(k));
         batch.clear();
-        inputs.clear();
+        copied.clear();
+        read.clear();
         pool.clear();
     }
     std::printf("soak: %zu programs, %zu gave a grid\n", programs, grids);
