@@ -60,13 +60,14 @@ GridRef grid_from_bytes(int64_t height, int64_t width, nb::bytes data) {
     return checked_grid(height, width, std::vector<int8_t>(begin, begin + data.size()));
 }
 
-nb::bytes grid_bytes(const Grid& g) { return nb::bytes(reinterpret_cast<const char*>(g.cells), g.area()); }
+nb::bytes grid_bytes(const Grid& g) { return nb::bytes(reinterpret_cast<const char*>(g.cells()), g.area()); }
 
 nb::list grid_rows(const Grid& g) {
     nb::list rows;
-    for (int i = 0; i < g.height; ++i) {
+    const int8_t* cell = g.cells();
+    for (int i = 0; i < g.height(); ++i) {
         nb::list row;
-        for (int j = 0; j < g.width; ++j) row.append(int(g.cells[size_t(i) * g.width + size_t(j)]));
+        for (int j = 0; j < g.width(); ++j) row.append(int(*cell++));
         rows.append(row);
     }
     return rows;
@@ -112,13 +113,15 @@ nb::tuple py_trace(const Program& program, const Grid& input, Budget budget) {
     Outcome outcome = trace(run, program, input, budget, [&](size_t, Value v) {
         // The conversion makes values of its own (rows of grids), which the run is not to be charged for.
         Budget own = run.budget;
-        uint64_t steps = run.steps, peak = run.cells_peak;
+        int64_t steps_left = run.steps_left;
+        uint64_t peak = run.peak();
         run.budget = {UINT64_MAX, UINT64_MAX};
+        run.steps_left = INT64_MAX;
         auto mark = run.mark();
         values.append(nb::make_tuple(type_name(v), to_python(run, v)));
         run.release(mark);
         run.budget = own;
-        run.steps = steps;
+        run.steps_left = steps_left;
         run.cells_peak = peak;
     });
     return nb::make_tuple(values, outcome);
@@ -288,13 +291,13 @@ NB_MODULE(_engine, m) {
         .def(nb::new_(&grid_from_rows), "rows"_a, "From rows of colours; ValueError names the row and column at fault.")
         .def_static("from_bytes", &grid_from_bytes, "height"_a, "width"_a, "data"_a,
                     "From one byte a cell, row by row.")
-        .def_prop_ro("shape", [](const Grid& g) { return nb::make_tuple(int(g.height), int(g.width)); },
+        .def_prop_ro("shape", [](const Grid& g) { return nb::make_tuple(g.height(), g.width()); },
                      "(height, width)")
         .def("tolist", &grid_rows, "The rows as lists of integers.")
         .def("__bytes__", &grid_bytes, "One byte a cell, row by row.")
         .def("__eq__", [](const Grid& a, nb::object b) { return nb::isinstance<Grid>(b) && a == nb::cast<const Grid&>(b); },
              "other"_a.none())
-        .def("__hash__", [](const Grid& g) { return nb::hash(nb::make_tuple(int(g.height), grid_bytes(g))); })
+        .def("__hash__", [](const Grid& g) { return nb::hash(nb::make_tuple(g.height(), grid_bytes(g))); })
         .def("__repr__", [](const Grid& g) { return nb::str("Grid({!r})").format(grid_rows(g)); })
         .def("__reduce__", [](const Grid& g) {
             return nb::make_tuple(nb::type<Grid>(), nb::make_tuple(grid_rows(g)));

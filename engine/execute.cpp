@@ -19,10 +19,10 @@ namespace codeit {
 namespace {
 
 Value input_value(Run& run, const Grid& input) {
+    if (const GridNode* node = input.counted()) return given_grid(run, node);
     int8_t* cells;
-    Value v = new_grid(run, input.height, input.width, cells);
-    std::memcpy(cells, input.cells, input.area());
-    if (input.counted) v.grid->counts = input.counts.data();
+    Value v = new_grid(run, input.height(), input.width(), cells);
+    std::memcpy(cells, input.cells(), input.area());
     return v;
 }
 
@@ -30,7 +30,7 @@ Value input_value(Run& run, const Grid& input) {
 struct Ending {
     Value value;
     std::optional<Fault> fault;
-    size_t line = 0;
+    const Step* at; // the line that was last begun
 };
 
 // Calls each line's function in turn: `call(step, arguments, fault)`. The results of the first lines may be given, and
@@ -45,15 +45,20 @@ void run_lines(Run& run, const Program& program, Value input, std::span<const Va
     auto give = [&](Value v, uint32_t uses) {
         for (const uint32_t* behind = use + uses; use < behind; ++use) put(frame[*use], v);
     };
+    auto give_result = [&](const Step* step, Value v) {
+        put(frame[step->result], v);
+        give(v, step->more_uses);
+    };
     give(input, program.input_uses);
-    const Step *step = program.steps.data(), *const behind = step + program.steps.size();
-    for (Value v : given) give(v, step++->uses);
-    for (end.line = given.size(); step < behind; ++end.line, ++step) {
+    const Step *const first = program.steps.data(), *const behind = first + program.steps.size(), *step = first;
+    for (Value v : given) give_result(step++, v);
+    for (; step < behind; ++step) {
+        end.at = step;
         run.primitive = -1;
         Value result = call(*step, frame + step->arguments, end.fault);
         if (end.fault) return;
-        give(result, step->uses);
-        see(end.line, result);
+        give_result(step, result);
+        see(size_t(step - first), result);
     }
     put(end.value, frame[program.frame.size() - 1]);
 }
@@ -63,7 +68,7 @@ void run_lines(Run& run, const Program& program, Value input, std::span<const Va
 
 template <class See>
 Ending run_alone(Run& run, const Program& program, const Grid& input, const Budget& budget, See see) {
-    Ending end;
+    Ending end{{}, {}, program.steps.data()};
     try {
         run.start(budget);
         auto plain = [&](const Step& step, const Value* a, std::optional<Fault>&) {
@@ -90,7 +95,7 @@ class Company {
         Budget enough;
         run_.start({std::max(budget.steps, enough.steps), std::max(budget.cells, enough.cells)});
         value_ = input_value(run_, input);
-        steps_ = run_.steps;
+        steps_ = run_.steps();
         cells_ = run_.cells;
         alone_ = steps_ > budget.steps || cells_ > budget.cells;
         last_ = nullptr;
@@ -109,17 +114,17 @@ class Company {
         results_.resize(same);
         after_.resize(same);
         State before = same ? after_.back() : State{steps_, cells_, cells_};
-        run_.steps = before.steps;
+        run_.steps_left -= int64_t(before.steps);
         run_.cells = before.cells;
         run_.cells_peak = before.cells_peak;
-        Ending end;
+        Ending end{{}, {}, program.steps.data()};
         auto shared = [&](const Step& step, const Value* a, std::optional<Fault>& fault) {
             return call_shared(run_, step.primitive ? Value(step.primitive) : a[-1], a, int(step.n), fault);
         };
         for (size_t k = 0; k < same; ++k) see(k, results_[k]);
         run_lines(run_, program, value_, results_, end, shared, [&](size_t line, Value value) {
             results_.push_back(value);
-            after_.push_back({run_.steps, run_.cells, run_.cells_peak});
+            after_.push_back({run_.steps(), run_.cells, run_.peak()});
             see(line, value);
         });
         last_ = &program;
@@ -186,11 +191,11 @@ bool is_answer(Value v, const char*& what, Kind& kind) {
 
 Outcome outcome(const Run& run, const Program& program, const Ending& end) {
     Outcome out;
-    out.steps = run.steps;
-    out.cells = run.cells_peak;
+    out.steps = run.steps();
+    out.cells = run.peak();
     if (end.fault) {
         out.kind = end.fault->kind;
-        out.line = int(end.line) + 1;
+        out.line = int(end.at - program.steps.data()) + 1;
         out.what = end.fault->what;
         out.found = end.fault->found;
         if (run.primitive >= 0) out.primitive = primitives()[size_t(run.primitive)].name;
@@ -209,7 +214,7 @@ Outcome outcome(const Run& run, const Program& program, const Ending& end) {
 bool gives(const Ending& end, const Grid& want) {
     if (end.fault || end.value.tag != Tag::Grid) return false;
     GridView g = grid(end.value);
-    return g.h == want.height && g.w == want.width && std::memcmp(g.cells, want.cells, g.area()) == 0;
+    return g.h == want.height() && g.w == want.width() && std::memcmp(g.cells, want.cells(), g.area()) == 0;
 }
 
 // A company for as long as a thread works, with the memory that an earlier one has warmed.
@@ -279,7 +284,7 @@ std::vector<std::vector<Job>> by_input(std::span<const std::vector<GridRef>> inp
     auto group_of = [&](const Grid* grid) {
         auto [found, is_new] = known.try_emplace(grid, groups.size());
         if (!is_new) return found->second;
-        std::string_view cells{reinterpret_cast<const char*>(grid->cells), grid->area()};
+        std::string_view cells{reinterpret_cast<const char*>(grid->cells()), grid->area()};
         auto [begin, end] = by_cells.equal_range(cells);
         for (auto same = begin; same != end; ++same)
             if (*same->second.first == *grid) return found->second = same->second.second;
@@ -329,7 +334,7 @@ std::shared_ptr<Grid> Grid::make(int height, int width, const int8_t* cells) {
     // One allocation for all of it, of one of three sizes.
     auto with_room = [&]<size_t N>(std::integral_constant<size_t, N>) -> std::shared_ptr<Grid> {
         struct WithRoom : Grid {
-            int8_t room[N];
+            alignas(GridNode) std::byte room[sizeof(GridNode) + N];
             WithRoom(int h, int w) : Grid(h, w, room) {}
         };
         return std::make_shared<WithRoom>(height, width);
@@ -338,8 +343,14 @@ std::shared_ptr<Grid> Grid::make(int height, int width, const int8_t* cells) {
     auto made = area <= 100   ? with_room(std::integral_constant<size_t, 100>())
                 : area <= 256 ? with_room(std::integral_constant<size_t, 256>())
                               : with_room(std::integral_constant<size_t, kMaxSide * kMaxSide>());
-    std::memcpy(made->cells, cells, area);
+    std::memcpy(made->cells(), cells, area);
     return made;
+}
+
+void Grid::count() {
+    for (size_t k = 0; k < area(); ++k) ++counts_[size_t(node_->cells[k])];
+    node_->counts = counts_.data();
+    node_->background = int8_t(std::ranges::max_element(counts_) - counts_.begin());
 }
 
 const char* kind_name(Kind kind) {
@@ -485,9 +496,9 @@ void see(Verdict& verdict, const Example& example, const Ending& end) {
     verdict.changed += !gives(end, *example.input);
     GridView g = grid(end.value);
     const Grid* want = example.output.get();
-    if (!want || g.h != want->height || g.w != want->width) return;
+    if (!want || g.h != want->height() || g.w != want->width()) return;
     size_t right = 0;
-    for (size_t k = 0; k < g.area(); ++k) right += g.cells[k] == want->cells[k];
+    for (size_t k = 0; k < g.area(); ++k) right += g.cells[k] == want->cells()[k];
     ++verdict.shaped;
     verdict.solved += right == g.area();
     verdict.cells += double(right) / double(g.area());

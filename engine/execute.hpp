@@ -17,27 +17,33 @@ namespace codeit {
 
 inline constexpr int kMaxSide = 30, kColours = 10;
 
-// A grid that outlives a run: 1 to 30 rows and columns of colours 0 to 9. Its cells lie behind it.
-struct Grid {
+// A grid that outlives a run: 1 to 30 rows and columns of colours 0 to 9.
+class Grid {
+  public:
     static std::shared_ptr<Grid> make(int height, int width, const int8_t* cells);
 
-    const uint8_t height, width;
-    int8_t* const cells;
-    bool counted = false;
-    std::array<uint16_t, kColours> counts{}; // of the colours, once count() was called: worth it for inputs
-
-    size_t area() const { return size_t(height) * width; }
-    void count() {
-        counted = true;
-        for (size_t k = 0; k < area(); ++k) ++counts[size_t(cells[k])];
-    }
+    int height() const { return int(node_->height); }
+    int width() const { return int(node_->width); }
+    int8_t* cells() { return node_->cells; }
+    const int8_t* cells() const { return node_->cells; }
+    size_t area() const { return node_->area(); }
+    // Counts the colours: worth it for inputs, which runs then read where they are.
+    void count();
+    // What a run can read and need not write to; nullptr before count().
+    const GridNode* counted() const { return node_->counts ? node_ : nullptr; }
     bool operator==(const Grid& other) const {
-        return height == other.height && width == other.width && std::memcmp(cells, other.cells, area()) == 0;
+        return height() == other.height() && width() == other.width() &&
+               std::memcmp(cells(), other.cells(), area()) == 0;
     }
     Grid(const Grid&) = delete;
 
   protected:
-    Grid(int h, int w, int8_t* room) : height(uint8_t(h)), width(uint8_t(w)), cells(room) {}
+    Grid(int height, int width, std::byte* room)
+        : node_(new (room) GridNode{uint32_t(height), uint32_t(width), nullptr, GridNode::kUnknown}) {}
+
+  private:
+    GridNode* const node_;
+    std::array<uint16_t, kColours> counts_{};
 };
 
 struct Outcome {

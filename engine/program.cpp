@@ -153,14 +153,20 @@ void lay_out(Program& program) {
         bool named = line.function.kind == Operand::Kind::Primitive;
         if (!named) place(line.function);
         const FunctionNode* primitive = named ? primitive_function(line.function.index).function : nullptr;
-        program.steps.push_back({primitive, uint32_t(program.frame.size()), line.n, 0});
+        program.steps.push_back({primitive, uint32_t(program.frame.size()), line.n, 0, 0});
         std::for_each(line.arguments, line.arguments + line.n, place);
     }
-    uses.back().push_back(uint32_t(program.frame.size()));
+    auto last = uint32_t(program.frame.size());
     program.frame.push_back(Value::none());
     program.input_uses = uint32_t(uses[0].size());
-    for (size_t k = 0; k < program.steps.size(); ++k) program.steps[k].uses = uint32_t(uses[k + 1].size());
-    for (const auto& places : uses) program.uses.insert(program.uses.end(), places.begin(), places.end());
+    program.uses = std::move(uses[0]);
+    for (size_t k = 0; k < program.steps.size(); ++k) {
+        std::vector<uint32_t>& places = uses[k + 1];
+        if (places.empty()) places.push_back(last);
+        program.steps[k].result = places[0];
+        program.steps[k].more_uses = uint32_t(places.size() - 1);
+        program.uses.insert(program.uses.end(), places.begin() + 1, places.end());
+    }
 }
 
 } // namespace

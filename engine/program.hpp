@@ -43,19 +43,19 @@ template <class SomeLine, class See> void each_operand(SomeLine& line, See see) 
 // A line as it is run: see Program.
 struct Step {
     const FunctionNode* primitive; // that is called; nullptr for a variable, whose value lies before the arguments
-    uint32_t arguments;            // where they lie in the frame
-    uint32_t n, uses;
+    uint32_t arguments, n;         // where they lie in the frame, and how many
+    uint32_t result, more_uses;    // where the result is used first, and how often then
 };
 
 // A run keeps its values in a frame, where the arguments of each line lie side by side. Constants and primitives are
 // there from the start; the input, and the result of each line, are written to all places where they are used. The
-// result of the last line is the last of the frame.
+// result of the last line is the last of the frame; so is, until then, one that is used nowhere.
 struct Program {
     std::vector<Line> lines;
     std::vector<Step> steps; // one a line
     std::vector<Value> frame;
     uint32_t input_uses = 0;
-    std::vector<uint32_t> uses; // places in the frame: so many of the input, then of each line
+    std::vector<uint32_t> uses; // places in the frame: so many of the input, then of each line all but the first
     std::string text() const;
     std::string name(Operand operand) const;
 };

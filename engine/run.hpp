@@ -48,57 +48,57 @@ class Arena {
   public:
     // Room for so many bytes; forgets what it holds when it has to move.
     void reserve(size_t bytes) {
-        if (bytes > capacity_) replace(bytes);
+        if (bytes > size_t(end_ - base_.get())) replace(bytes);
     }
     std::byte* mark() const { return at_; }
     void release(std::byte* mark) {
         ASAN_POISON_MEMORY_REGION(mark, size_t(at_ - mark));
+        highest_ = std::max(highest_, at_);
         at_ = mark;
     }
     // Forget everything. What an unusually large run touched is given back to the system.
     void clear() {
         constexpr size_t kKept = 16 << 20;
-        if (size_t(highest_ - base_.get()) > kKept) replace(capacity_);
         release(base_.get());
+        if (size_t(highest_ - base_.get()) > kKept) replace(size_t(end_ - base_.get()));
     }
 
     void* allocate(size_t bytes) { // a multiple of kCellBytes
-        if (size_t(base_.get() + capacity_ - at_) < bytes) fail(Kind::Cells, "over the budget of cells");
+        if (size_t(end_ - at_) < bytes) fail(Kind::Cells, "over the budget of cells");
         void* p = at_;
         ASAN_UNPOISON_MEMORY_REGION(p, bytes);
         at_ += bytes;
-        highest_ = std::max(highest_, at_);
         return p;
     }
     size_t used() const { return size_t(at_ - base_.get()); }
-    // As memmove; the source may have been given back.
+    // As memmove; the source may have been given back, or lie elsewhere.
     void copy(void* to, const void* from, size_t bytes) {
         ASAN_UNPOISON_MEMORY_REGION(from, bytes);
         std::memmove(to, from, bytes);
         const std::byte* end = static_cast<const std::byte*>(from) + bytes;
         const std::byte* gone = std::max<const std::byte*>(at_, static_cast<const std::byte*>(from));
-        if (end > gone) ASAN_POISON_MEMORY_REGION(gone, size_t(end - gone));
+        if (end > gone && end <= end_) ASAN_POISON_MEMORY_REGION(gone, size_t(end - gone));
     }
 
   private:
     void replace(size_t bytes) {
         base_.reset(); // first, so that two are never held
         base_.reset(new std::byte[bytes]);
-        capacity_ = bytes;
         at_ = highest_ = base_.get();
+        end_ = at_ + bytes;
         ASAN_POISON_MEMORY_REGION(at_, bytes);
     }
 
     std::unique_ptr<std::byte[]> base_;
-    size_t capacity_ = 0;
-    std::byte *at_ = nullptr, *highest_ = nullptr;
+    std::byte *at_ = nullptr, *end_ = nullptr;
+    std::byte* highest_ = nullptr; // where memory was given back
 };
 
 struct Run {
     Budget budget;
-    uint64_t steps = 0;
+    int64_t steps_left = 0; // of the budget
     uint64_t cells = 0;      // in use now
-    uint64_t cells_peak = 0; // in use at most
+    uint64_t cells_peak = 0; // in use at most when some were given back: see peak
     int depth = 0;
     int deepest = 0;
     int primitive = -1; // the one being executed, for messages
@@ -124,13 +124,26 @@ struct Run {
     // Whether there is room for more to share.
     bool has_room() const { return heap_.used() <= kSharedBytes && !memo.full(); }
 
+    uint64_t steps() const { return budget.steps - uint64_t(steps_left); }
+    uint64_t peak() const { return std::max(cells_peak, cells); } // cells in use at most
+
     void charge(uint64_t n) {
-        steps += n;
-        if (steps <= budget.steps) return;
-        steps = budget.steps; // by how much it was missed depends on what was recalled
+        steps_left -= int64_t(n);
+        if (steps_left >= 0) return;
+        steps_left = 0; // by how much it was missed depends on what was recalled
         fail(Kind::Steps, "over the budget of steps");
     }
 
+    // Counts so many bytes as in use; gives them rounded up to whole cells.
+    size_t hold(size_t bytes) {
+        size_t n = whole(bytes);
+        cells += n;
+        if (cells > budget.cells) {
+            cells -= n;
+            fail(Kind::Cells, "over the budget of cells");
+        }
+        return n * kCellBytes;
+    }
     void* allocate(size_t bytes) { return heap_.allocate(hold(bytes)); }
     // Room for a node with n elements of T behind its header; its elements are charged as steps.
     template <class Node, class T> Node* allocate(uint64_t n) {
@@ -159,6 +172,7 @@ struct Run {
     Mark mark() const { return {heap_.mark(), cells}; }
     bool untouched(const Mark& m) const { return heap_.mark() == m.heap && cells == m.cells; } // since the mark
     void release(const Mark& m) {
+        cells_peak = peak();
         cells = m.cells;
         if (m.heap < wanted_) {
             if (shares_ && has_room()) return;
@@ -192,21 +206,15 @@ struct Run {
     static constexpr uint64_t kMuch = 16; // cells
 
     void begin(const Budget& b) {
-        budget.steps = b.steps;
+        steps_left = int64_t(std::min<uint64_t>(b.steps, INT64_MAX));
+        budget.steps = uint64_t(steps_left);
         budget.cells = b.cells;
-        steps = cells = cells_peak = 0;
+        cells = cells_peak = 0;
         depth = deepest = 0;
         primitive = -1;
     }
 
     static size_t whole(size_t bytes) { return (bytes + kCellBytes - 1) / kCellBytes; } // cells
-    size_t hold(size_t bytes) { // the bytes rounded up to whole cells
-        size_t n = whole(bytes);
-        cells += n;
-        if (cells > budget.cells) fail(Kind::Cells, "over the budget of cells");
-        cells_peak = std::max(cells_peak, cells);
-        return n * kCellBytes;
-    }
 
     Arena heap_;
     bool shares_ = false;

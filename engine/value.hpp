@@ -128,16 +128,14 @@ struct Bulk {
 };
 
 inline Bulk bulk(Value v) {
+    if (v.is_inline()) return {1, v.tag == Tag::Cell ? 3u : v.tag == Tag::Pair ? 2u : 1u};
     switch (v.tag) {
     case Tag::Grid: return {v.grid->area() + 1, 3};
     case Tag::Tuple:
     case Tag::Set: return {v.items->weight, v.items->nesting};
     case Tag::Indices: return {v.indices->n + 1, 3};
     case Tag::Object: return {v.object->n + 1, 4};
-    case Tag::Function: return {v.function->weight, v.function->nesting};
-    case Tag::Cell: return {1, 3};
-    case Tag::Pair: return {1, 2};
-    default: return {1, 1};
+    default: return {v.function->weight, v.function->nesting};
     }
 }
 inline uint64_t weight(Value v) { return bulk(v).weight; }

@@ -145,23 +145,23 @@ template <class T> bool sort_by_bits(Run& run, std::span<T> keys, size_t& distin
     std::fill(bits.begin(), bits.end(), 0);
     const T first = T(sizeof(T) == sizeof(uint64_t) ? cell_key(b.low[2], pair_key(b.low[1], b.low[0]))
                                                     : pair_key(b.low[1], b.low[0]));
-    auto value_of = [](T key) { return uint64_t(key) >> 32; };
-    uint64_t* const rows = bits.begin();
-    uint64_t* last = rows; // of a word that neighbours share, what is found is kept in a register
+    auto row_of = [](T key) { return key >> 16; }; // with the value
+    T row = row_of(first);
+    uint64_t* word = bits.begin(); // of that row; what is found in it is kept in a register
     uint64_t found = 0;
     for (T key : keys) {
-        size_t value = size_t(value_of(key) - value_of(first)), i = (uint32_t(key) >> 16) - (uint32_t(first) >> 16);
-        uint64_t* row = rows + value * height + i;
-        if (row != last) {
-            *last |= found;
+        if (row_of(key) != row) {
+            *word |= found;
             found = 0;
-            last = row;
+            row = row_of(key);
+            size_t value = (uint64_t(key) >> 32) - (uint64_t(first) >> 32);
+            word = bits.begin() + value * height + uint16_t(row - row_of(first));
         }
-        found |= uint64_t(1) << ((key & 0xffff) - (first & 0xffff));
+        found |= uint64_t(1) << ((key - first) & 63); // the columns are less than 64 apart
     }
-    *last |= found;
+    *word |= found;
     T* out = keys.data();
-    const uint64_t* word = rows;
+    word = bits.begin();
     for (size_t value = 0; value < values; ++value)
         for (size_t i = 0; i < height; ++i) {
             T begin = first + T(uint64_t(value) << 32) + T(i << 16);
@@ -205,20 +205,36 @@ int rank(Value v) {
 Value empty_tuple() { return {Tag::Tuple, kEmpty}; }
 Value empty_set() { return {Tag::Set, kEmpty}; }
 
+namespace {
+
+// To be asked before a grid is made.
+void check_area(Run& run, uint64_t height, uint64_t width) {
+    uint64_t most = heaviest(run);
+    // Each factor is bounded before the product is taken, so that the product cannot wrap.
+    if (height > most || width > most || height * width > most) fail(Kind::Cells, "over the budget of cells");
+    run.charge(height); // a grid may have rows and no columns
+}
+
+} // namespace
+
 Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells) {
     cells = nullptr;
     if (height <= 0) return empty_tuple();
-    width = std::max<int64_t>(width, 0);
-    uint64_t h = uint64_t(height), w = uint64_t(width), most = heaviest(run);
-    // Each factor is bounded before the product is taken, so that the product cannot wrap.
-    if (h > most || w > most || h * w > most) fail(Kind::Cells, "over the budget of cells");
-    run.charge(h); // a grid may have rows and no columns
+    uint64_t h = uint64_t(height), w = uint64_t(std::max<int64_t>(width, 0));
+    check_area(run, h, w);
     auto* node = run.allocate<GridNode, int8_t>(h * w);
     node->height = uint32_t(h);
     node->width = uint32_t(w);
     node->counts = nullptr;
     node->background = GridNode::kUnknown;
     cells = node->cells;
+    return Value(node);
+}
+
+Value given_grid(Run& run, const GridNode* node) {
+    check_area(run, node->height, node->width);
+    run.charge(node->area() + 1);
+    run.hold(sizeof(GridNode) + node->area());
     return Value(node);
 }
 
@@ -481,12 +497,8 @@ bool coloured(Run& run, Value patch) {
     return result;
 }
 
-Places::Places(Run& run, Value patch) : store_(run) {
+void Places::list(Run& run, Value patch) {
     auto thin = [&] { store_.resize(sort_distinct(run, store_.begin(), store_.size())); };
-    if (patch.tag == Tag::Indices) {
-        keys_ = {patch.indices->keys, patch.indices->n};
-        return;
-    }
     if (patch.tag == Tag::Object) {
         const ObjectNode* node = patch.object;
         store_.resize(node->n);
@@ -511,11 +523,7 @@ Places::Places(Run& run, Value patch) : store_(run) {
     keys_ = {store_.begin(), store_.size()};
 }
 
-Cells::Cells(Run& run, Value object) : store_(run) {
-    if (object.tag == Tag::Object) {
-        keys_ = {object.object->keys, object.object->n};
-        return;
-    }
+void Cells::list(Run& run, Value object) {
     Items items(run, object);
     for (size_t k = 0; k < items.size(); ++k) {
         Value item = items[k];
@@ -603,12 +611,12 @@ template <class Move> void move_flat_node(Value& v, Move move) {
 
 // Where a budget may end a call, it must be made.
 bool affordable(const Run& run, const Cost& cost) {
-    return run.steps + cost.steps <= run.budget.steps && run.cells + cost.peak <= run.budget.cells &&
+    return cost.steps <= uint64_t(run.steps_left) && run.cells + cost.peak <= run.budget.cells &&
            run.depth + cost.depth <= kMaxDepth;
 }
 
 Value recall(Run& run, const Call& call) {
-    run.steps += call.cost.steps;
+    run.steps_left -= int64_t(call.cost.steps);
     run.cells_peak = std::max(run.cells_peak, run.cells + call.cost.peak);
     run.cells += call.cost.held;
     run.deepest = std::max(run.deepest, run.depth + call.cost.depth);
@@ -621,7 +629,7 @@ Value recall(Run& run, const Call& call) {
 class Meter {
   public:
     explicit Meter(Run& run)
-        : run_(run), steps_(run.steps), cells_(run.cells), peak_(run.cells_peak), deepest_(run.deepest) {
+        : run_(run), steps_(run.steps()), cells_(run.cells), peak_(run.peak()), deepest_(run.deepest) {
         run.cells_peak = run.cells;
         run.deepest = run.depth;
     }
@@ -631,7 +639,7 @@ class Meter {
     }
     Meter(const Meter&) = delete;
     Cost cost() const {
-        return {run_.steps - steps_, run_.cells - cells_, run_.cells_peak - cells_, run_.deepest - run_.depth};
+        return {run_.steps() - steps_, run_.cells - cells_, run_.peak() - cells_, run_.deepest - run_.depth};
     }
 
   private:
@@ -680,7 +688,7 @@ Value call_shared(Run& run, Value function, const Value* a, int n, std::optional
         return recall(run, *known);
     }
     auto mark = run.mark();
-    uint64_t steps = run.budget.steps - run.steps, cells = run.budget.cells - run.cells; // left
+    uint64_t steps_left = uint64_t(run.steps_left), cells_left = run.budget.cells - run.cells;
     Meter meter(run);
     try {
         call.result = codeit::call(run, function, a, n);
@@ -697,7 +705,7 @@ Value call_shared(Run& run, Value function, const Value* a, int n, std::optional
         if (over_budget(thrown)) {
             if (!run.brief) return Value::none();
             // It costs more than was left; that is all that is known.
-            call.cost = thrown.kind == Kind::Steps ? Cost{steps + 1, 0, 0, 0} : Cost{0, 0, cells + 1, 0};
+            call.cost = thrown.kind == Kind::Steps ? Cost{steps_left + 1, 0, 0, 0} : Cost{0, 0, cells_left + 1, 0};
             run.release(mark);
         }
     }

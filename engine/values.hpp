@@ -21,6 +21,8 @@ inline Value make_pair(int64_t i, int64_t j) {
 }
 // A grid to be filled through `cells`; the empty tuple when height is 0.
 Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells);
+// A grid that is there already and outlives the run, at the price of a new one. With its colours counted.
+Value given_grid(Run& run, const GridNode* node);
 // A grid whose cells are what `cell(row, column)` gives.
 template <class Cell> Value build_grid(Run& run, int64_t height, int64_t width, Cell cell) {
     int8_t* cells;
@@ -117,10 +119,9 @@ inline bool equal(Run& run, Value a, Value b) {
 // Python's `a < b`: numbers by size, tuples element by element, sets by inclusion; Type otherwise.
 bool less(Run& run, Value a, Value b);
 inline bool truthy(Value v) {
+    if (v.is_number()) return v.num != 0;
     switch (v.tag) {
     case Tag::None: return false;
-    case Tag::Bool:
-    case Tag::Int: return v.num != 0;
     case Tag::Tuple:
     case Tag::Set: return v.items->n > 0;
     default: return true;
@@ -211,7 +212,10 @@ class Items {
 // What `toindices` gives: the places of a patch. A set's are sorted and distinct, a tuple's in its order.
 class Places {
   public:
-    Places(Run& run, Value patch);
+    Places(Run& run, Value patch) : store_(run) {
+        if (patch.tag == Tag::Indices) keys_ = {patch.indices->keys, patch.indices->n};
+        else list(run, patch);
+    }
     std::span<const uint32_t> keys() const { return keys_; }
     size_t size() const { return keys_.size(); }
     bool empty() const { return keys_.empty(); }
@@ -220,6 +224,7 @@ class Places {
     const uint32_t* end() const { return keys_.data() + keys_.size(); }
 
   private:
+    void list(Run& run, Value patch);
     Buffer<uint32_t> store_;
     std::span<const uint32_t> keys_;
     bool sorted_ = true;
@@ -228,13 +233,17 @@ class Places {
 // The cells of an object (or of a tuple of cells, in its order).
 class Cells {
   public:
-    Cells(Run& run, Value object);
+    Cells(Run& run, Value object) : store_(run) {
+        if (object.tag == Tag::Object) keys_ = {object.object->keys, object.object->n};
+        else list(run, object);
+    }
     std::span<const uint64_t> keys() const { return keys_; }
     bool empty() const { return keys_.empty(); }
     auto begin() const { return keys_.begin(); }
     auto end() const { return keys_.end(); }
 
   private:
+    void list(Run& run, Value object);
     Buffer<uint64_t> store_;
     std::span<const uint64_t> keys_;
 };

@@ -209,9 +209,9 @@ void check_promises(const Outcome& outcome, const Program& program, Budget budge
         return;
     }
     const Grid& grid = *outcome.grid;
-    promise(grid.height >= 1 && grid.height <= kMaxSide && grid.width >= 1 && grid.width <= kMaxSide,
+    promise(grid.height() >= 1 && grid.height() <= kMaxSide && grid.width() >= 1 && grid.width() <= kMaxSide,
             "1 to 30 rows and columns");
-    for (size_t k = 0; k < grid.area(); ++k) promise(grid.cells[k] >= 0 && grid.cells[k] < kColours, "colours 0 to 9");
+    for (size_t k = 0; k < grid.area(); ++k) promise(grid.cells()[k] >= 0 && grid.cells()[k] < kColours, "colours 0 to 9");
 }
 
 ProgramRef must_parse(const std::string& text) {
@@ -250,10 +250,10 @@ void check_again(const Program& program, const Grid& grid, const Outcome& outcom
 void check_batch(const ProgramRef& program, const Grid& grid, const Outcome& outcome, uint64_t seed) {
     static Run run;
     std::vector<ProgramRef> batch = {program, mutant(*program, seed), mutant(*program, seed >> 8)};
-    auto first = Grid::make(grid.height, grid.width, grid.cells);
-    auto second = Grid::make(grid.height, grid.width, grid.cells);
+    auto first = Grid::make(grid.height(), grid.width(), grid.cells());
+    auto second = Grid::make(grid.height(), grid.width(), grid.cells());
     first->count(); // as inputs are, and this one alone is not
-    int8_t& cell = second->cells[seed % grid.area()];
+    int8_t& cell = second->cells()[seed % grid.area()];
     cell = int8_t((cell + 1) % kColours);
     std::vector<GridRef> inputs = {first};
     if (seed % 8 == 0) inputs.push_back(second);

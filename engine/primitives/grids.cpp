@@ -190,15 +190,19 @@ Value sizefilter(Run& run, const Value* a) {
 
 // --- places and objects of a grid -------------------------------------------------------------------
 
-// Cells of one colour side by side in a row, and as many as there are: `see(row, begin, end, colour)`.
+// Cells of one colour side by side in a row, and as many as there are: `see(begin, end, colour)`.
+template <class See> void each_stretch(const int8_t* row, int width, See see) {
+    for (int j = 0, end; j < width; j = end) {
+        int8_t v = row[j];
+        for (end = j + 1; end < width && row[end] == v;) ++end;
+        see(j, end, int(v));
+    }
+}
+// Those of all rows: `see(row, begin, end, colour)`.
 template <class See> void each_stretch(const GridView& g, See see) {
-    const int8_t* cells = g.cells;
-    for (int i = 0; i < g.h; ++i, cells += g.w)
-        for (int j = 0, end; j < g.w; j = end) {
-            int8_t v = cells[j];
-            for (end = j + 1; end < g.w && cells[end] == v;) ++end;
-            see(i, j, end, int(v));
-        }
+    const int8_t* row = g.cells;
+    for (int i = 0; i < g.h; ++i, row += g.w)
+        each_stretch(row, g.w, [&](int begin, int end, int v) { see(i, begin, end, v); });
 }
 
 // Writes the keys of so many cells from the first on, to the right; gives the place behind them.
@@ -332,31 +336,27 @@ Value objects(Run& run, const Value* a) {
     if (g.area() > kUsualArea) each_stretch(g, [&, n = size_t(0)](int, int, int, int) mutable { most = ++n; });
     Buffer<Stretch, kUsualArea> room(run, most);
     Stretch* const all = room.begin();
-    uint32_t n = 0;
-    auto join = [&](uint32_t m, uint32_t k) {
-        auto root = [&](uint32_t x) {
-            while (all[x].parent != x) x = all[x].parent = all[all[x].parent].parent;
-            return x;
-        };
-        uint32_t x = root(m), y = root(k);
-        all[std::max(x, y)].parent = std::min(x, y);
-    };
-    int row = -1;
-    uint32_t above = 0, first = 0; // the first stretch of the row above that may still touch; the first of this row
-    each_stretch(g, [&](int i, int begin, int end, int v) {
-        if (i != row) {
-            above = first;
-            first = n;
-            row = i;
-        }
-        if (v == bg) return;
-        all[n] = {pair_key(i, begin), n, uint16_t(begin), uint16_t(end), v};
-        if (!univalued && n > first && all[n - 1].end == begin) join(n - 1, n);
-        while (above < first && all[above].end + reach <= begin) ++above;
-        for (uint32_t m = above; m < first && all[m].begin < end + reach; ++m)
-            if (!univalued || all[m].colour == v) join(m, n);
-        ++n;
-    });
+    uint32_t n = 0, first = 0; // the first stretch of this row
+    const int8_t* row = g.cells;
+    for (int i = 0; i < g.h; ++i, row += g.w) {
+        uint32_t above = first; // the first stretch of the row above that may still touch
+        first = n;
+        each_stretch(row, g.w, [&](int begin, int end, int v) {
+            if (v == bg) return;
+            all[n] = {pair_key(i, begin), n, uint16_t(begin), uint16_t(end), v};
+            uint32_t part = n; // its root
+            auto join = [&](uint32_t m) {
+                while (all[m].parent != m) m = all[m].parent = all[all[m].parent].parent;
+                all[std::max(m, part)].parent = std::min(m, part);
+                part = std::min(m, part);
+            };
+            if (!univalued && n > first && all[n - 1].end == begin) join(n - 1);
+            while (above < first && all[above].end + reach <= begin) ++above;
+            for (uint32_t m = above; m < first && all[m].begin < end + reach; ++m)
+                if (!univalued || all[m].colour == v) join(m);
+            ++n;
+        });
+    }
     if (n == 0) return empty_set();
 
     struct Part {

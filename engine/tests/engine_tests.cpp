@@ -56,7 +56,7 @@ void runs_and_faults() {
     auto turned = run_text("O = rot90(I)", g);
     expect(turned.grid && *turned.grid == *make_grid(3, 2, {3, 0, 4, 1, 5, 2}), "rot90");
     auto called = run_text("x1 = rbind(hupscale, TWO)\nO = x1(I)", g);
-    expect(called.grid && called.grid->width == 6, "a variable that holds a function is called");
+    expect(called.grid && called.grid->width() == 6, "a variable that holds a function is called");
     expect(run_text("O = size(I)", g).kind == Kind::NotAGrid, "an integer is no grid");
     expect(run_text("O = canvas(TEN, UNITY)", g).kind == Kind::BadGrid, "10 is no colour");
     expect(run_text("x1 = fill(I, I, I)\nO = rot90(x1)", g).line == 1, "the line at fault");
@@ -139,6 +139,12 @@ GridRef random_grid(std::mt19937& rng) {
     return make_grid(h, w, cells);
 }
 
+GridRef counted(const Grid& grid) {
+    auto made = Grid::make(grid.height(), grid.width(), grid.cells());
+    made->count();
+    return made;
+}
+
 void assembles_what_counts() {
     auto program = must_parse("x1 = rot90(I)\nx2 = rot90(I)\nx3 = hmirror(x1)\nx4 = vconcat(x2, x1)\nO = rot90(x4)");
     auto made = assemble(program->lines, 4, 10);
@@ -174,14 +180,14 @@ void judges(std::span<const ProgramRef> batch, const GridRef& first, const GridR
             bool solved = grid && *grid == *task[n].output;
             wanted.ran += bool(grid);
             wanted.changed += grid && !(*grid == *task[n].input);
-            wanted.shaped += grid && grid->height == task[n].output->height && grid->width == task[n].output->width;
+            wanted.shaped += grid && grid->height() == task[n].output->height() && grid->width() == task[n].output->width();
             wanted.solved += solved;
             first_solved += so_far && solved;
             so_far &= solved;
             gave.emplace_back();
             if (!grid) continue;
-            gave.back() = {uint8_t(grid->height), uint8_t(grid->width)};
-            gave.back().insert(gave.back().end(), grid->cells, grid->cells + grid->area());
+            gave.back() = {uint8_t(grid->height()), uint8_t(grid->width())};
+            gave.back().insert(gave.back().end(), grid->cells(), grid->cells() + grid->area());
         }
         const Verdict& found = verdicts[k];
         expect(found.ran == wanted.ran && found.changed == wanted.changed && found.shaped == wanted.shaped &&
@@ -239,25 +245,27 @@ void soak(size_t programs, unsigned seed) {
     constexpr Budget kBudget{200'000, 50'000};
     std::mt19937 rng(seed);
     std::vector<ProgramRef> batch;
-    std::vector<std::vector<GridRef>> inputs;
-    std::vector<GridRef> pool; // programs on equal grids share work
+    std::vector<std::vector<GridRef>> copied, read; // what runs copy, and read where it lies
+    std::vector<GridRef> pool;                      // programs on equal grids share work
     size_t grids = 0;
     for (size_t k = 0; k < programs; ++k) {
         if (k % 4 == 0) (void)parse(soup(rng));
         batch.push_back(must_parse(random_program(rng, 1 + int(rng() % 12))));
         if (pool.empty() || k % 50 == 0) pool.push_back(random_grid(rng));
-        inputs.push_back({pool[rng() % pool.size()]});
+        copied.push_back({pool[rng() % pool.size()]});
+        read.push_back({counted(*copied.back()[0])});
         if (batch.size() < 2000 && k + 1 < programs) continue;
-        auto alone = run_batch(batch, inputs, kBudget, 1, false), together = run_batch(batch, inputs, kBudget, 2);
+        auto alone = run_batch(batch, copied, kBudget, 1, false), together = run_batch(batch, read, kBudget, 2);
         for (size_t p = 0; p < batch.size(); ++p) {
             const Outcome& a = alone[p][0];
-            expect(a == together[p][0], "threads or company change an outcome of\n" + batch[p]->text());
+            expect(a == together[p][0], "threads, company or counted colours change an outcome of\n" + batch[p]->text());
             expect(a.cells <= kBudget.cells, "more cells held than the budget in\n" + batch[p]->text());
             grids += a.kind == Kind::Grid;
         }
-        breeds(batch, inputs, alone, kBudget, seed + unsigned(k));
+        breeds(batch, read, alone, kBudget, seed + unsigned(k));
         batch.clear();
-        inputs.clear();
+        copied.clear();
+        read.clear();
         pool.clear();
     }
     std::printf("soak: %zu programs, %zu gave a grid\n", programs, grids);
