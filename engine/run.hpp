@@ -127,7 +127,7 @@ struct Run {
     uint64_t steps() const { return budget.steps - uint64_t(steps_left); }
     uint64_t peak() const { return std::max(cells_peak, cells); } // cells in use at most
 
-    void charge(uint64_t n) {
+    void charge(uint64_t n) { // below 2^63: the size of something, or of two multiplied
         steps_left -= int64_t(n);
         if (steps_left >= 0) return;
         steps_left = 0; // by how much it was missed depends on what was recalled
