@@ -95,7 +95,7 @@ MISTAKES = {
     "no table": ("run = 3\n", "run: expected a table [run], found 3"),
     "at odds": (
         "[policy]\ninit = 'codet5p-220m'\n",
-        "policy: init = 'codet5p-220m' needs encoding = 'paper' (its tokenizer), found 'patches'",
+        "policy: init = 'codet5p-220m' needs encoding = 'paper' (its tokenizer), found 'clues'",
     ),
     "heads": ("[policy]\nd_model = 100\nheads = 3\n", "policy: heads must divide d_model, found 3 and 100"),
     "not TOML": ("[run\n", "not TOML"),

@@ -198,7 +198,7 @@ class PolicyConfig(Section):
         "of a saved policy. Paper: Salesforce/codet5p-220m.",
     )
     encoding: Literal["paper", "sparse", "runs", "patches", "clues"] = Field(
-        default="patches",
+        default="clues",
         description="'paper' (sparse text, CodeT5+'s tokenizer), or a token a name in programs and for "
         "grids 'sparse' cells, 'runs', 'patches', or 'clues' to what was done. Paper: the first.",
     )

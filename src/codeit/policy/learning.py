@@ -9,15 +9,15 @@ but for rounding.
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional
@@ -200,15 +200,33 @@ def _cpu_has_bf16() -> bool:
     return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
-def micro_batches(batch: Sequence[Example], most_tokens: int) -> Iterator[list[Example]]:
+def micro_batches(batch: Sequence[Example], most_tokens: int) -> list[list[Example]]:
     """Parts of like length of at most `most_tokens` padded tokens, or of one example."""
     if not batch:
-        return
+        return []
     by_source = sorted(batch, key=lambda example: len(example.source))
     tokens = np.cumsum([len(example.source) + len(example.target) for example in by_source])
-    # Twice as many strips of like sources as each then has parts of like targets: sources are the longer
-    # ones, and their lengths differ more.
-    strips = max(1, round(2 * math.sqrt(tokens[-1] / most_tokens)))
+    cuts = [_cut(by_source, tokens, 1 << k, most_tokens) for k in range(_MOST_STRIPS.bit_length())]
+    return min(cuts, key=lambda micros: sum(map(_padded, micros)))
+
+
+_MOST_STRIPS = 64
+
+
+def _padded(micro: Sequence[Example]) -> int:
+    """Its tokens, padding included."""
+    source, target = (max(map(len, side)) for side in zip(*micro, strict=True))
+    return len(micro) * (source + target)
+
+
+def _cut(
+    by_source: Sequence[Example], tokens: NDArray[np.int64], strips: int, most_tokens: int
+) -> list[list[Example]]:
+    """Strips of like sources and of as many tokens each, cut into parts of like targets.
+
+    Few strips suit short sources, many suit long ones.
+    """
+    micros = []
     cuts = np.searchsorted(tokens, tokens[-1] * np.arange(1, strips) / strips)
     for strip in np.split(np.arange(len(by_source)), cuts):
         micro: list[Example] = []
@@ -216,12 +234,13 @@ def micro_batches(batch: Sequence[Example], most_tokens: int) -> Iterator[list[E
         for example in sorted((by_source[k] for k in strip), key=lambda example: len(example.target)):
             wider = max(source, len(example.source)), max(target, len(example.target))
             if micro and (len(micro) + 1) * sum(wider) > most_tokens:
-                yield micro
+                micros.append(micro)
                 micro, wider = [], (len(example.source), len(example.target))
             micro.append(example)
             source, target = wider
         if micro:
-            yield micro
+            micros.append(micro)
+    return micros
 
 
 def collate(examples: Sequence[Example], pad_id: int = 0) -> MicroBatch:
