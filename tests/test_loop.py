@@ -367,7 +367,7 @@ def test_a1_samples_stay_out_and_mutants_keep_coming(config: Config, tmp_path: P
 
 
 EVOLVED = {
-    **{"evolution__programs": 40, "evolution__programs_per_iteration": 20, "evolution__kept": 4},
+    **{"evolution__programs": 40, "evolution__programs_per_iteration": 60, "evolution__kept": 4},
     "scoring__ranking": "votes",
 }
 
