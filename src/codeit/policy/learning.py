@@ -207,10 +207,12 @@ def micro_batches(batch: Sequence[Example], most_tokens: int) -> list[list[Examp
     by_source = sorted(batch, key=lambda example: len(example.source))
     tokens = np.cumsum([len(example.source) + len(example.target) for example in by_source])
     cuts = [_cut(by_source, tokens, 1 << k, most_tokens) for k in range(_MOST_STRIPS.bit_length())]
-    return min(cuts, key=lambda micros: sum(map(_padded, micros)))
+    return min(cuts, key=lambda micros: sum(_padded(micro) + _PASS for micro in micros))
 
 
 _MOST_STRIPS = 64
+_PASS = 512
+"""What a pass costs besides its tokens, in tokens."""
 
 
 def _padded(micro: Sequence[Example]) -> int:
