@@ -37,7 +37,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_training_that_was_stopped_ends_with_the_same_weights(tmp_path: Path) -> None:
     rows: list[dict[str, float]] = []
     whole = pretrain(tmp_path / "whole", CONFIG, lambda share, row: rows.append(row))
-    assert rows[-1]["step"] == 40 and rows[-1]["loss"] < rows[0]["loss"] - 0.3
+    assert rows[-1]["step"] == 40 and rows[-1]["loss"] < rows[0]["loss"] - 0.5
     assert rows[-1]["held_out_loss"] < rows[0]["held_out_loss"]
 
     class Killed(Exception):
