@@ -56,9 +56,13 @@ def seconds(
 
 
 def engine_seconds(program: Program, grid: Grid) -> float:
-    """One run: the mean of many in a row, and of those means the best of a few."""
-    compiled = program._compiled
-    repeats = max(1, min(500, int(0.0002 / compiled.run_seconds(grid, Budget(), 2))))
+    """One run: the mean of so many in a row that the clock itself counts for nothing; of five means the best.
+
+    How many is found by trial: a first run, which finds nothing in the caches, says too few.
+    """
+    compiled, repeats = program._compiled, 1
+    while compiled.run_seconds(grid, Budget(), repeats) * repeats < 0.0002:
+        repeats *= 2
     return min(compiled.run_seconds(grid, Budget(), repeats) for _ in range(5))
 
 

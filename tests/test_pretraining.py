@@ -73,6 +73,13 @@ def test_no_behaviour_is_shown_twice_and_windows_hang_on_the_seed_alone() -> Non
             assert micro.source.equal(twin.source) and micro.labels.equal(twin.labels)
 
 
+def test_a_step_holds_no_more_than_its_tokens() -> None:
+    training = CONFIG.training.model_copy(update={"batch_tokens": 512})
+    (window,) = islice(windows(CONFIG.model_copy(update={"training": training}), 0, set()), 1)
+    padded = [sum(micro.padded for micro in batch) for batch in window.batches]
+    assert len(padded) > 5 and max(padded) <= 512
+
+
 def test_tasks_held_out_are_not_trained_on(experts: dict[str, Program]) -> None:
     learnt, out = codeit.pretraining._corpora(CONFIG)
     assert out is not None

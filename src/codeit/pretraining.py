@@ -205,7 +205,8 @@ def windows(config: PretrainingConfig, first: int, seen: set[int]) -> Iterator[W
     training = config.training
     jobs = ((config, number) for number in count(first))
     made = in_order(_make, jobs, training.workers)
-    together = max(1, training.batch_tokens // training.micro_batch_tokens)
+    micro_tokens = min(training.micro_batch_tokens, training.batch_tokens)
+    together = training.batch_tokens // micro_tokens
     for start in count(first, training.rounds):
         examples: list[Example] = []
         new: list[int] = []
@@ -217,7 +218,7 @@ def windows(config: PretrainingConfig, first: int, seen: set[int]) -> Iterator[W
                 if behaviour:
                     seen.add(behaviour)
                     new.append(behaviour)
-        micros = [collate(micro) for micro in micro_batches(examples, training.micro_batch_tokens)]
+        micros = [collate(micro) for micro in micro_batches(examples, micro_tokens)]
         order = np.random.default_rng([training.seed, start]).permutation(len(micros)).tolist()
         batches = [[micros[k] for k in order[at : at + together]] for at in range(0, len(order), together)]
         yield Window(start + training.rounds, batches, np.array(new, np.uint64))
