@@ -28,18 +28,22 @@ from codeit.trial import run_trial
 CONFIG = Path(__file__).parents[1] / "configs" / "pretrain.toml"
 VARIANTS: dict[str, dict[str, object]] = {
     "clues": {},
-    "patches1": {"encoding": "patches", "patch": 1, "max_input_tokens": 1024, "max_output_tokens": 1024},
-    "patches2": {"encoding": "patches", "patch": 2},
-    "patches3": {"encoding": "patches"},
-    "patches4": {"encoding": "patches", "patch": 4},
-    "runs": {"encoding": "runs"},
-    "sparse": {"encoding": "sparse"},
-    "narrow": {"d_model": 128, "d_ff": 512, "heads": 4},
-    "wide": {"d_model": 256, "d_ff": 1024, "heads": 8},
-    "shallow": {"layers_encoder": 2, "layers_decoder": 2},
-    "deep": {"layers_encoder": 6, "layers_decoder": 4},
-    "encoder": {"layers_encoder": 6, "layers_decoder": 2},
-    "decoder": {"layers_encoder": 2, "layers_decoder": 4},
+    "coarse": {"training.batch_tokens": 4096, "training.micro_batch_tokens": 4096},
+    "patches1": {
+        **{"policy.encoding": "patches", "policy.patch": 1},
+        **{"policy.max_input_tokens": 1024, "policy.max_output_tokens": 1024},
+    },
+    "patches2": {"policy.encoding": "patches", "policy.patch": 2},
+    "patches3": {"policy.encoding": "patches"},
+    "patches4": {"policy.encoding": "patches", "policy.patch": 4},
+    "runs": {"policy.encoding": "runs"},
+    "sparse": {"policy.encoding": "sparse"},
+    "narrow": {"policy.d_model": 128, "policy.d_ff": 512, "policy.heads": 4},
+    "wide": {"policy.d_model": 256, "policy.d_ff": 1024, "policy.heads": 8},
+    "shallow": {"policy.layers_encoder": 2, "policy.layers_decoder": 2},
+    "deep": {"policy.layers_encoder": 6, "policy.layers_decoder": 4},
+    "encoder": {"policy.layers_encoder": 6, "policy.layers_decoder": 2},
+    "decoder": {"policy.layers_encoder": 2, "policy.layers_decoder": 4},
 }
 HELD_OUT = 5
 
@@ -49,7 +53,6 @@ def measure(
 ) -> dict[str, float]:
     """Train a variant and try it on the tasks held out."""
     path = folder / name
-    overrides = {f"policy.{key}": value for key, value in VARIANTS[name].items()}
     training = {
         "steps": 10**9,
         "minutes": minutes,
@@ -57,8 +60,8 @@ def measure(
         "threads": threads,
         "learning_rate": rate,
     }
-    overrides |= {f"training.{key}": value for key, value in training.items()}
-    config = PretrainingConfig.load(CONFIG, overrides)
+    overrides = {f"training.{key}": value for key, value in training.items()}
+    config = PretrainingConfig.load(CONFIG, {**overrides, **VARIANTS[name]})
     policy = pretrain(path, config, lambda share, row: print(f"{name} {share:.0%} {row['loss']:.3f}"))
     _, tasks = split(load(config.data.train), HELD_OUT)
     if threads:
@@ -88,7 +91,7 @@ def main() -> None:
     parser.add_argument("variants", nargs="+", choices=VARIANTS)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--samples", type=int, default=400, help="for each task held out")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
