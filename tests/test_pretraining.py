@@ -1,4 +1,4 @@
-"""Pre-training learns, goes on where it was stopped, and shows no behaviour twice."""
+"""Pre-training learns, goes on where it was stopped, and shows no example twice."""
 
 import csv
 from itertools import islice
@@ -62,7 +62,7 @@ def test_training_that_was_stopped_ends_with_the_same_weights(tmp_path: Path) ->
         pretrain(tmp_path / "whole", PretrainingConfig(), lambda share, row: None)
 
 
-def test_no_behaviour_is_shown_twice_and_windows_hang_on_the_seed_alone() -> None:
+def test_no_example_is_shown_twice_and_windows_hang_on_the_seed_alone() -> None:
     first, second = islice(windows(CONFIG, 0, set()), 2)
     assert len(first.new) > 20 and len(second.new) > 20
     assert not set(first.new.tolist()) & set(second.new.tolist())

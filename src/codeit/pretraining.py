@@ -61,7 +61,7 @@ class Window(NamedTuple):
     batches: list[list[MicroBatch]]
     """In the order of training."""
     new: NDArray[np.uint64]
-    """Behaviours that are seen here first."""
+    """Keys of its lessons."""
 
 
 def pretrain(
@@ -201,7 +201,7 @@ class _Training:
 
 
 def windows(config: PretrainingConfig, first: int, seen: set[int]) -> Iterator[Window]:
-    """Windows from a round on. A behaviour in `seen` is not shown again, but for those of experts."""
+    """Windows from a round on, without what is in `seen` (keys of lessons), or comes twice."""
     training = config.training
     jobs = ((config, number) for number in count(first))
     made = in_order(_make, jobs, training.workers)
@@ -210,14 +210,12 @@ def windows(config: PretrainingConfig, first: int, seen: set[int]) -> Iterator[W
     for start in count(first, training.rounds):
         examples: list[Example] = []
         new: list[int] = []
-        for behaviours, some in islice(made, training.rounds):
-            for behaviour, example in zip(behaviours, some, strict=True):
-                if behaviour in seen:
-                    continue
-                examples.append(example)
-                if behaviour:
-                    seen.add(behaviour)
-                    new.append(behaviour)
+        for keys, some in islice(made, training.rounds):
+            for key, example in zip(keys, some, strict=True):
+                if key not in seen:
+                    examples.append(example)
+                    seen.add(key)
+                    new.append(key)
         micros = [collate(micro) for micro in micro_batches(examples, micro_tokens)]
         order = np.random.default_rng([training.seed, start]).permutation(len(micros)).tolist()
         batches = [[micros[k] for k in order[at : at + together]] for at in range(0, len(order), together)]
@@ -225,15 +223,15 @@ def windows(config: PretrainingConfig, first: int, seen: set[int]) -> Iterator[W
 
 
 def _make(job: tuple[PretrainingConfig, int]) -> tuple[list[int], list[Example]]:
-    """The examples of a round, and the behaviour of each; 0 for experts."""
+    """The examples of a round, and the key of each."""
     config, number = job
     corpus, encoding = _corpora(config)[0], _encoding(config.policy)
-    behaviours, examples = [], []
+    keys, examples = [], []
     for lesson in corpus.round(number).lessons:
         if example := encode(encoding, lesson):
-            behaviours.append(lesson.behaviour if lesson.depth else 0)
+            keys.append(lesson.key)
             examples.append(example)
-    return behaviours, examples
+    return keys, examples
 
 
 def held_out(config: PretrainingConfig) -> list[Example]:
