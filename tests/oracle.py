@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -393,46 +394,79 @@ def is_beyond(value: Any) -> bool:
     return is_number(value) and abs(value) >= 2**31
 
 
-def out_of_range(both: Both) -> bool:
-    """An integer that the engine does not hold: a result's, a colour's, or that of a place on the way.
+def places(value: Any) -> Iterator[tuple[int, int]]:
+    """All places in a value."""
+    return filter(is_place, (value, *parts(value)))
 
-    On the way to a result two integers of the arguments may be added or subtracted, as when a patch is moved.
+
+FACTORS = ("upscale", "hupscale", "vupscale", "downscale")
+"""What gives a grid and takes an integer that is no colour."""
+
+
+def colours(call: Call) -> Iterator[int]:
+    """The colours that a call which gives a grid is to put into it."""
+    for wanted, argument in zip(PRIMITIVES[call.name].parameters, call.arguments, strict=False):
+        if wanted == "Integer" and call.name not in FACTORS:
+            yield from filter(is_number, (argument,))
+        yield from (cell[0] for cell in (argument, *parts(argument)) if is_cell(cell))
+
+
+def out_of_range(both: Both) -> bool:
+    """An integer that the engine does not hold: of arguments, a result, a colour, or a place on the way.
+
+    On the way to a result two places of the arguments may be added or subtracted, as when a patch is moved.
     """
     return both.kind == "overflow" and any(
-        any(map(is_beyond, call.result))
-        or any(abs(n) >= 2**14 for n in integers(call.arguments))
-        or (
-            PRIMITIVES[call.name].result == "Grid"
-            and any(not -128 <= n < 128 for n in integers(call.arguments))
-        )
+        any(map(is_beyond, (*call.arguments, *call.result)))
+        or any(abs(n) >= 2**14 for argument in call.arguments for place in places(argument) for n in place)
+        or (PRIMITIVES[call.name].result == "Grid" and any(not -128 <= n < 128 for n in colours(call)))
         for call in both.calls
     )
 
 
+def is_sort(call: Call) -> bool:
+    return PRIMITIVES[call.name][1:3] == (("Container", "Callable"), "Tuple")
+
+
+def by_sets(call: Call) -> bool:
+    """Whether a call sorts by keys that are, or hold, sets."""
+    if not is_sort(call):
+        return False
+    container, key = call.arguments
+    return any(isinstance(part, frozenset) for item in container for part in parts((key(item),)))
+
+
 def sorted_by_sets(both: Both) -> bool:
-    """A sort by keys that are sets: Python's `<` on them is inclusion, which is no total order."""
-    sorts = any(PRIMITIVES[c.name][1:3] == (("Container", "Callable"), "Tuple") for c in both.calls)
-    sets = any(isinstance(part, frozenset) for c in both.calls for part in parts((*c.result,)))
-    return both.kind == "ok" and not both.failure and sorts and sets
+    """A sort by keys that are sets: Python's `<` on them is inclusion, which is no total order.
+
+    Where the sort itself is compared, both give the same items.
+    """
+    if both.kind != "ok" or both.failure or not any(by_sets(call) for call in tuple(both.calls)):
+        return False
+    if both.calls[0].result == [both.wanted] and is_sort(both.calls[0]):
+        return len(both.found) == len(both.wanted) and all(
+            any(same(a, b) for b in both.wanted) for a in both.found
+        )
+    return True
 
 
 def made_functions(both: Both) -> bool:
-    """A function that a program made, as a value: compared, or kept in a container."""
+    """Two functions that a program made alike, as values: compared, or kept in a container."""
+    alike: defaultdict[Any, set[int]] = defaultdict(set)
 
-    def holds(value: Any) -> bool:
-        made = callable(value) and not isinstance(value, Function)
-        return made or (is_container(value) and any(map(holds, value)))
+    def gather(value: Any) -> None:
+        if is_container(value):
+            for item in value:
+                gather(item)
+        elif callable(value) and not isinstance(value, Function):
+            alike[sort_key(value)].add(id(value))
+            for captured in made_of(value)[1]:  # type: ignore[arg-type]
+                gather(captured)
 
-    return (
-        both.kind == "ok"
-        and not both.failure
-        and any(
-            holds(argument)
-            for call in both.calls
-            for wanted, argument in zip(PRIMITIVES[call.name].parameters, call.arguments, strict=False)
-            if wanted != "Callable"
-        )
-    )
+    for call in both.calls:
+        for argument in call.arguments:
+            gather(argument)
+    return both.kind == "ok" and not both.failure and any(len(ids) > 1 for ids in alike.values())
 
 
 CLASSES: dict[str, Callable[[Both], bool]] = {

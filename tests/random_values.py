@@ -15,7 +15,7 @@ T = TypeVar("T")
 SMALL = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, -1, -2, -3)
 BIG = (29, 30, -30, 42, 127, 128, -128, -129, 1000, 32767, 32768, -32768, -32769, 2**31 - 1, 2**31, 2**40)
 INTEGERS = SMALL * 15 + BIG + (True, False)
-COORDINATES = SMALL * 32 + (29, 30, -30, 127, 128, -129, 32767, -32768)
+COORDINATES = SMALL * 15 + (29, 30, -30, 127, 128, -129, 32767, -32768)
 DIRECTIONS = ((0, 1), (1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, -1), (-1, 0), (0, 0))
 COLOURS = ((0,), (0, 0, 0, 1), (0, 1), (1, 2, 3), tuple(range(10)), (0, 0, 0, 0, 0, 5, -1), (-128, 127, 0))
 SIDES = (1, 2, 3, 4, 5, 6, 7)
@@ -38,6 +38,7 @@ class Draws:
         return next(self.data, 0) % n
 
     def one(self, options: Sequence[T]) -> T:
+        assert len(options) <= 256, "a byte tells no more apart"
         return options[self.below(len(options))]
 
     def some(self, make: Callable[[], T], most: int) -> list[T]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from codeit import _engine
-from codeit.language import CONSTANTS, Grid, ParseError, Program
+from codeit.language import CONSTANTS, Grid, ParseError, Program, run_batch
 
 SECONDS = 0.05
 MEBIBYTES = 64.0
@@ -484,28 +484,49 @@ class Measure(NamedTuple):
     mebibytes: float
 
 
-def measure_here(text: str) -> Measure:
+def alone(text: str) -> str:
+    return Program.parse(text).run(INPUT).kind
+
+
+def in_company(text: str) -> str:
+    """In a batch, in which programs share what they compute."""
+    programs = [Program.parse("x1 = rot90(I)\nO = rot90(x1)"), Program.parse(text)]
+    outcomes = run_batch(programs, [[INPUT, INPUT]] * 2, threads=1)
+    return outcomes[1][0].kind
+
+
+def refused(text: str) -> str:
+    try:
+        Program.parse(text)
+    except ParseError:
+        return "refused"
+    return "parsed"
+
+
+WAYS = {"alone": alone, "in company": in_company, "refused": refused}
+
+
+def measure_here(way: str, text: str) -> Measure:
     """In this process, which must be fresh: a process's memory is known only at its highest."""
-    program = Program.parse(text)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds: list[float] = []
     while len(seconds) < REPEATS and (not seconds or min(seconds) > SECONDS / 2):
-        started = time.thread_time()
-        outcome = program.run(INPUT)
-        seconds.append(time.thread_time() - started)
+        started = time.process_time()
+        kind = WAYS[way](text)
+        seconds.append(time.process_time() - started)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Measure(outcome.kind, min(seconds), (after - before) / 1024)
+    return Measure(kind, min(seconds), (after - before) / 1024)
 
 
-def measure_each(texts: dict[str, str]) -> dict[str, Measure]:
-    """Each in a copy of this process, with a limit to its time."""
+def measure_each(jobs: dict[str, tuple[str, str]]) -> dict[str, Measure]:
+    """Each, a way and a text, in a copy of this process, with a limit to its time."""
     found = {}
-    for name, text in texts.items():
+    for name, (way, text) in jobs.items():
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             resource.setrlimit(resource.RLIMIT_CPU, (3, 3))
-            os.write(writing, json.dumps(measure_here(text)).encode())
+            os.write(writing, json.dumps(measure_here(way, text)).encode())
             os._exit(0)
         os.close(writing)
         with os.fdopen(reading) as pipe:
@@ -515,11 +536,16 @@ def measure_each(texts: dict[str, str]) -> dict[str, Measure]:
     return found
 
 
-@pytest.fixture(scope="module")
-def measured() -> dict[str, Measure]:
+def measured_apart(jobs: dict[str, tuple[str, str]]) -> dict[str, Measure]:
+    """The same, begun from a small process."""
     command = [sys.executable, __file__]
-    done = subprocess.run(command, input=json.dumps(PROGRAMS), capture_output=True, text=True, check=True)
+    done = subprocess.run(command, input=json.dumps(jobs), capture_output=True, text=True, check=True)
     return {name: Measure(*row) for name, row in json.loads(done.stdout).items()}
+
+
+@pytest.fixture(scope="module", params=["alone", "in company"])
+def measured(request: pytest.FixtureRequest) -> dict[str, Measure]:
+    return measured_apart({name: (request.param, text) for name, text in PROGRAMS.items()})
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -563,14 +589,19 @@ def parse_seconds(parse: Callable[[], object]) -> float:
     return min(times)
 
 
-@pytest.mark.parametrize("name", TEXTS)
-def test_no_text_takes_long_to_refuse(name: str) -> None:
-    def parse() -> None:
-        with pytest.raises(ParseError) as failure:
-            Program.parse(TEXTS[name])
-        assert len(str(failure.value)) < 500
+@pytest.fixture(scope="module")
+def measured_texts() -> dict[str, Measure]:
+    return measured_apart({name: ("refused", text) for name, text in TEXTS.items()})
 
-    assert parse_seconds(parse) < SECONDS
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_text_takes_long_or_much_to_refuse(name: str, measured_texts: dict[str, Measure]) -> None:
+    found = measured_texts[name]
+    assert found.kind == "refused"
+    assert found.seconds < SECONDS and found.mebibytes < MEBIBYTES, found
+    with pytest.raises(ParseError) as failure:
+        Program.parse(TEXTS[name])
+    assert len(str(failure.value)) < 500
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,29 @@ def test_a_difference_of_no_class_is_told() -> None:
         oracle.compare("ok", 0, oracle.function("divide"), (1, 0))
 
 
+@pytest.mark.parametrize(
+    ("kind", "found", "name", "values"),
+    [
+        ("overflow", None, "add", (20_000, 1)),
+        ("overflow", None, "canvas", (1, (200, 1))),
+        ("overflow", None, "downscale", (((1,),), 200)),
+        ("ok", ((9,),), "order", (tuple(frozenset(s) for s in ({1, 2}, {3}, {2})), "identity")),
+        ("ok", (frozenset({1, 2}), frozenset({3})), "order", ((frozenset({3}), frozenset({1, 2})), "size")),
+    ],
+)
+def test_a_difference_that_looks_like_one_of_a_class_is_told(
+    kind: str, found: Any, name: str, values: tuple[Any, ...]
+) -> None:
+    with pytest.raises(AssertionError, match=r"the engine .*, the oracle gives"):
+        oracle.compare(kind, found, oracle.function(name), oracle.value(values))
+
+
+def test_a_made_function_alone_excuses_nothing() -> None:
+    made = oracle.ordered().compose(oracle.function("size"), oracle.function("first"))
+    with pytest.raises(AssertionError, match="the engine gives 2, the oracle gives 1"):
+        oracle.compare("ok", 2, oracle.function("size"), ((made,),))
+
+
 def test_no_primitive_or_constant_is_missing() -> None:
     dsl = oracle.published()
     functions = {n: f for n, f in vars(dsl).items() if inspect.isfunction(f)}
