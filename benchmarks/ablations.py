@@ -51,6 +51,7 @@ COLUMNS = {
     "cumulative_top3": "solved by any sample",
     "policy_top3": "by those of the last iteration",
     "cumulative_demonstrations": "demonstrations solved",
+    "examples": "examples, last iteration",
     "share_run": "share that run",
     "share_new": "share new",
 }
@@ -73,6 +74,8 @@ class Lines:
 def config(variant: str, seed: int, overrides: dict[str, object]) -> Config:
     """The configuration of a variant."""
     changes: dict[str, object] = {**BUDGET, **overrides, "run.seed": seed}
+    if variant in ("a1", "a2"):  # which leave the policy's part of the buffer empty, or nearly so
+        changes["replay.expert_draws"] = 2 * int(str(changes["replay.expert_draws"]))
     if variant in ABLATIONS:
         text = (CONFIGS / "ablations" / f"{variant}.toml").read_text(encoding="utf-8")
         sections = {key: table for key, table in tomllib.loads(text).items() if isinstance(table, dict)}
@@ -82,6 +85,8 @@ def config(variant: str, seed: int, overrides: dict[str, object]) -> Config:
     elif variant == "frozen":
         changes |= FROZEN
     elif variant != "full":
+        if "=" not in variant:
+            raise SystemExit(f"{variant}: expected {', '.join(VARIANTS)} or key=value[,key=value]")
         changes |= (setting.split("=", 1) for setting in variant.split(","))
     return Config.load(CONFIGS / "laptop.toml", changes)
 
@@ -106,7 +111,7 @@ def held_out(policy: str, folder: Path) -> dict[str, object]:
 
 def measure(variant: str, seed: int, out: Path, overrides: dict[str, object]) -> dict[str, float]:
     """Run a variant to its end; its last row of metrics."""
-    name = f"{variant}-{seed}"
+    name = f"{variant}-{seed}".replace("/", "_")
     with RunFolder(out / name, config(variant, seed, overrides)) as folder:
         Loop(folder, Lines(name)).run()
         metrics = folder.store.metrics()
@@ -134,6 +139,8 @@ def main() -> None:
     overrides: dict[str, object] = {"run.threads": arguments.threads}
     if arguments.held_out:
         overrides |= held_out(arguments.held_out, arguments.out / "tasks")
+    for variant in arguments.variants:  # so that a mistake is told before hours have passed
+        config(variant, 0, overrides)
     table = Table("variant", *COLUMNS.values())
     for variant in arguments.variants:
         runs = [measure(variant, seed, arguments.out, overrides) for seed in arguments.seeds]

@@ -3,8 +3,8 @@
     python benchmarks/likelihood.py src/codeit/policy/weights --solutions results/evolution/solutions.jsonl
 
 Of each task the likeliest program that solves its demonstrations and its tests, as the policy sees the task.
-A program of n nats comes once in e^n samples, so that 24 samples find what needs up to 3, and 400 up to 6.
-The grammar that sampling holds to makes each a little likelier. No policy learns from it.
+At temperature 1 a program of n nats comes once in e^n samples: 24 find what needs up to 3, 400 up to 6. The
+grammar that sampling holds to makes each a little likelier. No policy learns from it.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ def main() -> None:
                 except NotEncodable:
                     continue
             best += [min(costs)] if costs else []
+        if len(best) < 2:
+            raise SystemExit(f"{arguments.solutions}: expected right programs for two tasks or more")
         costs_alone, tokens = zip(*best, strict=True)
         below = (str(sum(cost < limit for cost in costs_alone)) for limit in (3, 6, 12))
         quartiles = " / ".join(f"{value:.1f}" for value in quantiles(costs_alone))

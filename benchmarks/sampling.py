@@ -2,10 +2,10 @@
 
     python benchmarks/sampling.py POLICY [--device cuda]
 
-Draws 24 programs for each of some evaluation tasks: with `generate`; with our sampler, as free as `generate`,
-so that both draw from one distribution; and with our sampler held to the grammar, as it is used. Also the
-seconds from nothing to 24 programs of one task, imports included. Prints a table and adds the figures to
-benchmarks/latest.json.
+Draws 24 programs for each of some evaluation tasks: with `generate`, kept to the words of programs; with our
+sampler, as free as that, so that both draw from one distribution; and with our sampler held to the grammar,
+as it is used. Also the seconds from nothing to 24 programs of one task, imports included. Prints a table and
+adds the figures to a JSON file.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ def generated(policy: Policy, tasks: list[Task], seed: int) -> int:
                 top_k=TOP_K,
                 num_return_sequences=SAMPLES,
                 max_new_tokens=encoding.max_program_tokens,
+                suppress_tokens=list(range(encoding.output_size, encoding.vocab_size)) or None,
             )
         tokens += int((rows != encoding.pad_id).sum())
     return tokens
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("policy", type=Path)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=LATEST, help="JSON file, to which the figures are added")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -97,16 +99,20 @@ def main() -> None:
             started = time.perf_counter()
             tokens[name].append(draw(seed))
             seconds[name].append(time.perf_counter() - started)
-    table = Table("sampler", "samples a second", "tokens a sample", "against generate")
+    table = Table("sampler", "samples a second", "tokens a second", "tokens a sample", "against generate")
     base = statistics.median(seconds["generate"][1:])
     figures: dict[str, float] = {}
     for name in ways:
         took = statistics.median(seconds[name][1:])
         of_sample = sum(tokens[name][1:]) / ROUNDS / TASKS / SAMPLES
-        table.add_row(name, f"{TASKS * SAMPLES / took:,.0f}", f"{of_sample:.1f}", f"{base / took:.2f} ×")
+        rate = TASKS * SAMPLES / took
+        table.add_row(
+            name, f"{rate:,.0f}", f"{rate * of_sample:,.0f}", f"{of_sample:.1f}", f"{base / took:.2f} ×"
+        )
         key = name.replace(", ", "_")
         figures |= {
-            f"samples_a_second_{key}": TASKS * SAMPLES / took,
+            f"samples_a_second_{key}": rate,
+            f"tokens_a_sample_{key}": of_sample,
             f"sampling_vs_generate_{key}": base / took,
         }
     started = time.perf_counter()
@@ -115,8 +121,8 @@ def main() -> None:
     figures["seconds_from_nothing_to_24_programs"] = time.perf_counter() - started
     Console().print(table)
     Console().print(f"from nothing to 24 programs: {figures['seconds_from_nothing_to_24_programs']:.1f} s")
-    kept = json.loads(LATEST.read_text(encoding="utf-8")) if LATEST.exists() else {}
-    LATEST.write_text(json.dumps(kept | figures, indent=2) + "\n", encoding="utf-8")
+    kept = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.exists() else {}
+    arguments.out.write_text(json.dumps(kept | figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import codeit.loop
+import codeit.policy.model
 from codeit.config import Config
 from codeit.database import StoreError
 from codeit.files import RunError
@@ -472,7 +473,7 @@ def test_a6_without_mutants_the_experts_are_alone(config: Config, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["paper", *(f"ablations/a{n}" for n in range(1, 7))])
 def test_the_paper_s_own_settings_run_with_a_small_stand_in_for_its_model(
-    name: str, config: Config, tmp_path: Path
+    name: str, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CodeT5+'s path: a folder of a T5 and its tokenizer, here tiny and of random weights."""
     from transformers import ByT5Tokenizer, T5Config, T5ForConditionalGeneration
@@ -482,11 +483,12 @@ def test_the_paper_s_own_settings_run_with_a_small_stand_in_for_its_model(
         tmp_path / "t5"
     )
     ByT5Tokenizer().save_pretrained(tmp_path / "t5")
+    monkeypatch.setattr(codeit.policy.model, "CODET5P", str(tmp_path / "t5"))
     smaller = {
         **{
             "run.iterations": 1,
             "run.threads": 1,
-            "policy.init": str(tmp_path / "t5"),
+            "policy.init": "random" if name == "ablations/a4" else "codet5p-220m",
             "policy.device": "cpu",
         },
         **{"data.train": config.data.train, "data.test": config.data.test},

@@ -12,6 +12,7 @@ from codeit.files import RunError
 from codeit.language import Program
 from codeit.policy.model import Policy
 from codeit.pretraining import ahead, held_out, operations, pretrain, windows
+from codeit.tasks import Task
 
 SETTINGS = {
     "corpus": {"round": 450, "depth": 2},
@@ -87,6 +88,15 @@ def test_tasks_held_out_are_not_trained_on(experts: dict[str, Program]) -> None:
     assert not set(learnt._ids) & set(out._ids)
     assert {lesson.origin for lesson in learnt.round(0).lessons} <= {"", *learnt._ids}
     assert len(held_out(CONFIG)) == 100
+
+
+def test_no_grid_of_the_tasks_to_solve_enters(evaluation: dict[str, Task]) -> None:
+    learnt, _ = codeit.pretraining._corpora(CONFIG)
+    pairs = [pair for task in evaluation.values() for pair in (*task.train, *task.test)]
+    unseen = {grid for pair in pairs for grid in pair if grid is not None}
+    assert len(unseen) > 3000 and unseen == learnt._avoid
+    shown = {grid for lesson in learnt.round(1).lessons for pair in lesson.pairs for grid in pair}
+    assert len(shown) > 100 and not shown & unseen
 
 
 def test_operations_are_counted(tmp_path: Path) -> None:

@@ -219,6 +219,9 @@ def test_samples_and_candidates_are_counted_and_ordered(store: Store) -> None:
         assert store.add_candidate("b", "q", 1, "policy", 3)
         assert store.add_candidate("a", "p", 1, "policy", 1)
         assert not store.add_candidate("b", "q", 2, "mutation", 3)
+        assert not store.add_candidate("b", "q", 2, "policy", 3)
+        assert not store.add_candidate("b", "q", 2, "search", 3, votes=7)
+        assert not store.add_candidate("b", "q", 3, "search", 3, votes=5)
     assert store.sample_statistics(1) == {
         "samples": 4,
         "share_parse": 0.75,
@@ -228,6 +231,7 @@ def test_samples_and_candidates_are_counted_and_ordered(store: Store) -> None:
     assert store.sample_statistics(9) == {}
     assert [row[:3] for row in store.sampled(1)] == [("a", "p", 1), ("b", "q", 3)]
     assert [row[:3] for row in store.candidates()] == [("b", "q", 3), ("a", "p", 1)]
+    assert [(row.source, row.votes) for row in store.candidates()] == [("policy", 13), ("policy", 1)]
 
 
 def test_metrics_are_those_of_finished_iterations_in_their_order(store: Store) -> None:

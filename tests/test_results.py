@@ -35,8 +35,9 @@ def test_a_search_solved_what_its_curve_says(name: str) -> None:
     assert score.solved_demonstrations == len(of_task)
 
 
-def test_the_loop_solved_what_its_metrics_say() -> None:
-    score, row = verified("laptop"), last_row(RESULTS / "laptop" / "metrics.csv")
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/metrics.csv")))
+def test_the_loop_solved_what_its_metrics_say(name: str) -> None:
+    score, row = verified(name), last_row(RESULTS / name / "metrics.csv")
     assert (score.solved_top3, score.solved_top2) == (row["cumulative_top3"], row["cumulative_top2"])
 
 

@@ -359,7 +359,7 @@ def _curve_table(curve: Mapping[int, Score], what: str) -> Table:
     help_epilogue=_settings_help(PretrainingConfig),
 )
 def pretrain(config: Path, /, *, out: Path, **settings: Overrides) -> int:
-    """Train a policy of random weights on programs that the engine makes, and on what they do.
+    """Train a policy on programs that the engine makes, and on what they do.
 
     The same command goes on with training that was stopped or killed, from its last checkpoint.
 
@@ -477,8 +477,9 @@ def verify(
 ) -> None:
     """Run every program of a solutions file again and score it from scratch.
 
-    Of each task's programs, those that solve most demonstrations come first, then the shortest, then the
-    earliest; the task is solved if one of the best 3 (or 2) gives every test output exactly.
+    Of each task's programs, those that solve most demonstrations come first, then those with most votes (if
+    rows have them), the shortest, the earliest; the task is solved if one of the best 3 (or 2) gives every
+    test output exactly.
 
     Parameters
     ----------

@@ -229,8 +229,8 @@ class PolicyConfig(Section):
     max_program_tokens: int = Field(
         default=72,
         ge=8,
-        description="Programs are cut at so many tokens. Ours: enough for nine of ten of those that "
-        "evolution finds; paper: 512.",
+        description="Samples end after so many tokens, and longer programs are left out of learning. Ours: "
+        "enough for nine of ten of those that evolution finds; paper: 512.",
     )
     demonstrations: int = Field(
         default=10,
@@ -298,7 +298,9 @@ class TrainingConfig(Section):
     seed: int = Field(default=0, ge=0, description="Of programs, inputs, weights and order.")
     steps: int = Field(default=10_000, ge=1, description="Optimizer steps.")
     minutes: float = Field(
-        default=0.0, ge=0, description="Time after which training ends, if that is sooner."
+        default=0.0,
+        ge=0,
+        description="Time after which training ends, if that is sooner; the schedule follows it.",
     )
     rounds: int = Field(
         default=8, ge=1, description="Rounds of the corpus that are sorted by length together."

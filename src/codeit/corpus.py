@@ -49,11 +49,10 @@ class _Bred(NamedTuple):
 
 
 class Round(NamedTuple):
-    """The lessons of one round, and how many programs were proposed for it."""
+    """The lessons of one round."""
 
     number: int
     lessons: list[Lesson]
-    proposed: int
 
 
 class Corpus:
@@ -123,7 +122,7 @@ class Corpus:
             if pairs := self._pairs(inputs, [outcome.grid for outcome in results]):
                 origin = "" if one.grown else self._ids[one.of]
                 lessons.append(Lesson(one.program, pairs, origin, one.depth, _key(pairs)))
-        return Round(number, lessons, n * (self.settings.depth + 1))
+        return Round(number, lessons)
 
     def _children(self, bred: Sequence[_Bred], n: int, rng: np.random.Generator) -> list[_Bred]:
         """Programs one mutation further, `n` proposed."""

@@ -1,4 +1,4 @@
-"""Pre-training: a policy of random weights learns from a corpus, example after example, none twice.
+"""Pre-training: a policy learns from a corpus, example after example, none twice.
 
 config.toml    the configuration as resolved
 checkpoints/N  after step N the policy, its optimizer, and how far training has come; the last is kept
@@ -8,7 +8,8 @@ policy/        the policy when it is done, in half precision, as `--policy.init`
 A window is some rounds of the corpus, cut into micro-batches of like length, of which a step takes a few at
 random.
 Killed at any moment and called again, training goes on from its last checkpoint; on a CPU it ends with the
-weights that it would have had otherwise.
+weights that it would have had otherwise, unless it is to end by the clock (`training.minutes`), which the
+learning rate then follows.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ class _Training:
         started = time.perf_counter()
         window = next(self.windows)
         learner, device = self.learner, self.learner.policy.device
-        loss, tokens, shown, padded = 0.0, [0, 0], 0, 0
+        loss, tokens, shown, padded, rate = 0.0, [0, 0], 0, 0, self._rate()
         learner.policy.model.train()
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive(self.config.training.seed, "window", window.next_round))

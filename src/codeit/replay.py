@@ -240,14 +240,26 @@ class Store(Database):
         demonstrations_solved: int,
         votes: int = 1,
     ) -> bool:
-        """Add a candidate of a known test task and a known program; whether it is new. O(log N)."""
+        """Add a candidate of a known test task and a known program; whether it is new. O(log N).
+
+        One that is there stays as it is, but that evolution's votes (source "search") are added to its own:
+        each population is asked anew, and an answer's shortest program may be the same again, or another.
+        """
         query = (
             "INSERT INTO candidate (task_id, program_id, iteration, source, demonstrations_solved, votes) "
             "VALUES ((SELECT id FROM task WHERE (split, name) = ('test', ?)), "
             "(SELECT id FROM program WHERE text = ?), ?, ?, ?, ?) "
             "ON CONFLICT (task_id, program_id) DO NOTHING"
         )
-        return self._insert(query, (task, program, iteration, source, demonstrations_solved, votes))
+        new = self._insert(query, (task, program, iteration, source, demonstrations_solved, votes))
+        if not new and source == "search":
+            query = (
+                "UPDATE candidate SET votes = votes + ? "
+                "WHERE task_id = (SELECT id FROM task WHERE (split, name) = ('test', ?)) "
+                "AND program_id = (SELECT id FROM program WHERE text = ?)"
+            )
+            self._db.execute(query, (votes, task, program))
+        return new
 
     def _insert(self, query: str, values: tuple[object, ...]) -> bool:
         return self._db.execute(query, values).rowcount == 1

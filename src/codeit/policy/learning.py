@@ -245,10 +245,10 @@ def _cut(
     return micros
 
 
-def collate(examples: Sequence[Example], pad_id: int = 0) -> MicroBatch:
+def collate(examples: Sequence[Example]) -> MicroBatch:
     """Examples side by side."""
     targets = [len(example.target) for example in examples]
-    source, mask = pad_sources([example.source for example in examples], pad_id)
+    source, mask = pad_sources([example.source for example in examples], pad_id=0)
     labels = np.full((len(examples), max(targets)), IGNORED)
     for row, example in enumerate(examples):
         labels[row, : targets[row]] = example.target
