@@ -5,7 +5,8 @@
 Goals: 100 times the oracle on one core, in total, in total without the runs that take the oracle long, and by
 the geometric mean; 1.8 times by a second core; 3 times by sharing work among 48 mutants of one parent.
 Figures are ratios of times taken side by side: of the processor where one core works, so that what else the
-machine does counts little, and by the clock where two do. Prints tables and adds the figures to benchmarks/latest.json.
+machine does counts little, and by the clock where two do. Prints tables and adds the figures to
+benchmarks/latest.json.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 //   engine_tests [PROGRAMS [SEED]]     how many random programs the soak runs (default 20,000, seed 1)
 //
 // The soak proves that no text and no well-formed program crashes, leaks, or leaves its budget.
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -61,6 +62,35 @@ void runs_and_faults() {
     expect(run_text("O = canvas(TEN, UNITY)", g).kind == Kind::BadGrid, "10 is no colour");
     expect(run_text("x1 = fill(I, I, I)\nO = rot90(x1)", g).line == 1, "the line at fault");
     expect(run_text("x1 = divide(ONE, ZERO)\nO = canvas(x1, UNITY)", g).kind == Kind::Value, "division by zero");
+}
+
+// Calls are found again by equal arguments, forgotten with the memory behind them, and no more than so many are kept.
+void remembers() {
+    std::array<std::byte, 3> memory{};
+    Memo memo;
+    auto asked = [](int64_t n, Call::Place place = Call::Place::Line) {
+        Value arguments[] = {Value::integer(n), Value::pair(7)};
+        return Memo::question(place, Value::integer(0), arguments, 2);
+    };
+    Call call = asked(1);
+    expect(!memo.find(call), "nothing is known at first");
+    put(call.result, Value::integer(42));
+    call.cost = {5, 4, 3, 2};
+    memo.insert(call, &memory[1]);
+    const Call* found = memo.find(asked(1));
+    expect(found && found->result.num == 42 && found->cost.steps == 5, "an equal call is found, with its cost");
+    expect(!memo.find(asked(2)) && !memo.find(asked(1, Call::Place::Within)), "another call is not");
+    memo.forget_since(&memory[1]);
+    expect(memo.find(asked(1)), "memory below the mark stays");
+    memo.forget_since(&memory[0]);
+    expect(!memo.find(asked(1)), "what lay in memory that was given back is forgotten");
+    int64_t kept = 0;
+    for (; !memo.full() && kept < 1'000'000; ++kept) memo.insert(asked(kept), &memory[2]);
+    expect(kept == 1 << 15, "so many calls are kept");
+    memo.insert(asked(kept), &memory[2]);
+    expect(!memo.find(asked(kept)) && memo.find(asked(kept - 1)), "no more");
+    memo.clear();
+    expect(!memo.full() && !memo.find(asked(0)), "all are forgotten");
 }
 
 void budgets_hold() {
@@ -280,6 +310,7 @@ int main(int argc, char** argv) {
     try {
         parses_and_prints();
         runs_and_faults();
+        remembers();
         budgets_hold();
         assembles_what_counts();
         soak(programs, seed);
