@@ -109,6 +109,20 @@ def test_operations_are_counted(tmp_path: Path) -> None:
     assert operations(policy, 1, 1) == pytest.approx(6 * both, rel=0.03)  # norms and biases count too
 
 
+@pytest.mark.parametrize("name", ["pretrain", "pretrain-gpu"])
+def test_a_published_configuration_trains(name: str, tmp_path: Path) -> None:
+    small = {"policy.d_model": 24, "policy.d_ff": 32, "policy.device": "cpu", "corpus.round": 450}
+    few = {"training.steps": 2, "training.rounds": 1, "training.workers": 1, "training.threads": 1}
+    rows: list[dict[str, float]] = []
+    path = Path(__file__).parents[1] / "configs" / f"{name}.toml"
+    pretrain(
+        tmp_path / "run", PretrainingConfig.load(path, {**small, **few}), lambda share, row: rows.append(row)
+    )
+    assert rows[-1]["examples"] > 20
+    whole = PretrainingConfig.load(path).policy
+    assert Policy.create(whole, 0).parameters <= 31e6
+
+
 def test_ahead_gives_what_it_is_given_and_its_errors() -> None:
     def things() -> object:
         yield from range(5)
