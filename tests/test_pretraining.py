@@ -10,7 +10,7 @@ import codeit.pretraining
 from codeit.config import PretrainingConfig
 from codeit.files import RunError
 from codeit.language import Program
-from codeit.policy.model import Policy
+from codeit.policy.model import Policy, PolicyError
 from codeit.pretraining import ahead, held_out, operations, pretrain, windows
 from codeit.tasks import Task
 
@@ -121,6 +121,13 @@ def test_a_published_configuration_trains(name: str, tmp_path: Path) -> None:
     assert rows[-1]["examples"] > 20
     whole = PretrainingConfig.load(path).policy
     assert Policy.create(whole, 0).parameters <= 31e6
+
+
+def test_the_papers_encoding_is_not_for_pretraining(tmp_path: Path) -> None:
+    policy = CONFIG.policy.model_copy(update={"encoding": "paper"})
+    with pytest.raises(PolicyError, match=r"policy.encoding: expected 'clues'.*found 'paper'"):
+        pretrain(tmp_path / "run", CONFIG.model_copy(update={"policy": policy}), lambda share, row: None)
+    assert not (tmp_path / "run").exists()
 
 
 def test_ahead_gives_what_it_is_given_and_its_errors() -> None:

@@ -39,7 +39,7 @@ from codeit.experts import load_experts, load_inputs
 from codeit.files import RunError, hold, replace, replace_folder
 from codeit.policy.encoding import CompactEncoding, NotEncodable
 from codeit.policy.learning import Example, Learner, MicroBatch, collate, micro_batches
-from codeit.policy.model import Policy
+from codeit.policy.model import Policy, PolicyError
 from codeit.seeds import derive
 from codeit.tasks import Task, load
 from codeit.workers import in_order
@@ -74,6 +74,11 @@ def pretrain(
     progress.csv. Raises RunError if the folder is not that of this configuration or another process holds
     it, PolicyError and FloatingPointError as `Policy` and `Learner` do.
     """
+    if config.policy.encoding == "paper":
+        raise PolicyError(
+            "policy.encoding: expected 'clues', 'patches', 'runs' or 'sparse', whose words are those of the "
+            "language, found 'paper', whose tokenizer comes with a policy that is trained"
+        )
     with hold(folder):
         settings = folder / "config.toml"
         if settings.exists() and PretrainingConfig.load(settings) != config:
