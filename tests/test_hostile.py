@@ -491,7 +491,7 @@ def alone(text: str) -> str:
 def in_company(text: str) -> str:
     """In a batch, in which programs share what they compute."""
     programs = [Program.parse("x1 = rot90(I)\nO = rot90(x1)"), Program.parse(text)]
-    outcomes = run_batch(programs, [[INPUT, INPUT]] * 2, threads=1)
+    outcomes = run_batch(programs, [[INPUT]] * 2, threads=1)
     return outcomes[1][0].kind
 
 
