@@ -64,7 +64,7 @@ def made(
     return [folder / "with", folder / "without"]
 
 
-@pytest.mark.parametrize("name", ["laptop", "evolution", "baseline"])
+@pytest.mark.parametrize("name", ["codeit", "evolution", "baseline"])
 def test_published_results_are_read_as_they_are_verified(name: str) -> None:
     (run,) = read_runs([RESULTS / name])
     score = verify(read_solutions(RESULTS / name / "solutions.jsonl"), load("arc-agi-1/evaluation"))
@@ -163,7 +163,7 @@ def test_a_report_holds_everything_and_loads_nothing(made: list[Path], tmp_path:
 
 
 def test_the_papers_figures_stand_beside_the_same_tasks_alone(made: list[Path], tmp_path: Path) -> None:
-    assert "paper: CodeIt" in report_page(read_runs([some(RESULTS / "laptop", tmp_path, 5)]))
+    assert "paper: CodeIt" in report_page(read_runs([some(RESULTS / "codeit", tmp_path, 5)]))
     assert "paper: CodeIt" not in report_page(read_runs(made))
 
 

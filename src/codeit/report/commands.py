@@ -80,7 +80,7 @@ def report(
     Parameters
     ----------
     runs:
-        Folders of `codeit run`, `evolve`, `baseline` or `sample`, or published results (results/laptop).
+        Folders of `codeit run`, `evolve`, `baseline` or `sample`, or published results (results/codeit).
     out:
         The HTML file to write.
     tasks:
