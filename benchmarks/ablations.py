@@ -18,6 +18,7 @@ import tomllib
 from pathlib import Path
 from statistics import mean
 
+from policies import HELD_OUT
 from rich.console import Console
 from rich.table import Table
 
@@ -30,7 +31,6 @@ from codeit.tasks import load
 CONFIGS = Path(__file__).parents[1] / "configs"
 ABLATIONS = [path.stem for path in sorted((CONFIGS / "ablations").glob("a?.toml"))]
 VARIANTS = ["full", "frozen", *ABLATIONS]
-HELD_OUT = 5  # as in policies.py
 FROZEN: dict[str, object] = {"replay.expert_draws": 0, "replay.policy_draws": 0}
 BUDGET: dict[str, object] = {
     "run.iterations": 4,
