@@ -205,6 +205,13 @@ def test_the_policy_of_the_package_is_what_the_defaults_say() -> None:
     assert {path.name for path in files} >= {"README.md", "model.safetensors", "tokenizer.json"}
 
 
+@pytest.mark.parametrize("name", [*SIZES])
+def test_sizes_that_the_weights_do_not_have(name: str, codet5p: Path) -> None:
+    for config in (PolicyConfig(device="cpu", **{name: 24}), paper_policy(codet5p, **{name: 24})):
+        with pytest.raises(PolicyError, match=rf"policy.{name} = 24: the network .* has \d+; .* 'random'"):
+            Policy.create(config, 0)
+
+
 def test_the_policy_of_the_package_writes_programs_that_run(training: dict[str, Task]) -> None:
     task = training["67a3c6ac"]  # each grid mirrored
     policy = Policy.create(PolicyConfig(device="cpu"), seed=0)

@@ -59,6 +59,8 @@ def test_training_that_was_stopped_ends_with_the_same_weights(tmp_path: Path) ->
     with open(tmp_path / "killed" / "progress.csv", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert [int(row["step"]) for row in table] == [row["step"] for row in rows]
+    workers = CONFIG.training.model_copy(update={"workers": 2})  # no result depends on it
+    pretrain(tmp_path / "whole", CONFIG.model_copy(update={"training": workers}), lambda share, row: None)
     with pytest.raises(RunError, match="another configuration"):
         pretrain(tmp_path / "whole", PretrainingConfig(), lambda share, row: None)
 

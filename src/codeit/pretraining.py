@@ -81,7 +81,7 @@ def pretrain(
         )
     with hold(folder):
         settings = folder / "config.toml"
-        if settings.exists() and PretrainingConfig.load(settings) != config:
+        if settings.exists() and _one_worker(PretrainingConfig.load(settings)) != _one_worker(config):
             raise RunError(f"{settings}: holds another configuration; choose another --out, or put it back")
         replace(settings, config.to_toml())
         training = _Training(folder, config)
@@ -91,6 +91,11 @@ def pretrain(
                 progress(training.share, training.rows[-1])
         replace_folder(folder / "policy", partial(training.learner.policy.save, dtype=torch.float16))
         return training.learner.policy
+
+
+def _one_worker(config: PretrainingConfig) -> PretrainingConfig:
+    """The configuration without what no result depends on."""
+    return config.model_copy(update={"training": config.training.model_copy(update={"workers": 1})})
 
 
 class _Training:

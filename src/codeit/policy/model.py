@@ -31,6 +31,11 @@ _CARD_KEYS = (
     *("encoding", "patch", "dropout"),
     *("demonstrations", "max_input_tokens", "max_output_tokens", "max_program_tokens"),
 )
+_SIZES = {
+    **{"d_model": "d_model", "d_ff": "d_ff", "heads": "num_heads"},
+    **{"layers_encoder": "num_layers", "layers_decoder": "num_decoder_layers"},
+}
+"""Settings of `PolicyConfig` that a random network is made by, and what transformers calls them."""
 
 # Its bars would tear a live display.
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -59,8 +64,20 @@ class Policy:
         `config` with the compact encoding, of CodeT5+'s architecture with the paper's (ablation A4).
         "codet5p-220m" loads that model from the Hugging Face hub or its cache. Anything else is a folder:
         one written by `save`, or a transformers folder of a T5 and its tokenizer. Raises PolicyError if a
-        part is missing or does not fit.
+        part is missing or does not fit, or if sizes are asked for that the weights do not have.
         """
+        policy = cls._create(config, seed)
+        for name, theirs in _SIZES.items():
+            asked, found = getattr(config, name), getattr(policy.model.config, theirs)
+            if asked not in (found, PolicyConfig.model_fields[name].default):
+                raise PolicyError(
+                    f"policy.{name} = {asked}: the network of policy.init = {config.init!r} has {found}; "
+                    "leave the setting out, or set policy.init = 'random' for a network of other sizes"
+                )
+        return policy
+
+    @classmethod
+    def _create(cls, config: PolicyConfig, seed: int) -> Policy:
         device = choose_device(config.device)
         if config.init == "random" and config.encoding != "paper":
             return cls(*_small_t5(config, seed), device)
