@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from codeit.config import PolicyConfig
 from codeit.language import CONSTANTS, PRIMITIVES, Grid, Line, Program
-from codeit.policy.encoding import VARIABLES, CompactEncoding, NotEncodable, by_size
+from codeit.policy.encoding import VARIABLES, CompactEncoding, NotEncodable, smallest
 from codeit.policy.grammar import Grammar
 from codeit.tasks import Task
 
@@ -86,7 +86,7 @@ def programs(draw: st.DrawFn) -> Program:
 @given(demonstrations=st.lists(pairs(), min_size=1, max_size=10))
 @settings(max_examples=50, deadline=None)
 def test_a_task_comes_back(encoding: CompactEncoding, demonstrations: list[tuple[Grid, Grid]]) -> None:
-    assert encoding.decode_task(encoding.encode_task(demonstrations)) == by_size(demonstrations, 10)
+    assert encoding.decode_task(encoding.encode_task(demonstrations)) == smallest(demonstrations, 10)
 
 
 @given(programs())
@@ -104,7 +104,7 @@ def test_evaluation_tasks_come_back_and_are_short(
     lengths = []
     for task in evaluation.values():
         tokens = encoding.encode_task(task.train)
-        assert encoding.decode_task(tokens) == by_size([tuple(pair) for pair in task.train], 10), task.id
+        assert encoding.decode_task(tokens) == smallest([tuple(pair) for pair in task.train], 10), task.id
         lengths.append(len(tokens))
     # What sampling and learning pay for.
     assert median(lengths) <= short

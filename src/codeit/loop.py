@@ -36,7 +36,7 @@ from codeit.policy.learning import Example, Learner
 from codeit.policy.model import Policy
 from codeit.policy.sampling import sample
 from codeit.population import evolve
-from codeit.replay import Draw, Found
+from codeit.replay import CandidateRow, Draw
 from codeit.scoring import Candidate, elect, score
 from codeit.seeds import derive
 from codeit.tasks import Task, by_size, equal_tasks, load
@@ -291,7 +291,7 @@ class Loop:
         self.folder.publish()
         self.watch.recorded(iteration, self.store.metrics()[iteration])
 
-    def _score(self, iteration: int, scope: str, found: Sequence[Found]) -> dict[str, float]:
+    def _score(self, iteration: int, scope: str, found: Sequence[CandidateRow]) -> dict[str, float]:
         """Score the programs found and record the tasks solved; the only use of test outputs."""
         candidates: dict[str, list[Candidate]] = {}
         by_votes = self.config.scoring.ranking == "votes"

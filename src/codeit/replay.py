@@ -134,8 +134,8 @@ class Draw(NamedTuple):
     share: float
 
 
-class Found(NamedTuple):
-    """A candidate: a program that solves at least one of a task's demonstrations."""
+class CandidateRow(NamedTuple):
+    """A candidate as stored: a program that solves at least one of a task's demonstrations."""
 
     task: str
     program: str
@@ -360,22 +360,22 @@ class Store(Database):
         """
         return [text for (text,) in self._db.execute(query, (task,))]
 
-    def candidates(self) -> list[Found]:
+    def candidates(self) -> list[CandidateRow]:
         """All candidates, in the order in which they were found."""
         query = """
             SELECT t.name, p.text, c.demonstrations_solved, c.iteration, c.source, c.votes FROM candidate AS c
             JOIN task AS t ON t.id = c.task_id JOIN program AS p ON p.id = c.program_id ORDER BY c.id
         """
-        return [Found(*row) for row in self._db.execute(query)]
+        return [CandidateRow(*row) for row in self._db.execute(query)]
 
-    def sampled(self, iteration: int) -> list[Found]:
+    def sampled(self, iteration: int) -> list[CandidateRow]:
         """The iteration's samples that solve a demonstration, task by task in the order drawn."""
         query = """
             SELECT t.name, p.text, s.demonstrations_solved, s.iteration, 'policy' FROM sample AS s
             JOIN task AS t ON t.id = s.task_id JOIN program AS p ON p.id = s.program_id
             WHERE s.iteration = ? AND s.demonstrations_solved > 0 ORDER BY s.task_id, s.ordinal
         """
-        return [Found(*row) for row in self._db.execute(query, (iteration,))]
+        return [CandidateRow(*row) for row in self._db.execute(query, (iteration,))]
 
     def sample_statistics(self, iteration: int) -> dict[str, float]:
         """`samples` of the iteration, and the shares (0 to 1) that parse, that run to grids, that are new."""

@@ -59,7 +59,7 @@ class Encoding(Protocol):
         """Write the tokenizer's files into `folder`."""
 
 
-def by_size(demonstrations: Demonstrations, limit: int) -> list[tuple[Grid, Grid]]:
+def smallest(demonstrations: Demonstrations, limit: int) -> list[tuple[Grid, Grid]]:
     """At most `limit` demonstrations, those of fewest cells first; ties keep their order."""
     return sorted(demonstrations, key=lambda pair: len(bytes(pair[0])) + len(bytes(pair[1])))[:limit]
 
@@ -124,7 +124,7 @@ class CompactEncoding:
 
     def encode_task(self, demonstrations: Demonstrations) -> Tokens:
         limits = self.config.max_input_tokens, self.config.max_output_tokens
-        return self.scheme.encode(by_size(demonstrations, self.config.demonstrations), self.ids, *limits)
+        return self.scheme.encode(smallest(demonstrations, self.config.demonstrations), self.ids, *limits)
 
     def decode_task(self, tokens: Tokens) -> list[tuple[Grid, Grid]]:
         """The demonstrations of an encoded task that no limit has cut, smallest first; not of clues."""
@@ -215,7 +215,7 @@ class PaperEncoding:
         self.tokenizer.save_pretrained(folder)
 
     def encode_task(self, demonstrations: Demonstrations) -> Tokens:
-        pairs, config = by_size(demonstrations, self.config.demonstrations), self.config
+        pairs, config = smallest(demonstrations, self.config.demonstrations), self.config
         inputs = self._text_ids("|".join(sparse_text(given) for given, _ in pairs))
         outputs = self._text_ids("|".join(sparse_text(wanted) for _, wanted in pairs))
         inputs, outputs = inputs[: config.max_input_tokens], outputs[: config.max_output_tokens]
