@@ -38,6 +38,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "patches4": {"policy.encoding": "patches", "policy.patch": 4},
     "runs": {"policy.encoding": "runs"},
     "sparse": {"policy.encoding": "sparse"},
+    "dropout": {"policy.dropout": 0.1},
     "narrow": {"policy.d_model": 128, "policy.d_ff": 512, "policy.heads": 4},
     "wide": {"policy.d_model": 256, "policy.d_ff": 1024, "policy.heads": 8},
     "shallow": {"policy.layers_encoder": 2, "policy.layers_decoder": 2},
