@@ -39,7 +39,7 @@ def test_lessons_are_of_all_depths_and_of_all_origins(lessons: list[Lesson]) -> 
     assert len({lesson.key for lesson in lessons}) == len(lessons)
 
 
-def test_no_line_changes_nothing(lessons: list[Lesson]) -> None:
+def test_no_line_is_the_identity(lessons: list[Lesson]) -> None:
     assert not any(line.function == "identity" for lesson in lessons for line in lesson.program.lines)
 
 

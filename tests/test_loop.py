@@ -465,6 +465,12 @@ def test_a2_only_programs_that_solve_all_demonstrations_enter(
     assert ablated(tmp_path / "run", settings, query) == [("flip", 1.0)]
 
 
+def test_a2_holds_for_what_evolution_finds_too(config: Config, tmp_path: Path) -> None:
+    settings = change(config, **ONE, **EVOLVED, hindsight__relabel=False)
+    query = "SELECT DISTINCT priority FROM experience WHERE source = 'search'"
+    assert ablated(tmp_path / "run", settings, query) == [(1.0,)]
+
+
 def test_a6_without_mutants_the_experts_are_alone(config: Config, tmp_path: Path) -> None:
     settings = change(config, **ONE, evolution__mutants=0)
     query = "SELECT source, count(*) FROM experience WHERE source != 'policy' GROUP BY 1"

@@ -92,6 +92,12 @@ def test_tasks_held_out_are_not_trained_on(experts: dict[str, Program]) -> None:
     assert len(held_out(CONFIG)) == 100
 
 
+def test_nothing_left_to_train_on_is_told(tmp_path: Path) -> None:
+    every = CONFIG.training.model_copy(update={"held_out": 1})
+    with pytest.raises(RunError, match=r"of the 0 tasks .* training.held_out = 1 .* none has an expert"):
+        pretrain(tmp_path, CONFIG.model_copy(update={"training": every}), lambda share, row: None)
+
+
 def test_no_grid_of_the_tasks_to_solve_enters(evaluation: dict[str, Task]) -> None:
     learnt, _ = codeit.pretraining._corpora(CONFIG)
     pairs = [pair for task in evaluation.values() for pair in (*task.train, *task.test)]
@@ -141,6 +147,6 @@ def test_ahead_gives_what_it_is_given_and_its_errors() -> None:
     assert list(islice(made, 5)) == list(range(5))
     with pytest.raises(KeyError, match="over"):
         next(made)
-    endless = ahead(iter(int, 1))
+    endless = ahead(iter(int, 1), 2)
     assert next(endless) == 0
     endless.close()

@@ -68,7 +68,7 @@ def test_programs_that_answer_alike_are_one_candidate_with_all_their_votes() -> 
     flip, long_flip, cropped = (Program.parse(text) for text in (FLIP, LONG_FLIP, CROPPED))
     same = Candidate(Program.parse(SAME), 0, 3, 9)
     found = [Candidate(cropped, 2, 0, 4), Candidate(long_flip, 2, 1, 3), Candidate(flip, 2, 2, 2), same]
-    elected = elect({"a": found, "b": []}, [task("a"), task("b")], threads=1)
+    elected = elect({"a": [*found, found[2]], "b": []}, [task("a"), task("b")], threads=1)
     assert rank(elected["a"]) == [
         Candidate(flip, 2, 2, 5), Candidate(cropped, 2, 0, 4), same._replace(votes=0)
     ]  # fmt: skip

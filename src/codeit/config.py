@@ -1,8 +1,8 @@
 """The configuration of a run: one immutable pydantic model, read from TOML, overridden by dotted names.
 
 The defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever the paper gives one,
-but those of [policy] are of the policy in this package; each field's description says its unit and where its
-default comes from, and doubles as its command-line help.
+but those of [policy] are of the policy in this package, and precision is fp32; each field's description says
+its unit and where its default comes from, and doubles as its command-line help.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Corpus:
         Another round may show a program again, on other inputs: there are few short ones, which would soon be
         used up. Each depth has as many proposals, from as many tasks; what one depth brings are the parents
         of the next. Of long programs few are shown: what they do tells little of what they are. None is shown
-        that has a line which changes nothing, as programs grown from `TRIVIAL` do.
+        that calls `identity`, as programs grown from `TRIVIAL` often do.
         """
         rng = np.random.default_rng([self._seed, number])
         n = self.settings.round // (self.settings.depth + 1)

@@ -1,13 +1,14 @@
 """The meta-iteration of CodeIt (Butt et al. 2024, arXiv 2402.04858, section 2): where all the parts meet.
 
+    create   the policy, once
     breed    experts and their mutants into the replay buffer
     try      those programs on the tasks to solve
-    evolve   ours: programs toward each task to solve, the best into the buffer
-    create   the policy, before the first iteration
     learn    draw from the buffer, run the programs for their outputs, train on them
     sample   programs for each task to solve; run, relabel in hindsight, into the buffer
+    evolve   ours: programs toward each task to solve, the best into the buffer
     record   evict, score, write down
 
+Iteration 0 only breeds, tries, evolves and records.
 Each phase, or each part of a long one, ends in one transaction that also marks it as done, and derives its
 random numbers from the run's seed and its own place alone. A run that was killed therefore goes on after the
 last part done, and ends with the rows that it would have had.
@@ -158,7 +159,7 @@ class Loop:
 
         The answers with most votes become candidates, the best of the population experiences.
         """
-        config = self.config.evolution
+        config, solvers_only = self.config.evolution, not self.config.hindsight.relabel
         n = config.programs_per_iteration if iteration else config.programs
         left = [k for k in range(len(self.test)) if not self.store.done(iteration, "evolve", k)]
         if not n or not left:
@@ -176,7 +177,7 @@ class Loop:
                     )
                 best = members[: config.kept]
                 for program, outcomes in zip(best, self._run(best, [task] * len(best)), strict=True):
-                    if experience := relabel(outcomes, task.train):
+                    if experience := relabel(outcomes, task.train, solvers_only=solvers_only):
                         self.store.add_program(str(program), len(program))
                         self.store.add_experience(
                             "test", task.id, str(program), iteration, "search", experience.priority

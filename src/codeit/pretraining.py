@@ -127,7 +127,7 @@ class _Training:
             self.learner = Learner(policy, learning)
         self.saved = self.seconds
         self.held_out = [collate(micro) for micro in micro_batches(held_out(config), _HELD_OUT_TOKENS)]
-        self.windows = ahead(windows(config, self.round, set(self.seen[0].tolist())))
+        self.windows = windows(config, self.round, set(self.seen[0].tolist()))
 
     @property
     def share(self) -> float:
@@ -211,26 +211,31 @@ class _Training:
         self.saved = self.seconds
 
 
-def windows(config: PretrainingConfig, first: int, seen: set[int]) -> Iterator[Window]:
-    """Windows from a round on, without what is in `seen` (keys of lessons), or comes twice."""
+def windows(config: PretrainingConfig, first: int, seen: set[int]) -> Generator[Window]:
+    """Windows from a round on, without what is in `seen` (keys of lessons), or comes twice.
+
+    The rounds of the next two are made meanwhile.
+    """
     training = config.training
     jobs = ((config, number) for number in count(first))
-    made = in_order(_make, jobs, training.workers)
     micro_tokens = min(training.micro_batch_tokens, training.batch_tokens)
     together = training.batch_tokens // micro_tokens
-    for start in count(first, training.rounds):
-        examples: list[Example] = []
-        new: list[int] = []
-        for keys, some in islice(made, training.rounds):
-            for key, example in zip(keys, some, strict=True):
-                if key not in seen:
-                    examples.append(example)
-                    seen.add(key)
-                    new.append(key)
-        micros = [collate(micro) for micro in micro_batches(examples, micro_tokens)]
-        order = np.random.default_rng([training.seed, start]).permutation(len(micros)).tolist()
-        batches = [[micros[k] for k in order[at : at + together]] for at in range(0, len(order), together)]
-        yield Window(start + training.rounds, batches, np.array(new, np.uint64))
+    with contextlib.closing(ahead(in_order(_make, jobs, training.workers), 2 * training.rounds)) as made:
+        for start in count(first, training.rounds):
+            examples: list[Example] = []
+            new: list[int] = []
+            for keys, some in islice(made, training.rounds):
+                for key, example in zip(keys, some, strict=True):
+                    if key not in seen:
+                        examples.append(example)
+                        seen.add(key)
+                        new.append(key)
+            micros = [collate(micro) for micro in micro_batches(examples, micro_tokens)]
+            order = np.random.default_rng([training.seed, start]).permutation(len(micros)).tolist()
+            batches = [
+                [micros[k] for k in order[at : at + together]] for at in range(0, len(order), together)
+            ]
+            yield Window(start + training.rounds, batches, np.array(new, np.uint64))
 
 
 def _make(job: tuple[PretrainingConfig, int]) -> tuple[list[int], list[Example]]:
@@ -279,6 +284,12 @@ def _corpora(config: PretrainingConfig) -> tuple[Corpus, Corpus | None]:
     pairs = [pair for task in load(config.data.test) for pair in (*task.train, *task.test)]
     unseen = {grid for pair in pairs for grid in pair if grid is not None}
     kept, out = split(tasks, every)
+    if not any(task.id in experts for task in kept):
+        raise RunError(
+            f"nothing to train on: of the {len(kept)} tasks of data.train = {config.data.train!r} that "
+            f"training.held_out = {every} leaves, none has an expert; "
+            "expected arc-agi-1/training, or a part of it"
+        )
     learnt = Corpus(kept, experts, inputs, unseen, seed, config.corpus)
     return learnt, Corpus(out, experts, inputs, unseen, seed, config.corpus) if out else None
 
@@ -307,7 +318,7 @@ def operations(policy: Policy, source_tokens: int, target_tokens: int) -> float:
 Thing = TypeVar("Thing")
 
 
-def ahead(things: Iterator[Thing], n: int = 2) -> Generator[Thing]:
+def ahead(things: Iterator[Thing], n: int) -> Generator[Thing]:
     """The same things, without end, of which a thread makes up to `n` before they are asked for."""
     made: queue.Queue[Thing | BaseException] = queue.Queue(n)
     over = threading.Event()

@@ -119,11 +119,11 @@ def elect(
     threads: int = 0,
 ) -> dict[str, list[Candidate]]:
     """Of each task's candidates that solve all demonstrations, the shortest for each answer to the tests,
-    with the votes of all that give it; of the others all, without votes. A task of which no candidate has
-    votes keeps all as they are. No test output is read.
+    with the votes of all that give it, each program once; of the others all, without votes. A task of which
+    no candidate has votes keeps all as they are. No test output is read.
     """
     of_id = {task.id: task for task in tasks}
-    elected = {id: list(found) for id, found in candidates.items()}
+    elected = {id: rank(found) for id, found in candidates.items()}
     voted = {id: found for id, found in elected.items() if any(c.votes for c in found)}
     given = [(of_id[id], candidate) for id, found in voted.items() for candidate in found]
     voters = [(task, c) for task, c in given if c.solved == len(task.train)]

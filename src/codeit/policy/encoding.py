@@ -1,8 +1,8 @@
 """Tasks and programs as token ids, two ways.
 
-`CompactEncoding` is this project's own: a token a name in programs; cells, runs or patches of cells in grids
-(grids.py). `PaperEncoding` is the text of Butt et al. 2024 (arXiv 2402.04858) through a pre-trained model's
-tokenizer. Both order demonstrations by size, smallest first.
+`CompactEncoding` is this project's own: a token a name in programs; clues to what was done (clues.py), or
+cells, runs or patches of cells in grids (grids.py). `PaperEncoding` is the text of Butt et al. 2024 (arXiv
+2402.04858) through a pre-trained model's tokenizer. Both order demonstrations by size, smallest first.
 """
 
 from __future__ import annotations

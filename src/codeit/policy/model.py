@@ -1,8 +1,8 @@
 """The policy's network and its encoding: made afresh, from CodeT5+, or from a folder.
 
 One class, `T5ForConditionalGeneration`, in two set-ups (Butt et al. 2024, arXiv 2402.04858, use the first):
-CodeT5+ 220M with its own tokenizer and the paper's text, and a small T5 of random weights with the compact
-encoding.
+CodeT5+ 220M with its own tokenizer and the paper's text, and a small T5 with the compact encoding, as it
+comes in this package or of random weights.
 """
 
 from __future__ import annotations
