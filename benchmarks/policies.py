@@ -50,18 +50,12 @@ HELD_OUT = 5
 
 
 def measure(
-    name: str, folder: Path, minutes: float, threads: int, rate: float, samples: int
+    name: str, folder: Path, minutes: float, threads: int, samples: int, overrides: dict[str, object]
 ) -> dict[str, float]:
     """Train a variant and try it on the tasks held out."""
     path = folder / name
-    training = {
-        "steps": 10**9,
-        "minutes": minutes,
-        "held_out": HELD_OUT,
-        "threads": threads,
-        "learning_rate": rate,
-    }
-    overrides = {f"training.{key}": value for key, value in training.items()}
+    training = {"steps": 10**9, "minutes": minutes, "held_out": HELD_OUT, "threads": threads}
+    overrides = {**{f"training.{key}": value for key, value in training.items()}, **overrides}
     config = PretrainingConfig.load(CONFIG, {**overrides, **VARIANTS[name]})
     policy = pretrain(path, config, lambda share, row: print(f"{name} {share:.0%} {row['loss']:.3f}"))
     _, tasks = split(load(config.data.train), HELD_OUT)
@@ -92,18 +86,17 @@ def main() -> None:
     parser.add_argument("variants", nargs="+", choices=VARIANTS)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
+    parser.add_argument("--rate", type=float, help="highest learning rate")
     parser.add_argument("--samples", type=int, default=400, help="for each task held out")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
+    rates: dict[str, object] = {} if arguments.rate is None else {"training.learning_rate": arguments.rate}
     rows = {}
     for name in arguments.variants:
-        kept = arguments.out / name / "figures.json"
-        if not kept.exists():
-            how = (arguments.minutes, arguments.threads, arguments.rate, arguments.samples)
-            row = measure(name, arguments.out, *how)
-            kept.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
-        rows[name] = json.loads(kept.read_text(encoding="utf-8"))
+        how = (arguments.minutes, arguments.threads, arguments.samples)
+        rows[name] = measure(name, arguments.out, *how, rates)
+        figures = json.dumps(rows[name], indent=2) + "\n"
+        (arguments.out / name / "figures.json").write_text(figures, encoding="utf-8")
     table = Table("variant", *next(iter(rows.values())))
     for name, row in rows.items():
         table.add_row(name, *(f"{value:,.4g}" for value in row.values()))

@@ -2,8 +2,8 @@
 
     python benchmarks/sources.py runs/codeit
 
-Ranked by votes. Programs that evolution found with others' help count as evolution's, and a program that several found counts
-for each of them.
+Ranked by votes. Programs that evolution found with others' help count as evolution's, and a program that
+several found counts for each of them.
 """
 
 from __future__ import annotations

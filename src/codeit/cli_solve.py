@@ -61,8 +61,8 @@ def solve(
     seconds:
         Time for each task; less is taken if the answer is sure before.
     programs:
-        Programs to try for each task, in place of a time: the same number, of as many populations, has the same
-        result.
+        Programs to try for each task, in place of a time: the same number, of as many populations, has the
+        same result.
     seed:
         Seed of the random choices.
     policy:
