@@ -106,6 +106,27 @@ def test_without_priority_the_draw_is_uniform(store: Store) -> None:
     assert ((counts - trials / 4) ** 2 / (trials / 4)).sum() < CHI_SQUARE[3]
 
 
+def test_long_programs_are_drawn_less_often_if_asked(store: Store) -> None:
+    lengths, priorities = (2, 4, 16, 16), (1.0, 1.0, 1.0, 0.5)
+    with store.transaction():
+        store.add_tasks("test", [("t", 2)])
+        for number, (length, priority) in enumerate(zip(lengths, priorities, strict=True)):
+            store.add_program(f"program {number}", length)
+            store.add_experience("test", "t", f"program {number}", 0, "policy", priority)
+    weights, rng, trials, counts = (
+        np.array([1, 1, 1 / 8, 1 / 16]),
+        np.random.default_rng(4),
+        4_000,
+        np.zeros(4),
+    )
+    for _ in range(trials):
+        (drawn,) = store.draw(1, ("policy",), rng, floor=0.1, short=4)
+        counts[drawn.id - 1] += 1
+        assert drawn.share == pytest.approx(weights[drawn.id - 1] / weights.sum())
+    expected = trials * weights / weights.sum()
+    assert ((counts - expected) ** 2 / expected).sum() < CHI_SQUARE[3]
+
+
 def test_a_draw_names_what_it_drew_in_the_order_drawn_and_is_seeded(store: Store) -> None:
     fill(store, [("expert", 1.0), ("mutation", 0.5), ("policy", 0.25), ("mutation", 0.0)])
     drawn = store.draw(9, ("expert", "mutation"), np.random.default_rng(3), floor=0.1)

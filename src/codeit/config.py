@@ -348,6 +348,12 @@ class ReplayConfig(Section):
     prioritized: bool = Field(
         default=True, description="Draw by priority, else uniformly. Paper: true (A3: false)."
     )
+    short: int = Field(
+        default=0,
+        ge=0,
+        description="Lines of a program: one of more, n, weighs (short / n)^1.5 of its priority; 0: all. "
+        "Ours; paper: all.",
+    )
 
 
 class HindsightConfig(Section):

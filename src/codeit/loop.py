@@ -204,7 +204,12 @@ class Loop:
             )
             for n, sources in parts:
                 drawn += self.store.draw(
-                    n, sources, rng, floor=config.priority_floor, prioritized=config.prioritized
+                    n,
+                    sources,
+                    rng,
+                    floor=config.priority_floor,
+                    prioritized=config.prioritized,
+                    short=config.short,
                 )
             examples = list(self._examples(drawn))
             progress = partial(self.watch.progress, iteration, "learn")

@@ -293,10 +293,12 @@ class Store(Database):
         *,
         floor: float,
         prioritized: bool = True,
+        short: int = 0,
     ) -> list[Draw]:
         """Draw up to n experiences of the sources without replacement, in proportion to priority.
 
-        An experience weighs max(priority, floor), or 1 if not `prioritized`. The draw is exact (see
+        An experience weighs max(priority, floor), or 1 if not `prioritized`; if its program has more lines
+        than `short`, and that is not 0, (short / lines)^1.5 of it. The draw is exact (see
         `draw_without_replacement`) and depends on nothing but the buffer and `rng`. It changes nothing; tell
         `mark_drawn` of those used. Costs one pass over the part of the buffer drawn from. Raises ValueError
         unless n >= 0 and floor > 0.
@@ -304,9 +306,14 @@ class Store(Database):
         if n < 0 or floor <= 0:
             raise ValueError(f"expected n >= 0 and floor > 0, found n = {n}, floor = {floor}")
         marks = ", ".join("?" * len(sources))
-        query = f"SELECT id, priority FROM experience WHERE source IN ({marks}) ORDER BY id"
-        rows = np.array(self._db.execute(query, tuple(sources)).fetchall(), dtype=np.float64).reshape(-1, 2)
+        query = (
+            "SELECT e.id, e.priority, p.length FROM experience AS e JOIN program AS p ON p.id = e.program_id "
+            f"WHERE e.source IN ({marks}) ORDER BY e.id"
+        )
+        rows = np.array(self._db.execute(query, tuple(sources)).fetchall(), dtype=np.float64).reshape(-1, 3)
         weights = np.maximum(rows[:, 1], floor) if prioritized else np.ones(len(rows))
+        if short:
+            weights *= np.minimum(1, short / rows[:, 2]) ** 1.5
         places = draw_without_replacement(weights, n, rng)
         ids = rows[places, 0].astype(np.int64).tolist()
         shares = (weights[places] / weights.sum()).tolist() if ids else []
