@@ -13,6 +13,7 @@ ORDER = [
     "codeit.signatures",
     "codeit.tasks",
     "codeit.workers",
+    "codeit.cache",
     "codeit.experts",
     "codeit.evolution",
     "codeit.hindsight",

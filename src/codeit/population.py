@@ -9,14 +9,17 @@ equally close only a few, so that a population does not fill up with variants of
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codeit import cache
 from codeit.config import PopulationConfig
 from codeit.language import Budget, Grid, Parent, Program, breed, judge, observe
 from codeit.record import KEPT, Found, Part, Record
@@ -197,6 +200,45 @@ def evolve(job: tuple[Task, Sequence[Program], int, int]) -> tuple[list[Answer],
     for _ in evolution.broods(programs):
         pass
     return evolution.answers()[:KEPT], [program for program, _ in evolution.members()]
+
+
+def load_evolved(
+    tasks: Sequence[Task],
+    experts: Mapping[str, Program],
+    programs: int,
+    *,
+    seed: int = 0,
+    workers: int = 0,
+    folder: Path | None = None,
+) -> dict[str, list[Program]]:
+    """By task id, programs that solve a demonstration: the population after `programs`, from others' experts.
+
+    As `experts.load_experts`: the first call evolves (some minutes), later ones read a file.
+    """
+    starters = {task.id: experts[task.id] for task in tasks if task.id in experts}
+    made_of = repr((seed, programs, [(task.id, str(starters.get(task.id))) for task in tasks]))
+    file = (folder or cache.folder()) / f"evolved-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.json"
+    found = cache.read(file, lambda text: [Program.parse(one) for one in text.split(_BETWEEN) if one])
+    if found is None:
+        others = [[expert for id, expert in starters.items() if id != task.id] for task in tasks]
+        seeds = [derive(seed, "evolved", task.id) for task in tasks]
+        jobs = list(zip(tasks, others, [programs] * len(tasks), seeds, strict=True))
+        made = dict(each(_solvers, jobs, workers))
+        found = {task.id: made[number] for number, task in enumerate(tasks)}
+        cache.write(file, found, lambda some: _BETWEEN.join(map(str, some)))
+    return found
+
+
+_BETWEEN = "\n\n"
+
+
+def _solvers(job: tuple[Task, Sequence[Program], int, int]) -> list[Program]:
+    """As `evolve`, the programs of the population that solve a demonstration."""
+    task, starters, programs, seed = job
+    evolution = Evolution(task, starters, seed)
+    for _ in evolution.broods(programs):
+        pass
+    return [program for program, solved in evolution.members() if solved]
 
 
 def run_evolution(
