@@ -333,7 +333,9 @@ class TrainingConfig(Section):
         default=0, ge=0, description="Each so manieth training task is kept out, to test on; 0: none."
     )
     workers: int = Field(
-        default=1, ge=1, description="Processes that make examples. No result depends on it."
+        default=1,
+        ge=1,
+        description="Processes that make examples; 1: a thread of this one, slower. Changes no result.",
     )
     threads: int = Field(default=0, ge=0, description="CPU threads that train; 0 takes every core.")
 
