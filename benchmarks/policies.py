@@ -28,7 +28,6 @@ from codeit.trial import run_trial
 CONFIG = Path(__file__).parents[1] / "configs" / "pretrain.toml"
 VARIANTS: dict[str, dict[str, object]] = {
     "clues": {},
-    "unevolved": {"corpus.evolution": 0},
     "coarse": {"training.batch_tokens": 4096, "training.micro_batch_tokens": 4096},
     "patches1": {
         **{"policy.encoding": "patches", "policy.patch": 1},

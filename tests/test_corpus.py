@@ -39,27 +39,6 @@ def test_lessons_are_of_all_depths_and_of_all_origins(lessons: list[Lesson]) -> 
     assert len({lesson.key for lesson in lessons}) == len(lessons)
 
 
-def test_what_evolution_found_is_shown_and_mutated(
-    training: dict[str, Task], experts: dict[str, Program]
-) -> None:
-    ids = [id for id in sorted(experts) if len(experts[id]) < 8][:30]
-    found = Program.parse("x1 = hmirror(I)\nO = replace(x1, ZERO, SIX)")
-    settings = SMALL.model_copy(update={"grown": 0.0})
-
-    def shown(evolved: float) -> list[Lesson]:
-        with_it = settings.model_copy(update={"evolved": evolved})
-        tasks = [training[id] for id in ids]
-        made = Corpus(tasks, experts, {}, (), 0, with_it, {id: [found] for id in ids[:15]})
-        return [lesson for number in range(3) for lesson in made.round(number).lessons]
-
-    first = {evolved: [one for one in shown(evolved) if one.depth == 0] for evolved in (0.0, 1.0)}
-    assert found not in {lesson.program for lesson in first[0.0]}
-    assert {lesson.program for lesson in first[1.0] if lesson.origin in ids[:15]} == {found}
-    assert {lesson.origin for lesson in first[1.0]} - set(ids[:15])  # of the others their experts
-    near = [one for one in shown(1.0) if one.depth == 1 and "replace(x1, ZERO, SIX)" in str(one.program)]
-    assert near
-
-
 def test_no_line_is_the_identity(lessons: list[Lesson]) -> None:
     assert not any(line.function == "identity" for lesson in lessons for line in lesson.program.lines)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from codeit import cache, experts
+from codeit import experts
 from codeit.experts import inputs_for, load_experts, published, simplify, translate
 from codeit.language import Grid, Program, run_batch
 from codeit.tasks import Task
@@ -234,7 +234,7 @@ def test_the_cache_is_in_the_users_cache_folder(
     monkeypatch.setenv(
         "XDG_CACHE_HOME", "relative"
     )  # not absolute: to be ignored, says the XDG specification
-    assert cache.folder() == Path.home() / ".cache" / "codeit"
+    assert experts._cache_folder() == Path.home() / ".cache" / "codeit"
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(few: dict[str, Program], tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ ORDER = [
     "codeit.signatures",
     "codeit.tasks",
     "codeit.workers",
-    "codeit.cache",
     "codeit.experts",
     "codeit.evolution",
     "codeit.hindsight",

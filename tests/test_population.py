@@ -8,7 +8,7 @@ from puzzles import SMALL, STARTERS, within_reach, without_outputs
 
 from codeit.files import RunError
 from codeit.language import Program, run_batch
-from codeit.population import Evolution, load_evolved, run_evolution
+from codeit.population import Evolution, run_evolution
 from codeit.record import Record
 from codeit.scoring import read_solutions, verify
 from codeit.tasks import Task
@@ -99,18 +99,3 @@ def test_a_record_goes_on_and_ends_the_same(tmp_path: Path, tasks: list[Task]) -
     (tmp_path / "foreign" / "thesis.txt").touch()
     with pytest.raises(RunError, match=r"foreign: expected a new folder or a search's, found thesis.txt"):
         Record(tmp_path / "foreign", settings)
-
-
-def test_what_evolution_finds_is_kept_and_no_task_has_its_own_expert(
-    tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    experts = {task.id: starter for task, starter in zip(tasks, STARTERS, strict=False)}
-    found = load_evolved(tasks, experts, 2000, workers=1, folder=tmp_path)
-    assert found.keys() == {task.id for task in tasks} and any(found.values())
-    for task in tasks:
-        for program in found[task.id]:
-            assert any(program.run(pair.input).grid == pair.output for pair in task.train)
-    alone = load_evolved(tasks[:1], experts, 2000, workers=1, folder=tmp_path)
-    assert alone == {tasks[0].id: []}  # there is nothing to start from but its own expert
-    monkeypatch.setattr("codeit.population.each", lambda *_: pytest.fail("evolved again"))
-    assert load_evolved(tasks, experts, 2000, workers=1, folder=tmp_path) == found

@@ -30,9 +30,8 @@ CONFIG = PretrainingConfig.model_validate(SETTINGS)
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few examples held out, no fresh inputs, no evolution, which take minutes where they are not cached."""
+    """Few examples held out, and no fresh inputs, which take minutes to make where they are not cached."""
     monkeypatch.setattr(codeit.pretraining, "load_inputs", lambda experts: {})
-    monkeypatch.setattr(codeit.pretraining, "load_evolved", lambda tasks, experts, programs: {})
     monkeypatch.setattr(codeit.pretraining, "HELD_OUT", 100)
 
 

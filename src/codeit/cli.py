@@ -373,7 +373,6 @@ def pretrain(config: Path, /, *, out: Path, **settings: Overrides) -> int:
     from codeit.pretraining import pretrain
 
     whole = PretrainingConfig.load(config, _dotted(settings))
-    messages.print("programs and inputs for the corpus are made first, if they are not kept: minutes, once")
 
     def progress(share: float, row: Mapping[str, float]) -> None:
         figures = ", ".join(

@@ -165,17 +165,6 @@ class CorpusConfig(_Told):
     grown: float = Field(
         default=0.15, ge=0, le=1, description="Share of programs grown from nothing, not from an expert."
     )
-    evolved: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="Of the others, share of those from what evolution finds toward a task, not its expert.",
-    )
-    evolution: int = Field(
-        default=20_000,
-        ge=0,
-        description="Programs that evolution tries on each training task for them; 0: none are used.",
-    )
     longest: int = Field(default=40, ge=1, le=1000, description="Most lines of a program.")
     short: int = Field(
         default=5,

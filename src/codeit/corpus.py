@@ -1,10 +1,9 @@
 """Examples to pre-train a policy on, without end: what programs that the engine makes do on varied inputs.
 
-A program is an expert of a training task, or one that evolution found toward that task, or up to `depth`
-mutations away from either, or from the program that changes nothing; the mutations are those of evolution,
-crossing with other experts included. Its inputs are the task's own or fresh ones of the task's generator, or
-another task's; some are mirrored, turned or recoloured. The outputs are always the program's own. No grid of
-the tasks to be solved enters.
+A program is an expert of a training task or up to `depth` mutations away from one, or from the program that
+changes nothing; the mutations are those of evolution, crossing with other experts included. Its inputs are
+the task's own or fresh ones of the task's generator, or another task's; some are mirrored, turned or
+recoloured. The outputs are always the program's own. No grid of the tasks to be solved enters.
 
 Examples come in rounds. A round hangs on the seed, its number and the settings alone, so that any process
 can make it.
@@ -67,11 +66,10 @@ class Corpus:
         avoid: Collection[Grid],
         seed: int,
         settings: CorpusConfig | None = None,
-        evolved: Mapping[str, Sequence[Program]] | None = None,
     ) -> None:
         """Lessons for the experts of `tasks`, on their inputs and on fresh `inputs` (by task id).
 
-        `evolved` are further programs for the tasks, by id. No lesson has a grid of `avoid`.
+        No lesson has a grid of `avoid`.
         """
         self.settings = settings or CorpusConfig()
         self._weights = self.settings.weights.model_dump()
@@ -84,9 +82,9 @@ class Corpus:
         self._sizes = [len(task.train) for task in tasks]
         places = range(len(tasks))
         firsts = [own[0] for own in self._own]
-        self._experts = [experts[id] for id in self._ids]
-        self._evolved = [(evolved or {}).get(id, ()) for id in self._ids]
-        self._mates = observe(self._experts, places, firsts, budget=self._budget)
+        programs = [experts[id] for id in self._ids]
+        self._starters = observe(programs, places, firsts, budget=self._budget)
+        self._trivial = observe([TRIVIAL] * len(tasks), places, firsts, budget=self._budget)
         self._firsts = firsts
 
     def round(self, number: int) -> Round:
@@ -102,9 +100,11 @@ class Corpus:
         best: dict[int, _Bred] = {}
         of = rng.integers(len(self._ids), size=n)
         grown = rng.random(n) < self.settings.grown
-        starters = [TRIVIAL if new else self._starter(k, rng) for k, new in zip(of, grown, strict=True)]
-        first = dict.fromkeys(zip(of.tolist(), grown.tolist(), starters, strict=True))
-        bred = [_Bred(program, k, new, 0) for k, new, program in first]
+        parents = [(self._trivial if new else self._starters)[k] for k, new in zip(of, grown, strict=True)]
+        first = dict.fromkeys(
+            (k, new, Program(p.program)) for k, new, p in zip(of, grown, parents, strict=True)
+        )
+        bred = [_Bred(program, int(k), bool(new), 0) for k, new, program in first]
         self._survivors(bred, best)
         for _ in range(self.settings.depth):
             bred = self._survivors(self._children(bred, n, rng), best)
@@ -124,13 +124,6 @@ class Corpus:
                 lessons.append(Lesson(one.program, pairs, origin, one.depth, _key(pairs)))
         return Round(number, lessons)
 
-    def _starter(self, of: int, rng: np.random.Generator) -> Program:
-        """The expert of a task, or one of those that evolution found toward it."""
-        evolved = self._evolved[of]
-        if evolved and rng.random() < self.settings.evolved:
-            return evolved[int(rng.integers(len(evolved)))]
-        return self._experts[of]
-
     def _children(self, bred: Sequence[_Bred], n: int, rng: np.random.Generator) -> list[_Bred]:
         """Programs one mutation further, `n` proposed."""
         if not bred:
@@ -143,7 +136,7 @@ class Corpus:
         places = [family[int(u * len(family))] for family, u in zip(chosen, rng.random(n), strict=True)]
         seen = [one.of for one in bred]
         parents = observe([one.program for one in bred], seen, self._firsts, budget=self._budget, threads=1)
-        mates = [self._mates[k] for k in rng.integers(len(self._mates), size=n)]
+        mates = [self._starters[k] for k in rng.integers(len(self._starters), size=n)]
         seed, longest = int(rng.integers(1 << 63)), self.settings.longest
         children = breed([parents[k] for k in places], mates, self._weights, seed, longest=longest)
         return [

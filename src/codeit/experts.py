@@ -16,19 +16,22 @@ import ast
 import contextlib
 import importlib.metadata
 import importlib.util
+import json
+import os
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from codeit import cache
 from codeit.draft import Draft
 from codeit.language import CONSTANTS, Grid, Line, ParseError, Program, count_solved, run_batch
 from codeit.signatures import atom_of
 from codeit.tasks import Task, load
 from codeit.workers import each
+
+Value = TypeVar("Value")
 
 EXAMPLES = 120
 """Distinct generated inputs, of those that the original turns into a grid, on which both must agree."""
@@ -231,14 +234,14 @@ def load_experts(
     it again if it cannot be read. `seed` picks the generated inputs. `progress` is told how many programs are
     done, and of how many.
     """
-    file = _file("experts", seed, folder)
-    experts = cache.read(file, Program.parse)
+    file = _cache_file("experts", seed, folder)
+    experts = _read(file, Program.parse)
     if experts is not None and experts.keys() == set(re.findall(r"(?m)^def verify_(\w+)", _source())):
         return experts  # all of them, told without the translation, which takes 0.3 s
     originals = published().programs
     if experts is None or experts.keys() != originals.keys():
         experts = _simplified(originals, seed, workers, progress)
-        cache.write(file, experts, str)
+        _write(file, experts, str)
     return experts
 
 
@@ -249,13 +252,13 @@ def load_inputs(
 
     As `load_experts`: the first call makes them (some minutes of processor time), later ones read a file.
     """
-    file = _file("inputs", seed, folder)
-    inputs = cache.read(file, _grids)
+    file = _cache_file("inputs", seed, folder)
+    inputs = _read(file, _grids)
     if inputs is None or inputs.keys() != experts.keys():
         ids = sorted(experts)
         made = each(_inputs_of, [(id, experts[id], seed) for id in ids], workers)
         inputs = {id: grids for id, grids in sorted((ids[number], grids) for number, grids in made)}
-        cache.write(file, inputs, _rows)
+        _write(file, inputs, _rows)
     return inputs
 
 
@@ -293,6 +296,28 @@ def _simplify_expert(job: tuple[Program, Task, int]) -> Program:
     return simplify(program, [*inputs, *islice(fresh, _AT_FIRST)], fresh, threads=1)
 
 
-def _file(what: str, seed: int, folder: Path | None) -> Path:
+def _cache_folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "codeit"
+
+
+def _cache_file(what: str, seed: int, folder: Path | None) -> Path:
     version = importlib.metadata.version("reasoning-gym")
-    return (folder or cache.folder()) / f"{what}-{version}-{SIMPLIFIER}-{seed}.json"
+    return (folder or _cache_folder()) / f"{what}-{version}-{SIMPLIFIER}-{seed}.json"
+
+
+def _read(file: Path, value: Callable[[str], Value]) -> dict[str, Value] | None:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return {id: value(text) for id, text in data.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+
+
+def _write(file: Path, values: Mapping[str, Value], text: Callable[[Value], str]) -> None:
+    data = json.dumps({id: text(value) for id, value in values.items()}, indent=0)
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(data, encoding="utf-8")
+        os.replace(unfinished, file)

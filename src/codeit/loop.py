@@ -175,7 +175,7 @@ class Loop:
                     self.store.add_candidate(
                         task.id, str(one.program), iteration, "search", len(task.train), one.votes
                     )
-                best = [program for program, _ in members[: config.kept]]
+                best = members[: config.kept]
                 for program, outcomes in zip(best, self._run(best, [task] * len(best)), strict=True):
                     if experience := relabel(outcomes, task.train, solvers_only=solvers_only):
                         self.store.add_program(str(program), len(program))

@@ -9,26 +9,20 @@ equally close only a few, so that a population does not fill up with variants of
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codeit import cache
 from codeit.config import PopulationConfig
 from codeit.language import Budget, Grid, Parent, Program, breed, judge, observe
 from codeit.record import KEPT, Found, Part, Record
 from codeit.seeds import derive
 from codeit.tasks import Task
 from codeit.workers import each
-
-_BETWEEN = "\n\n"
-"""Between the texts of two programs."""
 
 
 class Answer(NamedTuple):
@@ -193,8 +187,8 @@ class Evolution:
         return observe(programs, [0] * len(programs), first, budget=self._budget, threads=1)
 
 
-def evolve(job: tuple[Task, Sequence[Program], int, int]) -> tuple[list[Answer], list[tuple[Program, int]]]:
-    """The KEPT answers with most votes, and `Evolution.members`, after so many programs.
+def evolve(job: tuple[Task, Sequence[Program], int, int]) -> tuple[list[Answer], list[Program]]:
+    """The KEPT answers with most votes, and the population, best first, after so many programs.
 
     `job` is the task, the programs to start from, how many to try, and a seed.
     """
@@ -202,39 +196,7 @@ def evolve(job: tuple[Task, Sequence[Program], int, int]) -> tuple[list[Answer],
     evolution = Evolution(task, starters, seed)
     for _ in evolution.broods(programs):
         pass
-    return evolution.answers()[:KEPT], evolution.members()
-
-
-def load_evolved(
-    tasks: Sequence[Task],
-    experts: Mapping[str, Program],
-    programs: int,
-    *,
-    seed: int = 0,
-    workers: int = 0,
-    folder: Path | None = None,
-) -> dict[str, list[Program]]:
-    """By task id, those of the population after `programs` programs that solve a demonstration.
-
-    It starts from the experts of the other tasks. As `experts.load_experts`: the first call evolves (some
-    minutes), later ones read a file.
-    """
-    starters = {task.id: experts[task.id] for task in tasks if task.id in experts}
-    whose = [(task.id, str(starters.get(task.id))) for task in tasks]
-    made_of = repr((seed, programs, PopulationConfig(), whose))
-    file = (folder or cache.folder()) / f"evolved-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.json"
-    found = cache.read(file, lambda text: [Program.parse(one) for one in text.split(_BETWEEN) if one])
-    if found is None:
-        others = [[expert for id, expert in starters.items() if id != task.id] for task in tasks]
-        seeds = [derive(seed, "evolved", task.id) for task in tasks]
-        jobs = list(zip(tasks, others, [programs] * len(tasks), seeds, strict=True))
-        made = dict(each(evolve, jobs, workers))
-        found = {
-            task.id: [program for program, solved in made[number][1] if solved]
-            for number, task in enumerate(tasks)
-        }
-        cache.write(file, found, lambda some: _BETWEEN.join(map(str, some)))
-    return found
+    return evolution.answers()[:KEPT], [program for program, _ in evolution.members()]
 
 
 def run_evolution(

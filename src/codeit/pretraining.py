@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import gc
 import io
 import json
 import math
@@ -41,7 +40,6 @@ from codeit.files import RunError, hold, replace, replace_folder
 from codeit.policy.encoding import CompactEncoding, NotEncodable
 from codeit.policy.learning import Example, Learner, MicroBatch, collate, micro_batches
 from codeit.policy.model import Policy, PolicyError
-from codeit.population import load_evolved
 from codeit.seeds import derive
 from codeit.tasks import Task, load
 from codeit.workers import in_order
@@ -292,11 +290,8 @@ def _corpora(config: PretrainingConfig) -> tuple[Corpus, Corpus | None]:
             f"training.held_out = {every} leaves, none has an expert; "
             "expected arc-agi-1/training, or a part of it"
         )
-    found = load_evolved(kept, experts, n) if (n := config.corpus.evolution) else {}
-    learnt = Corpus(kept, experts, inputs, unseen, seed, config.corpus, found)
-    kept_out = Corpus(out, experts, inputs, unseen, seed, config.corpus) if out else None
-    gc.freeze()  # all of it stays: to look through it again and again was a sixth of a worker's time
-    return learnt, kept_out
+    learnt = Corpus(kept, experts, inputs, unseen, seed, config.corpus)
+    return learnt, Corpus(out, experts, inputs, unseen, seed, config.corpus) if out else None
 
 
 @lru_cache(maxsize=1)

@@ -155,7 +155,7 @@ class Clues:
     def __init__(self) -> None:
         told = [
             *(f"{text}={how}" for text in _texts(CHANGES) for how in ("same", "near", "within", "around")),
-            *(f"{text}={how}" for text in _texts(OUTPUTS)[1:] for how in ("equal", "closer")),
+            *(f"{text}={how}" for text in _texts(OUTPUTS) for how in ("equal", "closer")),
             *(f"{text}={how}" for text in _texts(SHAPES) for how in ("equal", "near", "shape")),
         ]
         colours = ("input", "output", "gained", "lost", "from", "to", "only-from", "only-to")
