@@ -40,7 +40,6 @@ BUDGET: dict[str, object] = {
     "evolution.mutants": 9600,
     "replay.expert_draws": 4000,
     "replay.policy_draws": 4000,
-    "replay.short": 0,  # as in the paper
 }
 ON_HELD_OUT: dict[str, object] = {
     "sampling.samples_per_task": 48,
