@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -10,6 +12,9 @@ from codeit.language import Program
 from codeit.tasks import Task, TestPair, load
 
 TestPair.__test__ = False  # type: ignore[attr-defined]  # no test class, whatever pytest makes of its name
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs, and what they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "ci", max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)

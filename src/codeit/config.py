@@ -48,6 +48,9 @@ class DataConfig(Section):
         default="arc-agi-1/evaluation",
         description="Tasks to solve: a data set's name or a path. Paper: the 400 public evaluation tasks.",
     )
+
+
+class RunDataConfig(DataConfig):
     tasks: int = Field(
         default=0,
         ge=0,
@@ -431,7 +434,7 @@ class Config(Settings):
     """All settings of a run."""
 
     run: RunConfig = RunConfig()
-    data: DataConfig = DataConfig()
+    data: RunDataConfig = RunDataConfig()
     evolution: EvolutionConfig = EvolutionConfig()
     policy: PolicyConfig = PolicyConfig()
     sampling: SamplingConfig = SamplingConfig()
