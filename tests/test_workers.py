@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from codeit.workers import each, streams
+from codeit.workers import each, in_order, streams
 
 
 def square(n: int) -> int:
@@ -26,6 +27,16 @@ def test_each_job_is_done_once(workers: int) -> None:
     assert list(each(square, [], workers)) == []
     with pytest.raises(ValueError, match="-1 is negative"):
         list(each(square, [1, -1, 2], workers))
+
+
+def niceness(n: int) -> tuple[int, int]:
+    return n, os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def test_jobs_without_end_come_in_their_order_from_processes_that_give_way() -> None:
+    results = in_order(niceness, itertools.count(), 2, nice=3)
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+    assert list(itertools.islice(results, 9)) == [(n, mine + 3) for n in range(9)]
 
 
 def up_to(n: int) -> Iterator[tuple[int, int]]:

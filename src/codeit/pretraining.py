@@ -218,9 +218,10 @@ def windows(config: PretrainingConfig, first: int, seen: set[int]) -> Generator[
     """
     training = config.training
     jobs = ((config, number) for number in count(first))
+    rounds = in_order(_make, jobs, training.workers, nice=10)
     micro_tokens = min(training.micro_batch_tokens, training.batch_tokens)
     together = training.batch_tokens // micro_tokens
-    with contextlib.closing(ahead(in_order(_make, jobs, training.workers), 2 * training.rounds)) as made:
+    with contextlib.closing(ahead(rounds, 2 * training.rounds)) as made:
         for start in count(first, training.rounds):
             examples: list[Example] = []
             new: list[int] = []

@@ -40,17 +40,20 @@ def each(
             yield number_of[done], done.result()
 
 
-def in_order(function: Callable[[Job], Result], jobs: Iterable[Job], workers: int = 0) -> Iterator[Result]:
+def in_order(
+    function: Callable[[Job], Result], jobs: Iterable[Job], workers: int = 0, nice: int = 0
+) -> Iterator[Result]:
     """As `each`, but the results in the order of the jobs, of which there may be no end.
 
-    Each process is at most two jobs ahead of what was taken.
+    Each process is at most two jobs ahead of what was taken. Where this one works meanwhile, a `nice` above 0
+    has them give way to it on a core that they share.
     """
     workers = workers or os.cpu_count() or 1
     if workers == 1:
         yield from map(function, jobs)
         return
     jobs = iter(jobs)
-    with _pool(workers) as pool:
+    with _pool(workers, nice) as pool:
         with _deaf():
             begun = deque(pool.submit(function, job) for job in islice(jobs, 2 * workers))
         while begun:
@@ -118,10 +121,10 @@ def _send(function: Callable[[Job], Iterable[Result]], job: Job, to: Connection)
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: int, nice: int = 0) -> Iterator[ProcessPoolExecutor]:
     # Spawned, not forked: this process may hold threads.
     spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawned, _begin) as pool:
+    with ProcessPoolExecutor(workers, spawned, _begin, (nice,)) as pool:
         try:
             yield pool
         except BaseException:
@@ -141,8 +144,9 @@ def _deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin() -> None:
+def _begin(nice: int = 0) -> None:
     """End with the parent."""
+    os.nice(nice)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
