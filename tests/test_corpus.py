@@ -36,17 +36,22 @@ def test_lessons_are_of_all_depths_and_of_all_origins(lessons: list[Lesson]) -> 
     assert {lesson.depth for lesson in lessons} == {0, 1, 2, 3, 4}
     assert "" in {lesson.origin for lesson in lessons}
     assert len({lesson.origin for lesson in lessons}) > 20
-    assert len({lesson.key for lesson in lessons}) == len(lessons)
+    assert len({lesson.behaviour for lesson in lessons}) == len(lessons)
 
 
 def test_no_line_is_the_identity(lessons: list[Lesson]) -> None:
     assert not any(line.function == "identity" for lesson in lessons for line in lesson.program.lines)
 
 
-def test_a_key_is_of_the_pairs(lessons: list[Lesson]) -> None:
-    of_key = {lesson.key: lesson.pairs for lesson in lessons}
-    assert len(of_key) == len(set(of_key.values()))
-    assert all(of_key[lesson.key] == lesson.pairs for lesson in lessons)
+def test_a_behaviour_is_what_a_program_does_on_its_tasks_inputs(
+    training: dict[str, Task], experts: dict[str, Program], lessons: list[Lesson]
+) -> None:
+    done: dict[int, tuple[str, tuple[Grid | None, ...]]] = {}
+    for lesson in (*lessons, *corpus(training, experts).round(4).lessons):
+        if task := training.get(lesson.origin):
+            does = lesson.origin, tuple(lesson.program(pair.input) for pair in (*task.train, *task.test))
+            assert done.setdefault(lesson.behaviour, does) == does
+    assert len(done) == len(set(done.values())) > 100
 
 
 def test_a_round_hangs_on_seed_and_number_alone(

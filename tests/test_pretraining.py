@@ -1,4 +1,4 @@
-"""Pre-training learns, goes on where it was stopped, and shows no example twice."""
+"""Pre-training learns, goes on where it was stopped, and shows no behaviour twice."""
 
 import csv
 from itertools import islice
@@ -65,12 +65,17 @@ def test_training_that_was_stopped_ends_with_the_same_weights(tmp_path: Path) ->
         pretrain(tmp_path / "whole", PretrainingConfig(), lambda share, row: None)
 
 
-def test_no_example_is_shown_twice_and_windows_hang_on_the_seed_alone() -> None:
+def test_no_behaviour_is_shown_twice_and_windows_hang_on_the_seed_alone() -> None:
     first, second = islice(windows(CONFIG, 0, set()), 2)
     assert len(first.new) > 20 and len(second.new) > 20
     assert not set(first.new.tolist()) & set(second.new.tolist())
     (again,) = islice(windows(CONFIG, first.next_round, set(first.new.tolist())), 1)
     assert again.new.tolist() == second.new.tolist()
+    (fresh,) = islice(
+        windows(CONFIG, first.next_round, set()), 1
+    )  # with what was seen before, but for experts
+    shown, of_fresh = (sum(len(m.labels) for b in w.batches for m in b) for w in (second, fresh))
+    assert len(second.new) < shown and shown - len(second.new) == of_fresh - len(fresh.new)
     for batch, same in zip(second.batches, again.batches, strict=True):
         for micro, twin in zip(batch, same, strict=True):
             assert micro.source.equal(twin.source) and micro.labels.equal(twin.labels)

@@ -11,7 +11,6 @@ can make it.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -37,8 +36,8 @@ class Lesson(NamedTuple):
     pairs: tuple[Pair, ...]
     origin: str
     depth: int
-    key: int
-    """64 bits for its pairs."""
+    behaviour: int
+    """64 bits for what it does on the inputs of its origin's task (without one, of some task)."""
 
 
 class _Bred(NamedTuple):
@@ -90,10 +89,9 @@ class Corpus:
     def round(self, number: int) -> Round:
         """The lessons of a round: programs distinct by behaviour on a task, of each behaviour the shortest.
 
-        Another round may show a program again, on other inputs: there are few short ones, which would soon be
-        used up. Each depth has as many proposals, from as many tasks; what one depth brings are the parents
-        of the next. Of long programs few are shown: what they do tells little of what they are. None is shown
-        that calls `identity`, as programs grown from `TRIVIAL` often do.
+        Each depth has as many proposals, from as many tasks; what one depth brings are the parents of the
+        next. Of long programs few are shown: what they do tells little of what they are. None is shown that
+        calls `identity`, as programs grown from `TRIVIAL` often do.
         """
         rng = np.random.default_rng([self._seed, number])
         n = self.settings.round // (self.settings.depth + 1)
@@ -110,18 +108,18 @@ class Corpus:
             bred = self._survivors(self._children(bred, n, rng), best)
         shown = rng.random(len(best))
         chosen = [
-            one
-            for one, chance in zip(best.values(), shown, strict=True)
+            (behaviour, one)
+            for (behaviour, one), chance in zip(best.items(), shown, strict=True)
             if chance < (self.settings.short / len(one.program)) ** 1.5
             and all(line.function != "identity" for line in one.program.lines)
         ]
-        given = [self._draw_inputs(one.of, rng) for one in chosen]
-        outcomes = run_batch([one.program for one in chosen], given, budget=self._budget, threads=1)
+        given = [self._draw_inputs(one.of, rng) for _, one in chosen]
+        outcomes = run_batch([one.program for _, one in chosen], given, budget=self._budget, threads=1)
         lessons = []
-        for one, inputs, results in zip(chosen, given, outcomes, strict=True):
+        for (behaviour, one), inputs, results in zip(chosen, given, outcomes, strict=True):
             if pairs := self._pairs(inputs, [outcome.grid for outcome in results]):
                 origin = "" if one.grown else self._ids[one.of]
-                lessons.append(Lesson(one.program, pairs, origin, one.depth, _key(pairs)))
+                lessons.append(Lesson(one.program, pairs, origin, one.depth, behaviour))
         return Round(number, lessons)
 
     def _children(self, bred: Sequence[_Bred], n: int, rng: np.random.Generator) -> list[_Bred]:
@@ -184,13 +182,6 @@ class Corpus:
         if any(grid in self._avoid for pair in pairs for grid in pair):
             return ()
         return pairs
-
-
-def _key(pairs: Sequence[Pair]) -> int:
-    digest = hashlib.blake2b(digest_size=8)
-    for grid in (grid for pair in pairs for grid in pair):
-        digest.update(bytes((*grid.shape, *bytes(grid))))
-    return int.from_bytes(digest.digest())
 
 
 def view(grids: Sequence[Grid], turn: int, colours: NDArray[np.int64] | None) -> list[Grid]:

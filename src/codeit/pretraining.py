@@ -1,4 +1,4 @@
-"""Pre-training: a policy learns from a corpus, example after example, none twice.
+"""Pre-training: a policy learns from a corpus, example after example, no behaviour twice but the experts'.
 
 config.toml    the configuration as resolved
 checkpoints/N  after step N the policy, its optimizer, and how far training has come; the last is kept
@@ -62,7 +62,7 @@ class Window(NamedTuple):
     batches: list[list[MicroBatch]]
     """In the order of training."""
     new: NDArray[np.uint64]
-    """Keys of its lessons."""
+    """Behaviours that are seen here first."""
 
 
 def pretrain(
@@ -212,9 +212,9 @@ class _Training:
 
 
 def windows(config: PretrainingConfig, first: int, seen: set[int]) -> Generator[Window]:
-    """Windows from a round on, without what is in `seen` (keys of lessons), or comes twice.
+    """Windows from a round on. A behaviour in `seen` is not shown again, but for those of experts.
 
-    The rounds of the next two are made meanwhile.
+    The rounds of the next two windows are made meanwhile.
     """
     training = config.training
     jobs = ((config, number) for number in count(first))
@@ -225,12 +225,14 @@ def windows(config: PretrainingConfig, first: int, seen: set[int]) -> Generator[
         for start in count(first, training.rounds):
             examples: list[Example] = []
             new: list[int] = []
-            for keys, some in islice(made, training.rounds):
-                for key, example in zip(keys, some, strict=True):
-                    if key not in seen:
-                        examples.append(example)
-                        seen.add(key)
-                        new.append(key)
+            for behaviours, some in islice(made, training.rounds):
+                for behaviour, example in zip(behaviours, some, strict=True):
+                    if behaviour in seen:
+                        continue
+                    examples.append(example)
+                    if behaviour:
+                        seen.add(behaviour)
+                        new.append(behaviour)
             micros = [collate(micro) for micro in micro_batches(examples, micro_tokens)]
             order = np.random.default_rng([training.seed, start]).permutation(len(micros)).tolist()
             batches = [
@@ -240,15 +242,15 @@ def windows(config: PretrainingConfig, first: int, seen: set[int]) -> Generator[
 
 
 def _make(job: tuple[PretrainingConfig, int]) -> tuple[list[int], list[Example]]:
-    """The examples of a round, and the key of each."""
+    """The examples of a round, and the behaviour of each; 0 for experts."""
     config, number = job
     corpus, encoding = _corpora(config)[0], _encoding(config.policy)
-    keys, examples = [], []
+    behaviours, examples = [], []
     for lesson in corpus.round(number).lessons:
         if example := encode(encoding, lesson):
-            keys.append(lesson.key)
+            behaviours.append(lesson.behaviour if lesson.depth else 0)
             examples.append(example)
-    return keys, examples
+    return behaviours, examples
 
 
 def held_out(config: PretrainingConfig) -> list[Example]:
