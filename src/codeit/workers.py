@@ -145,7 +145,7 @@ def _deaf() -> Iterator[None]:
 
 
 def _begin(nice: int = 0) -> None:
-    """End with the parent."""
+    """Give way by so much, and end with the parent."""
     os.nice(nice)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
