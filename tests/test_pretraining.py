@@ -71,9 +71,8 @@ def test_no_behaviour_is_shown_twice_and_windows_hang_on_the_seed_alone() -> Non
     assert not set(first.new.tolist()) & set(second.new.tolist())
     (again,) = islice(windows(CONFIG, first.next_round, set(first.new.tolist())), 1)
     assert again.new.tolist() == second.new.tolist()
-    (fresh,) = islice(
-        windows(CONFIG, first.next_round, set()), 1
-    )  # with what was seen before, but for experts
+    # What was seen is left out, but experts come again.
+    (fresh,) = islice(windows(CONFIG, first.next_round, set()), 1)
     shown, of_fresh = (sum(len(m.labels) for b in w.batches for m in b) for w in (second, fresh))
     assert len(second.new) < shown and shown - len(second.new) == of_fresh - len(fresh.new)
     for batch, same in zip(second.batches, again.batches, strict=True):
