@@ -28,7 +28,7 @@ from codeit.trial import run_trial
 CONFIG = Path(__file__).parents[1] / "configs" / "pretrain.toml"
 VARIANTS: dict[str, dict[str, object]] = {
     "clues": {},
-    "coarse": {"training.batch_tokens": 4096, "training.micro_batch_tokens": 4096},
+    "alike": {"training.micro_batch_tokens": 4096},  # a step is of examples of like length
     "patches1": {
         **{"policy.encoding": "patches", "policy.patch": 1},
         **{"policy.max_input_tokens": 1024, "policy.max_output_tokens": 1024},

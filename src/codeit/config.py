@@ -312,7 +312,10 @@ class TrainingConfig(Section):
         default=8192, ge=64, description="Most padded tokens of an optimizer step, accumulated."
     )
     micro_batch_tokens: int = Field(
-        default=8192, ge=64, description="Most padded tokens of a forward pass, but one sequence at least."
+        default=2048,
+        ge=64,
+        description="Most padded tokens of a forward pass, but one sequence at least. Its examples are of "
+        "like length, so that a step of one pass teaches less than one of four.",
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="AdamW's, at its highest.")
     warmup: float = Field(default=0.02, ge=0, le=1, description="Share of training in which it rises.")
