@@ -27,7 +27,7 @@ from rich.table import Table
 
 from codeit.evolution import mutants
 from codeit.experts import load_experts, published
-from codeit.language import Budget, Grid, Program, count_solved, judge, run_batch
+from codeit.language import Budget, Grid, Program, count_solved, evaluate, run_batch
 from codeit.tasks import Task, load
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -151,7 +151,7 @@ def families(tasks: dict[str, Task]) -> dict[str, float]:
         made = mutants({task_id: expert}, tasks, FAMILY, 0, distinct="text")
         family = [mutant.program for mutant in made]
         pairs = [(pair.input, pair.output) for pair in tasks[task_id].train]
-        judging = partial(judge, family, [0] * FAMILY, [pairs], threads=1)
+        judging = partial(evaluate, family, [0] * FAMILY, [pairs], threads=1)
         running = partial(run_batch, family, [[grid for grid, _ in pairs]] * FAMILY, threads=1)
         for times, work in ((judged, judging), (run, running)):
             times.append(tuple(seconds(partial(work, share=share), times=5) for share in (False, True)))

@@ -196,8 +196,8 @@ nb::bytes py_count_solved(std::vector<ProgramRef> programs,
     return nb::bytes(reinterpret_cast<const char*>(solved.data()), solved.size());
 }
 
-nb::bytes py_judge(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
-                   std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget, bool all, int threads,
+nb::bytes py_evaluate(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
+                   std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget, bool early_exit, int threads,
                    bool share) {
     // As `_VERDICT` in language.py reads it.
     static_assert(sizeof(Verdict) == 24 && offsetof(Verdict, ran) == 8 && offsetof(Verdict, changed) == 10 &&
@@ -207,12 +207,12 @@ nb::bytes py_judge(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
     std::vector<Verdict> verdicts;
     {
         nb::gil_scoped_release release;
-        verdicts = judge(programs, of, examples, budget, all, threads, share);
+        verdicts = judge(programs, of, examples, budget, !early_exit, threads, share);
     }
     return nb::bytes(reinterpret_cast<const char*>(verdicts.data()), verdicts.size() * sizeof(Verdict));
 }
 
-std::vector<std::shared_ptr<const Parent>> py_observe(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
+std::vector<std::shared_ptr<const Parent>> py_infer_types(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
                                                       std::vector<GridRef> inputs, Budget budget, int threads) {
     expect_places(programs, of, inputs.size());
     expect_all<GridRef>(inputs, "an input is None");
@@ -224,7 +224,7 @@ std::vector<std::shared_ptr<const Parent>> py_observe(std::vector<ProgramRef> pr
     return parents;
 }
 
-std::vector<ProgramRef> py_breed(std::vector<std::shared_ptr<const Parent>> parents,
+std::vector<ProgramRef> py_vary(std::vector<std::shared_ptr<const Parent>> parents,
                                  std::vector<std::shared_ptr<const Parent>> mates, std::vector<double> weights,
                                  size_t longest, uint64_t seed) {
     expect(mates.size() == parents.size(), "as many mates as parents are needed");
@@ -349,15 +349,15 @@ NB_MODULE(_engine, m) {
     m.def("parse", &py_parse, "text"_a);
     m.def("run_batch", &py_run_batch, "programs"_a, "inputs"_a, "budget"_a, "threads"_a, "share"_a = true);
     m.def("count_solved", &py_count_solved, "programs"_a, "tasks"_a, "budget"_a, "early_exit"_a, "threads"_a);
-    m.def("judge", &py_judge, "programs"_a, "of"_a, "tasks"_a, "budget"_a, "all"_a, "threads"_a,
+    m.def("evaluate", &py_evaluate, "programs"_a, "task_index"_a, "tasks"_a, "budget"_a, "early_exit"_a, "threads"_a,
           "share"_a = true);
-    nb::class_<Parent>(m, "Parent").def_ro("program", &Parent::program).def_prop_ro("types", [](const Parent& p) {
+    nb::class_<Parent>(m, "TypedProgram").def_ro("program", &Parent::program).def_prop_ro("types", [](const Parent& p) {
         nb::list names;
         for (Atom atom : p.types) names.append(name(atom));
         return nb::tuple(names);
     });
-    m.def("observe", &py_observe, "programs"_a, "of"_a, "inputs"_a, "budget"_a, "threads"_a);
-    m.def("breed", &py_breed, "parents"_a, "mates"_a, "weights"_a, "longest"_a, "seed"_a);
+    m.def("infer_types", &py_infer_types, "programs"_a, "task_index"_a, "inputs"_a, "budget"_a, "threads"_a);
+    m.def("vary", &py_vary, "parents"_a, "mates"_a, "weights"_a, "max_lines"_a, "seed"_a);
     m.def("call_primitive", &py_call_primitive, "name"_a, "arguments"_a, "budget"_a = Budget{},
           "('ok' or the kind of fault, value) of one primitive on Python values; primitives as arguments are given by name. For tests.");
 

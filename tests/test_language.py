@@ -14,11 +14,11 @@ from codeit.language import (
     Grid,
     ParseError,
     Program,
-    breed,
     count_solved,
-    judge,
-    observe,
+    evaluate,
+    infer_types,
     run_batch,
+    vary,
 )
 
 TEXT = "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nO = subgrid(x2, I)"
@@ -160,19 +160,19 @@ def test_every_primitive_is_documented() -> None:
 
 def test_what_cannot_be_judged_or_bred_is_refused() -> None:
     program, grid = Program.parse("O = hmirror(I)"), Grid([[1, 2]])
-    parents = observe([program], [0], [grid])
+    parents = infer_types([program], [0], [grid])
     refused: list[tuple[str, Callable[[], object]]] = [
-        ("as many places", lambda: judge([program], [0, 0], [[(grid, grid)]])),
-        ("beyond the last", lambda: judge([program], [1], [[(grid, grid)]])),
-        ("beyond the last", lambda: observe([program], [1], [grid])),
-        ("over 255 pairs", lambda: judge([program], [0], [[(grid, grid)] * 256])),
-        ("input is None", lambda: judge([program], [0], [[(None, grid)]])),  # type: ignore[list-item]
+        ("as many places", lambda: evaluate([program], [0, 0], [[(grid, grid)]])),
+        ("beyond the last", lambda: evaluate([program], [1], [[(grid, grid)]])),
+        ("beyond the last", lambda: infer_types([program], [1], [grid])),
+        ("over 255 pairs", lambda: evaluate([program], [0], [[(grid, grid)] * 256])),
+        ("input is None", lambda: evaluate([program], [0], [[(None, grid)]])),  # type: ignore[list-item]
         ("output is None", lambda: count_solved([program], [[(grid, None)]])),  # type: ignore[list-item]
         ("input is None", lambda: run_batch([program], [[None]])),  # type: ignore[list-item]
-        ("found 'spice'", lambda: breed(parents, parents, {"spice": 1.0}, 0)),
-        ("no number from 0", lambda: breed(parents, parents, {"call": -1.0}, 0)),
-        ("all weights are 0", lambda: breed(parents, parents, {}, 0)),
-        ("as many mates", lambda: breed(parents, [], {"call": 1.0}, 0)),
+        ("found 'spice'", lambda: vary(parents, parents, {"spice": 1.0}, 0)),
+        ("no number from 0", lambda: vary(parents, parents, {"call": -1.0}, 0)),
+        ("all weights are 0", lambda: vary(parents, parents, {}, 0)),
+        ("as many mates", lambda: vary(parents, [], {"call": 1.0}, 0)),
     ]
     for message, attempt in refused:
         with pytest.raises(ValueError, match=message):

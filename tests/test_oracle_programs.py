@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from codeit.evolution import mutants
 from codeit.experts import published
-from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Program, judge, run_batch
+from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Program, evaluate, run_batch
 from codeit.tasks import Task
 
 LONG = settings.get_current_profile_name() == "long"
@@ -139,10 +139,10 @@ def test_verdicts_do_not_depend_on_threads_or_company(training: dict[str, Task])
     programs, of = [mutant.program for mutant in made], [places[mutant.task_id] for mutant in made]
     for budget in (Budget(), Budget(steps=2_000, cells=1_000)):
         for every in (True, False):
-            alone = judge(programs, of, pairs, all=every, budget=budget, threads=1, share=False)
+            alone = evaluate(programs, of, pairs, early_exit=not every, budget=budget, threads=1, share=False)
             assert (alone["ran"] > 0).sum() > 0
             for threads in (1, 2):
-                together = judge(programs, of, pairs, all=every, budget=budget, threads=threads)
+                together = evaluate(programs, of, pairs, early_exit=not every, budget=budget, threads=threads)
                 assert together.tolist() == alone.tolist()
 
 

@@ -50,7 +50,7 @@ class Program:
     def run_seconds(self, input: Grid, budget: Budget, repeats: int) -> float: ...
     def line_seconds(self, input: Grid, budget: Budget, repeats: int) -> list[float]: ...
 
-class Parent:
+class TypedProgram:
     @property
     def program(self) -> Program: ...
     @property
@@ -72,19 +72,19 @@ def count_solved(
     early_exit: bool,
     threads: int,
 ) -> bytes: ...
-def judge(
+def evaluate(
     programs: list[Program],
-    of: list[int],
+    task_index: list[int],
     tasks: list[list[tuple[Grid, Grid | None]]],
     budget: Budget,
-    all: bool,
+    early_exit: bool,
     threads: int,
     share: bool = True,
 ) -> bytes: ...
-def observe(
-    programs: list[Program], of: list[int], inputs: list[Grid], budget: Budget, threads: int
-) -> list[Parent]: ...
-def breed(
-    parents: list[Parent], mates: list[Parent], weights: list[float], longest: int, seed: int
+def infer_types(
+    programs: list[Program], task_index: list[int], inputs: list[Grid], budget: Budget, threads: int
+) -> list[TypedProgram]: ...
+def vary(
+    parents: list[TypedProgram], mates: list[TypedProgram], weights: list[float], max_lines: int, seed: int
 ) -> list[Program | None]: ...
 def call_primitive(name: str, arguments: tuple[Any, ...], budget: Budget = ...) -> tuple[str, Any]: ...

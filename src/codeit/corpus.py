@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeit.config import CorpusConfig
-from codeit.language import Budget, Grid, Program, breed, judge, observe, run_batch
+from codeit.language import Budget, Grid, Program, evaluate, infer_types, run_batch, vary
 from codeit.tasks import Pair, Task
 
 TRIVIAL = Program.parse("O = identity(I)")
@@ -82,8 +82,8 @@ class Corpus:
         places = range(len(tasks))
         firsts = [own[0] for own in self._own]
         programs = [experts[id] for id in self._ids]
-        self._starters = observe(programs, places, firsts, budget=self._budget)
-        self._trivial = observe([TRIVIAL] * len(tasks), places, firsts, budget=self._budget)
+        self._starters = infer_types(programs, places, firsts, budget=self._budget)
+        self._trivial = infer_types([TRIVIAL] * len(tasks), places, firsts, budget=self._budget)
         self._firsts = firsts
 
     def round(self, number: int) -> Round:
@@ -133,10 +133,12 @@ class Corpus:
         chosen = [members[k] for k in rng.integers(len(members), size=n)]
         places = [family[int(u * len(family))] for family, u in zip(chosen, rng.random(n), strict=True)]
         seen = [one.of for one in bred]
-        parents = observe([one.program for one in bred], seen, self._firsts, budget=self._budget, threads=1)
+        parents = infer_types(
+            [one.program for one in bred], seen, self._firsts, budget=self._budget, threads=1
+        )
         mates = [self._starters[k] for k in rng.integers(len(self._starters), size=n)]
         seed, longest = int(rng.integers(1 << 63)), self.settings.longest
-        children = breed([parents[k] for k in places], mates, self._weights, seed, longest=longest)
+        children = vary([parents[k] for k in places], mates, self._weights, seed, max_lines=longest)
         return [
             bred[place]._replace(program=child, depth=bred[place].depth + 1)
             for place, child in zip(places, children, strict=True)
@@ -148,7 +150,7 @@ class Corpus:
         of = [one.of for one in bred]
         pairs = [[(grid, None) for grid in own] for own in self._own]
         programs = [one.program for one in bred]
-        verdicts = judge(programs, of, pairs, all=False, budget=self._budget, threads=1)
+        verdicts = evaluate(programs, of, pairs, early_exit=True, budget=self._budget, threads=1)
         behaviours = verdicts["behaviour"] ^ np.array(of, np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         survivors = []
         for place in np.flatnonzero((verdicts["behaviour"] != 0) & (verdicts["changed"] > 0)).tolist():

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from codeit.language import Budget, Program, breed, judge, observe
+from codeit.language import Budget, Program, evaluate, infer_types, vary
 from codeit.tasks import Task
 
 Distinct = Literal["behaviour", "text"]
@@ -80,7 +80,7 @@ class Mutation:
         given = [[p.input for p in tasks[id].train] + [p.input for p in tasks[id].test] for id in self._ids]
         self._inputs = [[(grid, None) for grid in grids] for grids in given]
         self._firsts = [grids[0] for grids in given]
-        self._parents = observe(programs, of, self._firsts, budget=budget, threads=threads)
+        self._parents = infer_types(programs, of, self._firsts, budget=budget, threads=threads)
         whole = [k for k in of if len(self._parents[k].types) == len(programs[k])]
         if not whole:
             raise MutationError("mutation needs at least one expert that runs on its task's first input")
@@ -121,10 +121,10 @@ class Mutation:
         programs: list[Program] = []
         for level in range(self._depth):
             if level:
-                parents = observe(programs, of, self._firsts, budget=self._budget, threads=self._threads)
+                parents = infer_types(programs, of, self._firsts, budget=self._budget, threads=self._threads)
                 alive = [k for k, parent in enumerate(parents) if len(parent.types) == len(programs[k])]
                 of, parents = [of[k] for k in alive], [parents[k] for k in alive]
-            children = breed(parents, parents, PAPER, int(rng.integers(1 << 63)))
+            children = vary(parents, parents, PAPER, int(rng.integers(1 << 63)))
             born = [(k, child) for k, child in zip(of, children, strict=True) if child is not None]
             of, programs = [k for k, _ in born], [child for _, child in born]
         fresh = [k for k, program in enumerate(programs) if program.identity not in self._seen]
@@ -141,7 +141,9 @@ class Mutation:
         self, of: Sequence[int], programs: Sequence[Program]
     ) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
         """A row of keys for each program, and whether it is accepted if they are new."""
-        verdicts = judge(programs, of, self._inputs, all=False, budget=self._budget, threads=self._threads)
+        verdicts = evaluate(
+            programs, of, self._inputs, early_exit=True, budget=self._budget, threads=self._threads
+        )
         accepted = (verdicts["behaviour"] != 0) & (verdicts["changed"] > 0)
         identity = np.fromiter((program.identity for program in programs), np.uint64, len(programs))
         if self._distinct == "text":

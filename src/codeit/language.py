@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeit import _engine
-from codeit._engine import Budget, Grid, Outcome, Parent
+from codeit._engine import Budget, Grid, Outcome, TypedProgram
 
 __all__ = [
     "CONSTANTS",
@@ -32,16 +32,16 @@ __all__ = [
     "Grid",
     "Line",
     "Outcome",
-    "Parent",
     "ParseError",
     "Primitive",
     "Program",
     "Step",
-    "breed",
+    "TypedProgram",
     "count_solved",
-    "judge",
-    "observe",
+    "evaluate",
+    "infer_types",
     "run_batch",
+    "vary",
 ]
 
 
@@ -74,7 +74,7 @@ TYPES: dict[str, tuple[str, ...]] = dict(_engine.TYPES)
 """What the types that signatures name admit, as observed types: `Patch` admits `Indices` and `Object`."""
 
 OPERATORS: tuple[str, ...] = _engine.OPERATORS
-"""What `breed` may do to a program, as engine/breed.hpp says."""
+"""What `breed` may do to a program, as engine/vary.hpp says."""
 
 
 class ParseError(ValueError):
@@ -249,12 +249,12 @@ _VERDICT = np.dtype(
 )
 
 
-def judge(
+def evaluate(
     programs: Sequence[Program],
-    of: Sequence[int],
+    task_index: Sequence[int],
     tasks: Sequence[Sequence[tuple[Grid, Grid | None]]],
     *,
-    all: bool = True,
+    early_exit: bool = False,
     budget: Budget | None = None,
     threads: int = 0,
     share: bool = True,
@@ -274,30 +274,30 @@ def judge(
     """
     compiled = [program._compiled for program in programs]
     pairs = [[(pair[0], pair[1]) for pair in task] for task in tasks]
-    rows = _engine.judge(compiled, list(of), pairs, budget or Budget(), all, threads, share)
+    rows = _engine.evaluate(compiled, list(task_index), pairs, budget or Budget(), early_exit, threads, share)
     return np.frombuffer(rows, _VERDICT)
 
 
-def observe(
+def infer_types(
     programs: Sequence[Program],
-    of: Sequence[int],
+    task_index: Sequence[int],
     inputs: Sequence[Grid],
     *,
     budget: Budget | None = None,
     threads: int = 0,
-) -> list[Parent]:
+) -> list[TypedProgram]:
     """The programs with the types that their variables have on `inputs[of[k]]`, to `breed` from."""
     compiled = [program._compiled for program in programs]
-    return _engine.observe(compiled, list(of), list(inputs), budget or Budget(), threads)
+    return _engine.infer_types(compiled, list(task_index), list(inputs), budget or Budget(), threads)
 
 
-def breed(
-    parents: Sequence[Parent],
-    mates: Sequence[Parent],
+def vary(
+    parents: Sequence[TypedProgram],
+    mates: Sequence[TypedProgram],
     weights: Mapping[str, float],
     seed: int,
     *,
-    longest: int = 1000,
+    max_lines: int = 1000,
 ) -> list[Program | None]:
     """A child of `parents[k]` and `mates[k]` for each k, by an operator drawn with such weights (by name).
 
@@ -310,5 +310,5 @@ def breed(
     drawn = [float(weights.get(name, 0.0)) for name in OPERATORS]
     return [
         None if child is None else Program(child)
-        for child in _engine.breed(list(parents), list(mates), drawn, longest, seed)
+        for child in _engine.vary(list(parents), list(mates), drawn, max_lines, seed)
     ]

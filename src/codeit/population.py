@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeit.config import PopulationConfig
-from codeit.language import Budget, Grid, Parent, Program, breed, judge, observe
+from codeit.language import Budget, Grid, Program, TypedProgram, evaluate, infer_types, vary
 from codeit.record import KEPT, Found, Part, Record
 from codeit.seeds import derive
 from codeit.tasks import Task
@@ -68,7 +68,7 @@ class Evolution:
         self._starters = list(dict.fromkeys(experts))
         self._experts = self._observe(self._starters)
         self._members: list[Program] = []
-        self._parents: dict[int, Parent] = {}  # of the members, by identity
+        self._parents: dict[int, TypedProgram] = {}  # of the members, by identity
         self._verdicts = self._judge([])
         self._known: set[int] = set()  # identities of all programs tried
         self._shortest: dict[int, int] = {}  # lines of the shortest program, by behaviour
@@ -117,7 +117,7 @@ class Evolution:
         if not parents:
             return []
 
-        def draw() -> list[Parent]:
+        def draw() -> list[TypedProgram]:
             places = (len(parents) * rng.random(n) ** settings.eagerness).astype(int)
             return [parents[place] for place in places]
 
@@ -126,7 +126,7 @@ class Evolution:
         for place in np.flatnonzero(strangers).tolist():
             mates[place] = self._experts[rng.integers(len(self._experts))]
         seed = int(rng.integers(1 << 63))
-        made = breed(chosen, mates, self._weights, seed, longest=settings.longest)
+        made = vary(chosen, mates, self._weights, seed, max_lines=settings.longest)
         children = {child.identity: child for child in made if child is not None}
         return [child for identity, child in children.items() if identity not in self._known]
 
@@ -180,11 +180,11 @@ class Evolution:
         self, programs: Sequence[Program], pairs: Sequence[tuple[Grid, Grid | None]] | None = None
     ) -> NDArray[np.void]:
         pairs = self._demonstrations if pairs is None else pairs
-        return judge(programs, [0] * len(programs), [pairs], budget=self._budget, threads=1)
+        return evaluate(programs, [0] * len(programs), [pairs], budget=self._budget, threads=1)
 
-    def _observe(self, programs: Sequence[Program]) -> list[Parent]:
+    def _observe(self, programs: Sequence[Program]) -> list[TypedProgram]:
         first = [self._demonstrations[0][0]]
-        return observe(programs, [0] * len(programs), first, budget=self._budget, threads=1)
+        return infer_types(programs, [0] * len(programs), first, budget=self._budget, threads=1)
 
 
 def evolve(job: tuple[Task, Sequence[Program], int, int]) -> tuple[list[Answer], list[Program]]:

@@ -26,7 +26,7 @@ import numpy as np
 from codeit.config import PopulationConfig, SolveConfig
 from codeit.experts import load_experts
 from codeit.files import RunError
-from codeit.language import Budget, Grid, Program, judge, run_batch
+from codeit.language import Budget, Grid, Program, evaluate, run_batch
 from codeit.policy import SHIPPED
 from codeit.population import Answer, Evolution
 from codeit.record import KEPT
@@ -117,7 +117,7 @@ class Standing(NamedTuple):
 def by_closeness(task: Task, programs: Iterable[Program]) -> list[Ranked]:
     """Programs, each once, in the order in which a population has them (see population.py)."""
     programs = list(dict.fromkeys(programs))
-    verdicts = judge(programs, [0] * len(programs), [task.train], threads=1)
+    verdicts = evaluate(programs, [0] * len(programs), [task.train], threads=1)
     lengths = np.array([len(program) for program in programs])
     keys = (lengths, -verdicts["cells"], -verdicts["shaped"].astype(int), -verdicts["solved"].astype(int))
     return [Ranked(programs[k], int(verdicts["solved"][k])) for k in np.lexsort(keys).tolist()]

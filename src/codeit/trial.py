@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from codeit.language import Budget, ParseError, Program, judge
+from codeit.language import Budget, ParseError, Program, evaluate
 from codeit.policy.model import Policy
 from codeit.policy.sampling import sample
 from codeit.record import Found, Part, Record
@@ -104,7 +104,7 @@ def _attempt(
             continue
         times.append(len(places))
         first.append(places[0])
-    verdicts = judge(programs, [0] * len(programs), [task.train], budget=budget, threads=threads)
+    verdicts = evaluate(programs, [0] * len(programs), [task.train], budget=budget, threads=threads)
     weight, all_pairs = np.array(times, np.int64), len(task.train)
     some, every = verdicts["solved"] > 0, verdicts["solved"] == all_pairs
     counts = Counts(

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from codeit.language import Budget, Grid, Program, judge, run_batch
+from codeit.language import Budget, Grid, Program, evaluate, run_batch
 from codeit.policy.grids import SIDE, Demonstrations, Tokens
 
 WORDS_A_TOKEN = 16
@@ -284,7 +284,7 @@ def _comparison(masks: Sequence[int], changed: Sequence[int]) -> str:
 def _closer(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
     """How the grids of `OUTPUTS` compare with the outputs: (subject, word)."""
     subjects, texts, programs = compiled("outputs")
-    verdicts = judge(programs, [0] * len(programs), [demonstrations], budget=_BUDGET, threads=1)
+    verdicts = evaluate(programs, [0] * len(programs), [demonstrations], budget=_BUDGET, threads=1)
     unchanged = verdicts["cells"][0]  # the first is the input itself
     for subject, text, verdict in zip(subjects[1:], texts[1:], verdicts[1:], strict=True):
         if verdict["solved"] == len(demonstrations):
@@ -296,7 +296,7 @@ def _closer(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
 def _near(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
     """How the grids of `SHAPES` compare with the outputs: (subject, word)."""
     subjects, texts, programs = compiled("shapes")
-    verdicts = judge(programs, [0] * len(programs), [demonstrations], budget=_BUDGET, threads=1)
+    verdicts = evaluate(programs, [0] * len(programs), [demonstrations], budget=_BUDGET, threads=1)
     for subject, text, verdict in zip(subjects, texts, verdicts, strict=True):
         if verdict["shaped"] == len(demonstrations):
             share = verdict["cells"] / len(demonstrations)
