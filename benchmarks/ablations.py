@@ -22,11 +22,11 @@ from policies import HELD_OUT
 from rich.console import Console
 from rich.table import Table
 
-from codeit.config import Config
-from codeit.folder import RunFolder
+from codeit.config import RunSettings
+from codeit.storage.run_directory import RunDirectory
 from codeit.loop import Loop
-from codeit.pretraining import split
-from codeit.tasks import load
+from codeit.policy.pretraining import split
+from codeit.data.tasks import load_tasks
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 ABLATIONS = [path.stem for path in sorted((CONFIGS / "ablations").glob("a?.toml"))]
@@ -88,12 +88,12 @@ def config(variant: str, seed: int, overrides: dict[str, object]) -> Config:
         if "=" not in variant:
             raise SystemExit(f"{variant}: expected {', '.join(VARIANTS)} or key=value[,key=value]")
         changes |= (setting.split("=", 1) for setting in variant.split(","))
-    return Config.load(CONFIGS / "laptop.toml", changes)
+    return RunSettings.load(CONFIGS / "laptop.toml", changes)
 
 
 def held_out(policy: str, folder: Path) -> dict[str, object]:
     """Settings for a policy that was trained without some training tasks: those are to be solved."""
-    for part, tasks in zip(("known", "held-out"), split(load("arc-agi-1/training"), HELD_OUT), strict=True):
+    for part, tasks in zip(("known", "held-out"), split(load_tasks("arc-agi-1/training"), HELD_OUT), strict=True):
         (folder / part).mkdir(parents=True, exist_ok=True)
         for task in tasks:
             grids = {
@@ -112,7 +112,7 @@ def held_out(policy: str, folder: Path) -> dict[str, object]:
 def measure(variant: str, seed: int, out: Path, overrides: dict[str, object]) -> dict[str, float]:
     """Run a variant to its end; its last row of metrics."""
     name = f"{variant}-{seed}".replace("/", "_")
-    with RunFolder(out / name, config(variant, seed, overrides)) as folder:
+    with RunDirectory(out / name, config(variant, seed, overrides)) as folder:
         Loop(folder, Lines(name)).run()
         metrics = folder.store.metrics()
     return metrics[max(metrics)]
@@ -139,7 +139,7 @@ def main() -> None:
     overrides: dict[str, object] = {"run.threads": arguments.threads}
     if arguments.held_out:
         overrides |= held_out(arguments.held_out, arguments.out / "tasks")
-    for variant in arguments.variants:  # so that a mistake is told before hours have passed
+    for variant in arguments.variants:  # so that a user_error is told before hours have passed
         config(variant, 0, overrides)
     table = Table("variant", *COLUMNS.values())
     for variant in arguments.variants:

@@ -25,10 +25,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from codeit.evolution import mutants
-from codeit.experts import load_experts, published
+from codeit.search.mutation import mutants
+from codeit.data.experts import load_experts, published
 from codeit.language import Budget, Grid, Program, count_solved, evaluate, run_batch
-from codeit.tasks import Task, load
+from codeit.data.tasks import Task, load_tasks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import oracle
@@ -181,7 +181,7 @@ def primitives(tasks: dict[str, Task]) -> list[tuple[str, float, float, int]]:
 
 
 def main() -> None:
-    tasks = {task.id: task for task in load("arc-agi-1/training")}
+    tasks = {task.id: task for task in load_tasks("arc-agi-1/training")}
     figures = experts_one_by_one(tasks) | batches(tasks) | families(tasks)
     beside = Table("one core", "oracle, s", "engine, s", "ratio")
     table = Table("figure", "value")

@@ -21,12 +21,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from codeit.baseline import STEPS
-from codeit.evolution import Mutant, mutants
-from codeit.experts import load_experts
+from codeit.experiments.mutation_baseline import STEPS
+from codeit.search.mutation import Mutant, mutants
+from codeit.data.experts import load_experts
 from codeit.language import Budget, Grid, Program, count_solved, run_batch
-from codeit.population import Evolution
-from codeit.tasks import Task, load
+from codeit.search.evolution import Evolution
+from codeit.data.tasks import Task, load_tasks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import oracle
@@ -109,14 +109,14 @@ def evolving(experts: dict[str, Program], tasks: list[Task]) -> dict[str, float]
 
     def evolve() -> None:
         for task in some:
-            for _ in Evolution(task, list(experts.values()), 0).broods(EVOLVED):
+            for _ in Evolution(task, list(experts.values()), 0).generations(EVOLVED):
                 pass
 
     return {"evolved_per_second": EVOLVED * EVOLUTIONS / seconds(evolve)}
 
 
 def main() -> None:
-    training, evaluation = load("arc-agi-1/training"), load("arc-agi-1/evaluation")
+    training, evaluation = load_tasks("arc-agi-1/training"), load_tasks("arc-agi-1/evaluation")
     experts = load_experts()
     figures, made = making(experts, {task.id: task for task in training})
     figures |= trying(made, evaluation)

@@ -19,13 +19,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from codeit.config import LearningConfig
+from codeit.config import TrainingConfig
 from codeit.language import Program
-from codeit.policy.encoding import NotEncodable
-from codeit.policy.learning import Example, Learner, collate
+from codeit.policy.encoding import NotEncodableError
+from codeit.policy.training import TrainingExample, Trainer, collate
 from codeit.policy.model import Policy
-from codeit.scoring import read_solutions, solves
-from codeit.tasks import Task, load
+from codeit.evaluation.scoring import read_solutions, solves
+from codeit.data.tasks import Task, load_tasks
 
 
 def right(solutions: Path, tasks: Sequence[Task]) -> list[tuple[Task, list[Program]]]:
@@ -40,10 +40,10 @@ def right(solutions: Path, tasks: Sequence[Task]) -> list[tuple[Task, list[Progr
     return [(of_id[id], programs) for id, programs in found.items()]
 
 
-def nats(learner: Learner, task: Task, program: Program) -> tuple[float, int]:
-    """What the program costs, and its tokens. Raises NotEncodable if it is too long."""
+def nats(learner: Trainer, task: Task, program: Program) -> tuple[float, int]:
+    """What the program costs, and its tokens. Raises NotEncodableError if it is too long."""
     encoding = learner.policy.encoding
-    example = Example(encoding.encode_task(task.train), encoding.encode_program(program))
+    example = TrainingExample(encoding.encode_task(task.train), encoding.encode_program(program))
     return learner.loss([collate([example])]) * len(example.target), len(example.target)
 
 
@@ -55,17 +55,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    found = right(arguments.solutions, load(arguments.tasks))
+    found = right(arguments.solutions, load_tasks(arguments.tasks))
     table = Table("policy", "tasks", "a token", "quartiles", "below 3", "below 6", "below 12")
     for path in arguments.policies:
-        learner = Learner(Policy.load(path, "cpu"), LearningConfig())
+        learner = Trainer(Policy.load(path, "cpu"), TrainingConfig())
         best = []
         for task, programs in found:
             costs = []
             for program in programs:
                 try:
                     costs.append(nats(learner, task, program))
-                except NotEncodable:
+                except NotEncodableError:
                     continue
             best += [min(costs)] if costs else []
         if len(best) < 2:

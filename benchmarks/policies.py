@@ -19,11 +19,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from codeit.config import PretrainingConfig
-from codeit.pretraining import pretrain, split
-from codeit.record import Record
-from codeit.tasks import load
-from codeit.trial import run_trial
+from codeit.config import PretrainingSettings
+from codeit.policy.pretraining import pretrain, split
+from codeit.storage.search_log import SearchLog
+from codeit.data.tasks import load_tasks
+from codeit.experiments.policy_evaluation import evaluate_policy
 
 CONFIG = Path(__file__).parents[1] / "configs" / "pretrain.toml"
 VARIANTS: dict[str, dict[str, object]] = {
@@ -56,13 +56,13 @@ def measure(
     path = folder / name
     training = {"steps": 10**9, "minutes": minutes, "held_out": HELD_OUT, "threads": threads}
     overrides = {**{f"training.{key}": value for key, value in training.items()}, **overrides}
-    config = PretrainingConfig.load(CONFIG, {**overrides, **VARIANTS[name]})
+    config = PretrainingSettings.load(CONFIG, {**overrides, **VARIANTS[name]})
     policy = pretrain(path, config, lambda share, row: print(f"{name} {share:.0%} {row['loss']:.3f}"))
-    _, tasks = split(load(config.data.train), HELD_OUT)
+    _, tasks = split(load_tasks(config.data.train), HELD_OUT)
     if threads:
         torch.set_num_threads(threads)
-    with Record(path / "trial", {"seed": 0, "samples": samples}) as record:
-        counts = run_trial(record, policy, tasks, samples, 0, threads=threads)
+    with SearchLog(path / "trial", {"seed": 0, "samples": samples}) as record:
+        counts = evaluate_policy(record, policy, tasks, samples, 0, threads=threads)
         curve = record.publish(tasks, [24, samples])
         seconds = sum(part.seconds for part in record.parts().values())
     with open(path / "progress.csv", encoding="utf-8") as file:

@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from codeit.experts import load_experts
+from codeit.data.experts import load_experts
 from codeit.report.run_page import report_page
 from codeit.report.runs import read_runs
-from codeit.tasks import load
+from codeit.data.tasks import load_tasks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from pages import browser, make_run, missing
@@ -47,7 +47,7 @@ def main() -> None:
     given = parser.parse_args()
     if lacking := missing():
         raise SystemExit(lacking)
-    tasks = load("arc-agi-1/training")[: given.tasks]
+    tasks = load_tasks("arc-agi-1/training")[: given.tasks]
     with TemporaryDirectory() as folder:
         run, file = Path(folder) / "long", Path(folder) / "report.html"
         settings = f'[data]\ntest = "arc-agi-1/training"\ntasks = {given.tasks}\n'

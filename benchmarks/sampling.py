@@ -25,7 +25,7 @@ from rich.table import Table
 from codeit.policy.grammar import Grammar
 from codeit.policy.model import Policy, pad_sources
 from codeit.policy.sampling import sample_tokens
-from codeit.tasks import Task, by_size, load
+from codeit.data.tasks import Task, by_size, load_tasks
 
 LATEST = Path(__file__).parent / "latest.json"
 TASKS, SAMPLES, TEMPERATURE, TOP_K, ROWS = 16, 24, 0.95, 50, 384
@@ -35,8 +35,8 @@ import sys
 from pathlib import Path
 from codeit.policy.model import Policy
 from codeit.policy.sampling import sample
-from codeit.tasks import load
-task = load("arc-agi-1/evaluation")[0]
+from codeit.data.tasks import load_tasks
+task = load_tasks("arc-agi-1/evaluation")[0]
 ((_, texts),) = sample(Policy.load(Path(sys.argv[1]), sys.argv[2]), [task.train], 24, seeds=[0])
 assert len(texts) == 24
 """
@@ -84,7 +84,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     policy = Policy.load(arguments.policy, arguments.device)
-    tasks = load("arc-agi-1/evaluation")
+    tasks = load_tasks("arc-agi-1/evaluation")
     tasks = by_size(tasks[:: len(tasks) // TASKS][:TASKS])
     grammar = Grammar(policy.encoding, policy.device)
     ways = {

@@ -20,14 +20,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-import codeit.policy.apprentice  # noqa: F401  (not to be counted)
+import codeit.policy.test_time_training  # noqa: F401  (not to be counted)
 from codeit.config import SolveConfig
-from codeit.experts import load_experts
+from codeit.data.experts import load_experts
 from codeit.language import Program
-from codeit.scoring import outputs_right
+from codeit.evaluation.scoring import outputs_correct
 from codeit.seeds import derive
 from codeit.solve import Search
-from codeit.tasks import Task, load
+from codeit.data.tasks import Task, load_tasks
 
 NEVER = 10**9
 VARIANTS: dict[str, dict[str, object]] = {
@@ -67,7 +67,7 @@ def measure(
         "solved": result.solved,
         "solved_after": solved_after,
         "demonstrations": result.programs[0].solved if result.programs else 0,
-        "right": all(outputs_right(result.attempts, task)),
+        "right": all(outputs_correct(result.attempts, task)),
     }
 
 
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--set", default="arc-agi-1/training")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    everything, experts = load(arguments.set), load_experts()
+    everything, experts = load_tasks(arguments.set), load_experts()
     tasks = (
         [task for task in everything if task.id in arguments.tasks] if arguments.tasks else everything[::10]
     )

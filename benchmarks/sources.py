@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from codeit.config import Config
+from codeit.config import RunSettings
 from codeit.language import Program
-from codeit.scoring import Candidate, elect, score
-from codeit.tasks import load
+from codeit.evaluation.scoring import Candidate, merge_votes, score
+from codeit.data.tasks import load_tasks
 
 QUERY = """
     SELECT t.name, p.text, c.demonstrations_solved, c.votes, c.source, EXISTS (
@@ -43,7 +43,7 @@ def main() -> None:
     folder = parser.parse_args().run
     if not (folder / "run.sqlite").exists():
         raise SystemExit(f"{folder}: expected the folder of a run, found no run.sqlite")
-    tasks = load(Config.load(folder / "config.toml").data.test)
+    tasks = load_tasks(RunSettings.load(folder / "config.toml").data.test)
     with sqlite3.connect(f"file:{folder / 'run.sqlite'}?mode=ro", uri=True) as database:
         rows = database.execute(QUERY).fetchall()
     table = Table("programs of", "solved (top 3)", "top 2", "without the leaked task (top 3)")
@@ -59,7 +59,7 @@ def main() -> None:
             }
             if given := sum(counted[part] for part in parts):
                 candidates[task].append(Candidate(Program.parse(text), solved, order, given))
-        result = score(elect(candidates, tasks), tasks)
+        result = score(merge_votes(candidates, tasks), tasks)
         figures = (result.solved_top3, result.solved_top2, result.solved_top3_without_leak)
         table.add_row(" + ".join(parts), *map(str, figures))
     Console().print(table)

@@ -2,7 +2,7 @@
 
     python benchmarks/tokens.py
 
-`cut` is the share of tasks that the default limits cut. Of the paper's text words are counted, of which its
+`cut` is the share of tasks that the default limits cut. Of the paper's text words are total_counts, of which its
 tokenizer would make more.
 """
 
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from codeit.config import PolicyConfig
 from codeit.policy.encoding import CompactEncoding, sparse_text
-from codeit.tasks import load
+from codeit.data.tasks import load_tasks
 
 ENCODINGS: dict[str, dict[str, object]] = {
     "sparse": {"encoding": "sparse"},
@@ -27,7 +27,7 @@ WITHOUT_LIMIT = {"max_input_tokens": 1_000_000, "max_output_tokens": 1_000_000}
 
 
 def main() -> None:
-    tasks = load("arc-agi-1/evaluation")
+    tasks = load_tasks("arc-agi-1/evaluation")
     table = Table("encoding", "median", "90 %", "cut")
     words = [sum(len(sparse_text(grid).split()) for pair in task.train for grid in pair) for task in tasks]
     table.add_row("the paper's text", f"{median(words):,.0f}", f"{quantiles(words, n=10)[-1]:,.0f}", "")

@@ -7,9 +7,9 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-from codeit.experts import load_experts
+from codeit.data.experts import load_experts
 from codeit.language import Program
-from codeit.tasks import Task, TestPair, load
+from codeit.data.tasks import Task, TestPair, load_tasks
 
 TestPair.__test__ = False  # type: ignore[attr-defined]  # no test class, whatever pytest makes of its name
 
@@ -26,13 +26,13 @@ settings.load_profile("ci")
 @pytest.fixture(scope="session")
 def training() -> dict[str, Task]:
     """The 400 training tasks of ARC-AGI-1, by id."""
-    return {task.id: task for task in load("arc-agi-1/training")}
+    return {task.id: task for task in load_tasks("arc-agi-1/training")}
 
 
 @pytest.fixture(scope="session")
 def evaluation() -> dict[str, Task]:
     """The 400 evaluation tasks of ARC-AGI-1, by id."""
-    return {task.id: task for task in load("arc-agi-1/evaluation")}
+    return {task.id: task for task in load_tasks("arc-agi-1/evaluation")}
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def sort_key(value: Any) -> tuple[Any, ...]:
     return (4, 1 + MAKERS.index(maker), tuple(map(sort_key, captured)))
 
 
-def in_order(items: Collection[Any]) -> Iterable[Any]:
+def map_ordered(items: Collection[Any]) -> Iterable[Any]:
     """The items sorted. Python's own order is the same, and faster, for places and for cells."""
     kinds = {type(item[1]) if type(item) is tuple and len(item) == 2 else None for item in items}
     if kinds == {int} and all(type(item[0]) is int for item in items):
@@ -54,7 +54,7 @@ class SortedSet(frozenset[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         if self._in_order is None:
-            self._in_order = tuple(in_order(tuple(frozenset.__iter__(self))))
+            self._in_order = tuple(map_ordered(tuple(frozenset.__iter__(self))))
         return iter(self._in_order)
 
     def __and__(self, other: Any) -> SortedSet:
@@ -74,7 +74,7 @@ class MutableSortedSet(set[Any]):
     """The same for the sets that the oracle builds up."""
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(in_order(tuple(set.__iter__(self))))
+        return iter(map_ordered(tuple(set.__iter__(self))))
 
 
 # --- the oracle ---------------------------------------------------------------------------------------------

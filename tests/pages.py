@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from codeit.language import Program
-from codeit.replay import METRICS
-from codeit.tasks import Task
+from codeit.storage.metrics import METRICS
+from codeit.data.tasks import Task
 
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from codeit.config import PopulationConfig
+from codeit.config import EvolutionConfig
 from codeit.language import Grid, Program
-from codeit.tasks import Pair, Task, TestPair, load
+from codeit.data.tasks import Pair, Task, TestPair, load_tasks
 
 STARTERS = [
     Program.parse(text)
@@ -16,12 +16,12 @@ STARTERS = [
         "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nO = subgrid(x2, I)",
     )
 ]
-SMALL = PopulationConfig(population=40, brood=128)
+SMALL = EvolutionConfig(population=40, brood=128)
 
 
 def inputs() -> list[Grid]:
     """Five small inputs of real tasks."""
-    grids = [pair.input for task in load("arc-agi-1/training")[:40] for pair in task.train]
+    grids = [pair.input for task in load_tasks("arc-agi-1/training")[:40] for pair in task.train]
     return [grid for grid in grids if max(grid.shape) <= 10][:5]
 
 

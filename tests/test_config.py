@@ -1,12 +1,12 @@
-"""Configurations: what is read, what is laid over what, and what a user is told of a mistake."""
+"""Configurations: what is read, what is laid over what, and what a user is told of a user_error."""
 
 from pathlib import Path
 
 import pytest
 
-from codeit.config import Config, ConfigError, PretrainingConfig, keys
+from codeit.config import CONFIGS, RunSettings, ConfigError, PretrainingSettings, keys
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+
 
 
 def write(path: Path, text: str) -> Path:
@@ -16,18 +16,18 @@ def write(path: Path, text: str) -> Path:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.toml")), ids=lambda path: path.stem)
 def test_every_config_shipped_is_valid_and_written_back_equal(path: Path, tmp_path: Path) -> None:
-    kind = PretrainingConfig if path.stem.startswith("pretrain") else Config
+    kind = PretrainingSettings if path.stem.startswith("pretrain") else RunSettings
     config = kind.load(path)
     assert kind.load(write(tmp_path / "again.toml", config.to_toml())) == config
 
 
 def test_text_with_quotes_and_backslashes_is_written_back_equal(tmp_path: Path) -> None:
-    config = Config.load(CONFIGS / "smoke.toml", {"data.test": 'a "b" \\ c\té'})
-    assert Config.load(write(tmp_path / "again.toml", config.to_toml())).data.test == 'a "b" \\ c\té'
+    config = RunSettings.load(CONFIGS / "smoke.toml", {"data.test": 'a "b" \\ c\té'})
+    assert RunSettings.load(write(tmp_path / "again.toml", config.to_toml())).data.test == 'a "b" \\ c\té'
 
 
 def test_the_paper_is_the_default_but_for_policy_precision_and_memory() -> None:
-    paper, default = Config.load(CONFIGS / "paper.toml").flat(), Config().flat()
+    paper, default = RunSettings.load(CONFIGS / "paper.toml").flat(), RunSettings().flat()
     differ = {key for key in paper if paper[key] != default[key]}
     assert {key for key in differ if not key.startswith("policy.")} == {
         "learning.precision",
@@ -47,8 +47,8 @@ ABLATIONS = {
 
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_an_ablation_changes_its_setting_alone(name: str) -> None:
-    paper = Config.load(CONFIGS / "paper.toml").flat()
-    ablation = Config.load(CONFIGS / "ablations" / f"{name}.toml").flat()
+    paper = RunSettings.load(CONFIGS / "paper.toml").flat()
+    ablation = RunSettings.load(CONFIGS / "ablations" / f"{name}.toml").flat()
     assert {key: value for key, value in ablation.items() if value != paper[key]} == ABLATIONS[name]
 
 
@@ -65,7 +65,7 @@ def test_overrides_are_read_as_toml_if_they_can_be(tmp_path: Path) -> None:
         "replay.prioritized": "false",
         "policy.dropout": "0",
     }
-    config = Config.load(path, overrides)
+    config = RunSettings.load(path, overrides)
     assert (config.run.seed, config.data.test, config.replay.prioritized) == (2, "some/folder", False)
     assert config.policy.dropout == 0.0
 
@@ -74,7 +74,7 @@ def test_a_file_lies_over_the_one_it_extends(tmp_path: Path) -> None:
     write(tmp_path / "base.toml", "[run]\nseed = 1\niterations = 5\n")
     (tmp_path / "below").mkdir()
     path = write(tmp_path / "below" / "c.toml", 'extends = "../base.toml"\n[run]\nseed = 2\n')
-    assert (Config.load(path).run.seed, Config.load(path).run.iterations) == (2, 5)
+    assert (RunSettings.load(path).run.seed, RunSettings.load(path).run.iterations) == (2, 5)
 
 
 MISTAKES = {
@@ -95,7 +95,7 @@ MISTAKES = {
     "no table": ("run = 3\n", "run: expected a table [run], found 3"),
     "at odds": (
         "[policy]\ninit = 'codet5p-220m'\n",
-        "policy: init = 'codet5p-220m' needs encoding = 'paper' (its tokenizer), found 'clues'",
+        "policy: init = 'codet5p-220m' needs encoding = 'paper' (its tokenizer), found 'signatures'",
     ),
     "heads": ("[policy]\nd_model = 100\nheads = 3\n", "policy: heads must divide d_model, found 3 and 100"),
     "not TOML": ("[run\n", "not TOML"),
@@ -106,11 +106,11 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_named_with_file_and_key(mistake: str, tmp_path: Path) -> None:
-    text, message = MISTAKES[mistake]
+def test_a_mistake_is_named_with_file_and_key(user_error: str, tmp_path: Path) -> None:
+    text, message = MISTAKES[user_error]
     path = write(tmp_path / "c.toml", text)
     with pytest.raises(ConfigError) as caught:
-        Config.load(path)
+        RunSettings.load(path)
     assert message in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
@@ -119,7 +119,7 @@ def test_every_mistake_is_told_at_once_and_where_it_was_made(tmp_path: Path) -> 
     write(tmp_path / "base.toml", "[run]\nseed = -1\n")
     path = write(tmp_path / "c.toml", "extends = 'base.toml'\n[data]\ntasks = -1\n")
     with pytest.raises(ConfigError) as caught:
-        Config.load(path, {"run.iteration": "3"})
+        RunSettings.load(path, {"run.iteration": "3"})
     lines = str(caught.value).splitlines()
     assert len(lines) == 3
     assert any(line.startswith(f"{tmp_path / 'base.toml'}: run.seed:") for line in lines)
@@ -129,11 +129,11 @@ def test_every_mistake_is_told_at_once_and_where_it_was_made(tmp_path: Path) -> 
 
 def test_missing_file_and_folder_for_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
-        Config.load(tmp_path / "none.toml")
+        RunSettings.load(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="cannot be read"):
-        Config.load(tmp_path)
+        RunSettings.load(tmp_path)
 
 
 def test_a_config_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Config().run.seed = 1  # type: ignore[misc]
+        RunSettings().run.seed = 1  # type: ignore[misc]

@@ -15,20 +15,20 @@ import pytest
 
 import codeit.loop
 import codeit.policy.model
-from codeit.config import Config
-from codeit.database import StoreError
-from codeit.files import RunError
-from codeit.folder import RunFolder
+from codeit.config import CONFIGS, RunSettings
+from codeit.storage.database import StoreError
+from codeit.storage.files import RunError
+from codeit.storage.run_directory import RunDirectory
 from codeit.language import Budget, Grid, Program
-from codeit.replay import METRICS, SCHEMA_VERSION, Store
-from codeit.scoring import read_solutions, verify
-from codeit.tasks import load
+from codeit.storage.replay_buffer import METRICS, SCHEMA_VERSION, Store
+from codeit.evaluation.scoring import read_solutions, verify
+from codeit.data.tasks import load_tasks
 
 # Children are forked from a server that has imported all this once and holds no threads.
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["codeit.loop", "torch.utils.tensorboard"])
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+
 EXPERTS = {
     "mirror": "O = vmirror(I)",
     "turn": "x1 = rot90(I)\nO = hmirror(x1)",
@@ -97,30 +97,30 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
         capacity = 24
         """
     )
-    return Config.load(path)
+    return RunSettings.load(path)
 
 
-def change(config: Config, **values: object) -> Config:
+def change(config: RunSettings, **values: object) -> Config:
     """The config with `section__key` values changed."""
     sections = dict(config)
     for key, value in values.items():
         section, name = key.split("__")
         sections[section] = sections[section].model_copy(update={name: value})
-    return Config(**sections)
+    return RunSettings(**sections)
 
 
-def run(folder: Path, config: Config | None = None) -> None:
+def run(folder: Path, config: RunSettings | None = None) -> None:
     """Begin or resume a run in this process."""
     experts = {name: Program.parse(text) for name, text in EXPERTS.items()}
     original, codeit.loop.load_experts = codeit.loop.load_experts, lambda **_: experts
     try:
-        with RunFolder(folder, config) as opened:
+        with RunDirectory(folder, config) as opened:
             codeit.loop.Loop(opened, Silent()).run()
     finally:
         codeit.loop.load_experts = original
 
 
-def run_until_killed(folder: Path, config: Config | None, commits: int | None) -> None:
+def run_until_killed(folder: Path, config: RunSettings | None, commits: int | None) -> None:
     """Begin or resume a run in a child that kills itself in its n-th transaction, just before the commit."""
     set_done, left = Store.set_done, commits
 
@@ -136,7 +136,7 @@ def run_until_killed(folder: Path, config: Config | None, commits: int | None) -
     run(folder, config)
 
 
-def child(folder: Path, config: Config | None, commits: int | None = None) -> multiprocessing.Process:
+def child(folder: Path, config: RunSettings | None, commits: int | None = None) -> multiprocessing.Process:
     process = processes.Process(target=run_until_killed, args=(folder, config, commits))
     process.start()
     return process
@@ -174,7 +174,7 @@ def events(folder: Path) -> dict[str, list[int]]:
 
 
 @pytest.fixture(scope="module")
-def whole(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(config: RunSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     process = child(folder, config)
@@ -213,9 +213,9 @@ def test_an_expert_tried_on_the_tasks_solves_the_one_that_is_its_own(whole: Path
     }
 
 
-def test_the_solutions_written_verify_to_the_score_recorded(whole: Path, config: Config) -> None:
+def test_the_solutions_written_verify_to_the_score_recorded(whole: Path, config: RunSettings) -> None:
     last = table(whole)[-1]
-    score = verify(read_solutions(whole / "solutions.jsonl"), load(config.data.test), leaked=())
+    score = verify(read_solutions(whole / "solutions.jsonl"), load_tasks(config.data.test), leaked=())
     assert score.invalid == 0
     assert (score.solved_top3, score.solved_top2) == (
         float(last["cumulative_top3"]),
@@ -250,7 +250,7 @@ def test_tensorboard_has_each_metric_once_an_iteration(whole: Path) -> None:
 
 @pytest.mark.parametrize("trial", range(3))
 def test_a_run_killed_before_commits_ends_with_the_same_rows(
-    trial: int, whole: Path, config: Config, tmp_path: Path
+    trial: int, whole: Path, config: RunSettings, tmp_path: Path
 ) -> None:
     folder, rng, killed = tmp_path / "run", random.Random(trial), 0
     while True:
@@ -265,7 +265,7 @@ def test_a_run_killed_before_commits_ends_with_the_same_rows(
 
 
 def test_a_run_killed_at_any_time_ends_with_the_same_rows(
-    whole: Path, config: Config, tmp_path: Path
+    whole: Path, config: RunSettings, tmp_path: Path
 ) -> None:
     folder, rng, killed = tmp_path / "run", random.Random(0), 0
     process = child(folder, config)
@@ -299,25 +299,25 @@ def test_a_run_that_is_over_stays_as_it_is(whole: Path) -> None:
     assert rows(whole) == before
 
 
-def test_one_process_at_a_time(config: Config, tmp_path: Path) -> None:
+def test_one_process_at_a_time(config: RunSettings, tmp_path: Path) -> None:
     with (
-        RunFolder(tmp_path / "run", config),
+        RunDirectory(tmp_path / "run", config),
         pytest.raises(RunError, match="another process runs in this folder"),
     ):
-        RunFolder(tmp_path / "run")
-    RunFolder(tmp_path / "run").close()
+        RunDirectory(tmp_path / "run")
+    RunDirectory(tmp_path / "run").close()
 
 
-def test_a_changed_config_is_refused_by_name(config: Config, tmp_path: Path) -> None:
+def test_a_changed_config_is_refused_by_name(config: RunSettings, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    RunFolder(folder, config).close()
-    RunFolder(folder, config).close()
+    RunDirectory(folder, config).close()
+    RunDirectory(folder, config).close()
     with pytest.raises(RunError, match=r"run.seed: expected 0, found 7; a run keeps its configuration"):
-        RunFolder(folder, change(config, run__seed=7))
+        RunDirectory(folder, change(config, run__seed=7))
     path = folder / "config.toml"
     path.write_text(path.read_text().replace("capacity = 24", "capacity = 25"))
     with pytest.raises(RunError, match=r"replay.capacity: expected 24, found 25"):
-        RunFolder(folder)
+        RunDirectory(folder)
 
 
 def later_version(folder: Path) -> None:
@@ -325,28 +325,28 @@ def later_version(folder: Path) -> None:
         database.execute("PRAGMA user_version = 99")
 
 
-def test_a_run_of_another_version_is_refused(config: Config, tmp_path: Path) -> None:
+def test_a_run_of_another_version_is_refused(config: RunSettings, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    RunFolder(folder, config).close()
+    RunDirectory(folder, config).close()
     later_version(folder)
     with pytest.raises(StoreError, match=f"expected schema version {SCHEMA_VERSION}, found 99"):
-        RunFolder(folder)
+        RunDirectory(folder)
 
 
-def test_a_folder_that_is_no_run_is_refused(config: Config, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_run_is_refused(config: RunSettings, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"expected a run's folder, found no config.toml"):
-        RunFolder(tmp_path / "none")
+        RunDirectory(tmp_path / "none")
     assert not (tmp_path / "none").exists()
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").touch()
     with pytest.raises(RunError, match=r"expected a new folder or a run's, found a.txt"):
-        RunFolder(tmp_path / "letters", config)
+        RunDirectory(tmp_path / "letters", config)
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="expected a folder that can be written"):
-        RunFolder(tmp_path / "file", config)
+        RunDirectory(tmp_path / "file", config)
 
 
-def ablated(folder: Path, config: Config, query: str) -> list[tuple[object, ...]]:
+def ablated(folder: Path, config: RunSettings, query: str) -> list[tuple[object, ...]]:
     run(folder, config)
     database = sqlite3.connect(folder / "run.sqlite")
     found = database.execute(query).fetchall()
@@ -357,7 +357,7 @@ def ablated(folder: Path, config: Config, query: str) -> list[tuple[object, ...]
 ONE = {"run__iterations": 1, "evolution__try_on_tasks": False, "replay__capacity": 1000}
 
 
-def test_a1_samples_stay_out_and_mutants_keep_coming(config: Config, tmp_path: Path) -> None:
+def test_a1_samples_stay_out_and_mutants_keep_coming(config: RunSettings, tmp_path: Path) -> None:
     settings = change(config, **ONE, hindsight__keep_samples=False, evolution__mutants_per_iteration=5)
     query = "SELECT source, iteration, count(*) FROM experience GROUP BY 1, 2 ORDER BY 1, 2"
     found = ablated(tmp_path / "run", settings, query)
@@ -374,7 +374,7 @@ EVOLVED = {
 
 
 def test_evolution_s_programs_enter_the_buffer_and_its_answers_the_scores(
-    config: Config, tmp_path: Path
+    config: RunSettings, tmp_path: Path
 ) -> None:
     settings = change(config, **ONE, **EVOLVED)
     query = """
@@ -392,7 +392,7 @@ def test_evolution_s_programs_enter_the_buffer_and_its_answers_the_scores(
     rows = [json.loads(line) for line in (tmp_path / "run" / "solutions.jsonl").read_text().splitlines()]
     voted = [row for row in rows if row["source"] == "search"]
     assert voted and all(row["demonstrations_solved"] == 3 and row["votes"] >= 1 for row in voted)
-    score = verify(read_solutions(tmp_path / "run" / "solutions.jsonl"), load(config.data.test), leaked=())
+    score = verify(read_solutions(tmp_path / "run" / "solutions.jsonl"), load_tasks(config.data.test), leaked=())
     assert (score.solved_top3, score.solved_top2) == (
         float(metrics[1]["cumulative_top3"]),
         float(metrics[1]["cumulative_top2"]),
@@ -400,7 +400,7 @@ def test_evolution_s_programs_enter_the_buffer_and_its_answers_the_scores(
 
 
 def test_a_run_with_evolution_killed_before_commits_ends_with_the_same_rows(
-    config: Config, tmp_path: Path
+    config: RunSettings, tmp_path: Path
 ) -> None:
     settings = change(config, **ONE, **EVOLVED)
     run(tmp_path / "whole", settings)
@@ -427,7 +427,7 @@ def write_always(texts: list[str]) -> Callable[..., Iterator[tuple[int, list[str
 
 
 def test_samples_are_run_relabelled_and_counted(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(codeit.loop, "sample", write_always(TEXTS))
     settings = change(config, **ONE, evolution__mutants=0)
@@ -457,7 +457,7 @@ def test_samples_are_run_relabelled_and_counted(
 
 
 def test_a2_only_programs_that_solve_all_demonstrations_enter(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(codeit.loop, "sample", write_always(TEXTS))
     settings = change(config, **ONE, hindsight__relabel=False)
@@ -465,13 +465,13 @@ def test_a2_only_programs_that_solve_all_demonstrations_enter(
     assert ablated(tmp_path / "run", settings, query) == [("flip", 1.0)]
 
 
-def test_a2_holds_for_what_evolution_finds_too(config: Config, tmp_path: Path) -> None:
+def test_a2_holds_for_what_evolution_finds_too(config: RunSettings, tmp_path: Path) -> None:
     settings = change(config, **ONE, **EVOLVED, hindsight__relabel=False)
     query = "SELECT DISTINCT priority FROM experience WHERE source = 'search'"
     assert ablated(tmp_path / "run", settings, query) == [(1.0,)]
 
 
-def test_a6_without_mutants_the_experts_are_alone(config: Config, tmp_path: Path) -> None:
+def test_a6_without_mutants_the_experts_are_alone(config: RunSettings, tmp_path: Path) -> None:
     settings = change(config, **ONE, evolution__mutants=0)
     query = "SELECT source, count(*) FROM experience WHERE source != 'policy' GROUP BY 1"
     assert ablated(tmp_path / "run", settings, query) == [("expert", 3)]
@@ -479,7 +479,7 @@ def test_a6_without_mutants_the_experts_are_alone(config: Config, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["paper", *(f"ablations/a{n}" for n in range(1, 7))])
 def test_the_paper_s_own_settings_run_with_a_small_stand_in_for_its_model(
-    name: str, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, config: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CodeT5+'s path: a folder of a T5 and its tokenizer, here tiny and of random weights."""
     from transformers import ByT5Tokenizer, T5Config, T5ForConditionalGeneration
@@ -504,7 +504,7 @@ def test_the_paper_s_own_settings_run_with_a_small_stand_in_for_its_model(
         },
         **{"sampling.samples_per_task": 6, "policy.max_program_tokens": 64},
     }
-    settings = Config.load(CONFIGS / f"{name}.toml", smaller)
+    settings = RunSettings.load(CONFIGS / f"{name}.toml", smaller)
     found = ablated(tmp_path / "run", settings, "SELECT count(*), count(program_id) FROM sample")
     assert found == [(18, 0)]  # random bytes are no programs, and say so
     assert 0 < float(table(tmp_path / "run")[-1]["loss"]) < 10
@@ -518,5 +518,5 @@ def test_seeds_are_those_of_their_place() -> None:
 
 
 def test_the_default_budget_is_the_engine_s() -> None:
-    budget, engine = Config().budget, Budget()
+    budget, engine = RunSettings().budget, Budget()
     assert (budget.steps, budget.cells) == (engine.steps, engine.cells)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from codeit.scoring import Score, read_solutions, verify
-from codeit.tasks import load
+from codeit.evaluation.scoring import Score, read_solutions, verify
+from codeit.data.tasks import load_tasks
 
 RESULTS = Path(__file__).parents[1] / "results"
 
 
 def verified(name: str) -> Score:
-    return verify(read_solutions(RESULTS / name / "solutions.jsonl"), load("arc-agi-1/evaluation"))
+    return verify(read_solutions(RESULTS / name / "solutions.jsonl"), load_tasks("arc-agi-1/evaluation"))
 
 
 def last_row(path: Path) -> dict[str, int]:

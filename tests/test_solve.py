@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from puzzles import SMALL, STARTERS, out_of_reach, within_reach, without_outputs
 
-import codeit.policy.apprentice
+import codeit.policy.test_time_training
 from codeit.config import PolicyConfig, SolveConfig
-from codeit.files import RunError
+from codeit.storage.files import RunError
 from codeit.language import Budget, Grid, Program
-from codeit.policy.apprentice import Apprentice
+from codeit.policy.test_time_training import TestTimeTraining
 from codeit.policy.encoding import CompactEncoding
-from codeit.policy.learning import Example, Learner, LearningReport
+from codeit.policy.training import TrainingExample, Trainer, TrainingReport
 from codeit.policy.model import Policy
-from codeit.population import Answer, Evolution
+from codeit.search.evolution import Answer, Evolution
 from codeit.solve import (
     CLOSEST,
     LEAST,
@@ -26,13 +26,13 @@ from codeit.solve import (
     Ranked,
     Result,
     Search,
-    Standing,
+    SearchState,
     by_closeness,
     solve,
     solving,
     together,
 )
-from codeit.tasks import Task
+from codeit.data.tasks import Task
 
 NOISE = out_of_reach()
 
@@ -168,10 +168,10 @@ def test_populations_follow_each_other(tasks: list[Task]) -> None:
 def test_votes_of_several_searches_are_added() -> None:
     short, long = Program.parse("O = vmirror(I)"), Program.parse("x1 = identity(I)\nO = vmirror(x1)")
     other, far = Program.parse("O = rot90(I)"), Program.parse("O = upscale(I, TWO)")
-    some = Standing(10, [Answer(other, 2, 3), Answer(long, 1, 2)], [far, long], True)
-    more = Standing(20, [Answer(short, 1, 2)], [long, short], False)
+    some = SearchState(10, [Answer(other, 2, 3), Answer(long, 1, 2)], [far, long], True)
+    more = SearchState(20, [Answer(short, 1, 2)], [long, short], False)
     both = together(NOISE, [some, more])
-    assert both == Standing(30, [Answer(short, 1, 4), Answer(other, 2, 3)], [short, long, far], True)
+    assert both == SearchState(30, [Answer(short, 1, 4), Answer(other, 2, 3)], [short, long, far], True)
     assert both.result(NOISE).programs == (
         Ranked(short, 3, 4), Ranked(other, 3, 3), Ranked(long, 0), Ranked(far, 0),
     )  # fmt: skip
@@ -179,7 +179,7 @@ def test_votes_of_several_searches_are_added() -> None:
 
 def test_closeness_is_a_populations(tasks: list[Task]) -> None:
     evolution = Evolution(tasks[2], STARTERS, 0, SMALL)
-    for _ in evolution.broods(400):
+    for _ in evolution.generations(400):
         pass
     members = evolution.members()
     again = by_closeness(tasks[2], [program for program, _ in members])
@@ -204,7 +204,7 @@ def test_what_the_policy_proposes_joins_the_population(
 ) -> None:
     texts = ["no program", "x1 = rot90(I)\nO = vmirror(x1)", "O = rot180(I)"]
     asked: list[int] = []
-    monkeypatch.setattr(codeit.policy.apprentice, "sample", scripted(texts, asked))
+    monkeypatch.setattr(codeit.policy.test_time_training, "sample", scripted(texts, asked))
     settings = SolveConfig(every=len(STARTERS), samples=7)
     alone, helped = (
         small(tasks[0], len(STARTERS) + 2, settings=settings, policy=one) for one in ("none", policy)
@@ -216,14 +216,14 @@ def test_what_the_policy_proposes_joins_the_population(
 
 
 def test_the_policy_learns_what_the_best_programs_do(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    learnt: list[list[Example]] = []
+    learnt: list[list[TrainingExample]] = []
 
-    def epoch(self: Learner, examples: Sequence[Example], seed: int) -> LearningReport:
+    def epoch(self: Trainer, examples: Sequence[TrainingExample], seed: int) -> TrainingReport:
         learnt.append(list(examples))
-        return LearningReport(0.0, 0, 0, 0.0)
+        return TrainingReport(0.0, 0, 0, 0.0)
 
-    monkeypatch.setattr(Learner, "epoch", epoch)
-    monkeypatch.setattr(codeit.policy.apprentice, "sample", scripted([], []))
+    monkeypatch.setattr(Trainer, "epoch", epoch)
+    monkeypatch.setattr(codeit.policy.test_time_training, "sample", scripted([], []))
     search = Search(
         NOISE, STARTERS, 0, evolution=SMALL, policy=policy, settings=SolveConfig(every=200, examples=9)
     )
@@ -243,7 +243,7 @@ def test_what_the_policy_proposes_can_be_repeated_and_hangs_on_what_it_learnt(po
     settings = SolveConfig(samples=6, learning_rate=3e-2, batch=2)
 
     def proposed(lesson: Sequence[Program]) -> tuple[list[Program], list[Program]]:
-        apprentice = Apprentice(policy, NOISE, 0, settings, Budget(), threads=1)
+        apprentice = TestTimeTraining(policy, NOISE, 0, settings, Budget(), threads=1)
         first = apprentice.propose()
         apprentice.learn(lesson)
         return first, apprentice.propose()

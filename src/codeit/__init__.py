@@ -1,1 +1,44 @@
-"""CodeIt: software that teaches itself to write programs (Butt et al. 2024, arXiv 2402.04858)."""
+"""CodeIt: software that teaches itself to write programs (Butt et al. 2024, arXiv 2402.04858).
+
+    from codeit import load_tasks, solve
+
+    (task,) = load_tasks("puzzle.json")
+    result = solve(task, seconds=30)
+    print(result.solved, result.programs[0].program)
+
+`Grid`, `Program` and `Task` are the types of the public interface; `load_tasks` reads tasks; `solve` searches for
+a program. They are imported when first used, so that `import codeit` takes no time.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from codeit.data.tasks import Task as Task
+    from codeit.data.tasks import load_tasks as load_tasks
+    from codeit.language import Grid as Grid
+    from codeit.language import Program as Program
+    from codeit.solve import solve as solve
+
+__version__ = "0.2.0"
+__all__ = ["Grid", "Program", "Task", "__version__", "load_tasks", "solve"]
+
+_HOME = {
+    "Grid": "codeit.language",
+    "Program": "codeit.language",
+    "Task": "codeit.data.tasks",
+    "load_tasks": "codeit.data.tasks",
+    "solve": "codeit.solve",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'codeit' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

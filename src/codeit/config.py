@@ -1,211 +1,248 @@
-"""The configuration of a run: one immutable pydantic model, read from TOML, overridden by dotted names.
+"""Settings: immutable pydantic models, read from TOML and overridden by dotted names.
 
-The defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever the paper gives one,
-but those of [policy] are of the policy in this package, and precision is fp32; each field's description says
-its unit and where its default comes from, and doubles as its command-line help.
+A *section* (`PolicyConfig`, `ReplayConfig`, …) groups settings of one part. A `Settings` subclass lists the
+sections that one command takes: `RunSettings` for `codeit run`, `PretrainingSettings` for `codeit pretrain`,
+`EvolveSettings` for `codeit evolve`, `SolveSettings` for `codeit solve`.
+
+Defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever it gives one, with two
+exceptions: `[policy]` describes the policy shipped in this package, and `training.precision` is fp32. The
+description of each field states its unit and the source of its default. It is also the command-line help.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+CONFIGS = Path(__file__).parent / "configs"
+"""The configurations shipped with the package, which commands find by name."""
 MAX_EXTENDS = 8
+"""Longest chain of configuration files that extend one another."""
+
+# --- Step budgets ---
+#
+# Every run of a program has a budget of steps (cells touched and calls made), never of seconds, so that an
+# outcome does not depend on the machine. Programs that take many steps are rare and cost most of the time:
+# a search that tries millions of programs gives each run less than a check of one program does. A program
+# found under a small budget also runs under a larger one.
+
+DEFAULT_STEPS = 5_000_000
+"""Running, tracing, verifying and scoring single programs; `budget.max_steps` of a run."""
+BASELINE_STEPS = 300_000
+"""The mutation baseline (`codeit baseline --max-steps`)."""
+EVOLUTION_STEPS = 200_000
+"""Evolution (`evolution.max_steps`), in `evolve`, `solve`, `submit` and `run`."""
+CORPUS_STEPS = 200_000
+"""The pre-training corpus (`corpus.max_steps`)."""
+SIGNATURE_STEPS = 20_000
+"""Each short program behind a property signature."""
+
+RENAMED = {
+    "evolution.mutants": "mutation.initial",
+    "evolution.mutants_per_iteration": "mutation.per_iteration",
+    "evolution.try_on_tasks": "mutation.evaluate_on_tests",
+    "evolution.kept": "evolution.elites",
+    "learning": "training",
+    "learning.clip": "training.max_grad_norm",
+    "budget.steps": "budget.max_steps",
+    "budget.cells": "budget.max_cells",
+    "policy.patch": "policy.patch_size",
+    "replay.short": "replay.short_lines",
+    "corpus.depth": "corpus.max_depth",
+    "corpus.grown": "corpus.grown_share",
+    "corpus.longest": "corpus.max_lines",
+    "corpus.short": "corpus.short_lines",
+    "corpus.own": "corpus.own_inputs_share",
+    "corpus.strangers": "corpus.foreign_inputs_share",
+    "corpus.views": "corpus.augmented_share",
+    "corpus.round": "corpus.proposals_per_round",
+    "corpus.steps": "corpus.max_steps",
+    "training.rounds": "pretraining.rounds_per_window",
+    "training.held_out": "pretraining.hold_out_every",
+    **{
+        f"training.{name}": f"pretraining.{name}"
+        for name in ("seed", "steps", "minutes", "batch_tokens", "warmup", "checkpoint_minutes", "workers")
+    },
+}
+"""Keys of version 0.1 and their names today, for error messages."""
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used: the message names file, key, what was expected, what was found."""
+    """A configuration that cannot be used. The message names file, key, expected and found value."""
 
 
 class Section(BaseModel):
+    """A group of settings. Immutable; unknown keys and values of another type are errors."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class RunConfig(Section):
+    """[run]"""
+
     seed: int = Field(
         default=0,
         ge=0,
-        description="The run's one seed; each phase, iteration and task derives its own. Ours: 0.",
+        description="Seed of the run. Every phase, iteration and task derives its own from it. Ours: 0.",
     )
     iterations: int = Field(
-        default=100, ge=0, description="Meta-iterations after the preparation. Paper: about 100."
+        default=100, ge=0, description="Meta-iterations after iteration 0. Paper: about 100."
     )
-    threads: int = Field(default=0, ge=0, description="CPU threads; 0 takes every core. Ours.")
+    threads: int = Field(default=0, ge=0, description="CPU threads; 0 uses every core. Ours.")
 
 
 class DataConfig(Section):
+    """[data]"""
+
     train: str = Field(
         default="arc-agi-1/training",
-        description="Tasks with expert programs: a data set's name or a path. Paper: the 400 training tasks.",
+        description="Tasks with expert programs: name of a data set or path. Paper: the 400 training tasks.",
     )
     test: str = Field(
         default="arc-agi-1/evaluation",
-        description="Tasks to solve: a data set's name or a path. Paper: the 400 public evaluation tasks.",
+        description="Tasks to solve: name of a data set or path. Paper: the 400 public evaluation tasks.",
     )
 
 
 class RunDataConfig(DataConfig):
+    """[data] of a run"""
+
     tasks: int = Field(
         default=0,
         ge=0,
-        description="Only the first N tasks to solve, in the order of their ids; 0 takes all. Paper: all.",
+        description="Use only the first N tasks to solve, sorted by id; 0 uses all. Paper: all.",
     )
 
 
-class EvolutionConfig(Section):
-    mutants: int = Field(
-        default=19_200, ge=0, description="Mutated programs in the initial buffer. Paper: 19,200."
+class MutationConfig(Section):
+    """[mutation]: random single mutations of expert programs, as in the paper."""
+
+    initial: int = Field(
+        default=19_200, ge=0, description="Mutants in the initial replay buffer. Paper: 19,200."
     )
-    mutants_per_iteration: int = Field(
+    per_iteration: int = Field(
         default=0,
         ge=0,
-        description="Mutated programs added in each meta-iteration. Paper: 0, but in ablation A1.",
+        description="Mutants added in each meta-iteration. Paper: 0, except in ablation A1.",
     )
-    try_on_tasks: bool = Field(
+    evaluate_on_tests: bool = Field(
         default=True,
-        description="Try experts and mutants on the test tasks; cumulative scores count them. Paper: true.",
-    )
-    programs: int = Field(
-        default=0,
-        ge=0,
-        description="Programs that evolution tries on each task to solve in the preparation. Paper: 0.",
-    )
-    programs_per_iteration: int = Field(
-        default=0,
-        ge=0,
-        description="Programs that it tries in each meta-iteration, from those found so far. Paper: 0.",
-    )
-    kept: int = Field(
-        default=24,
-        ge=0,
-        description="Best programs of a task's population that enter the buffer. Ours: as many as samples.",
+        description="Run experts and mutants on the tasks to solve (the mutation baseline). Cumulative "
+        "scores include what they solve. Paper: true.",
     )
 
 
-def _weight(default: float, what: str) -> Any:
-    return Field(default=default, ge=0, description=f"How often {what}.")
+def _weight(default: float, operator: str) -> Any:
+    return Field(default=default, ge=0, description=f"Relative frequency: {operator}.")
 
 
-class _Told(Section):
-    """Settings that the command line gives, as text."""
+class OperatorWeights(Section):
+    """Relative frequency of each variation operator (`language.OPERATORS`). All ours."""
 
-    model_config = ConfigDict(strict=False)
-
-
-class OperatorWeights(_Told):
-    """How often each operator of `language.OPERATORS` is tried, up to a common factor. Ours."""
-
-    argument: float = _weight(2.0, "an argument is swapped")
-    function: float = _weight(1.0, "a function is swapped for one of its signature")
-    call: float = _weight(1.0, "a line becomes a new call")
-    append: float = _weight(1.0, "a new call takes the result")
-    drop: float = _weight(1.0, "a line goes")
-    constant: float = _weight(1.0, "a constant is swapped wherever it stands")
-    splice: float = _weight(8.0, "a line gives way to one of the mate")
-    chain: float = _weight(0.5, "the mate takes the result for its input")
-    join: float = _weight(0.25, "a new call takes the result and the mate's")
+    argument: float = _weight(2.0, "replace an argument")
+    function: float = _weight(1.0, "replace a function by one of the same signature")
+    call: float = _weight(1.0, "replace a line by a new call")
+    append: float = _weight(1.0, "append a call that takes the result")
+    drop: float = _weight(1.0, "remove a line")
+    constant: float = _weight(1.0, "replace a constant everywhere")
+    splice: float = _weight(8.0, "replace a line by a line of the mate (crossover)")
+    chain: float = _weight(0.5, "feed the result into the mate")
+    join: float = _weight(0.25, "append a call that takes both results")
 
     @model_validator(mode="after")
-    def _some(self) -> Self:
+    def _any_positive(self) -> Self:
         if not any(self.model_dump().values()):
             raise ValueError("expected at least one weight above 0, found none")
         return self
 
 
-class PopulationConfig(_Told):
-    """How programs evolve for one task. All ours; LOG.md has what other values do."""
+class EvolutionConfig(Section):
+    """[evolution]: genetic programming for one task. All ours; LOG.md records other values."""
 
-    population: int = Field(default=200, ge=1, description="Programs kept at most.")
-    brood: int = Field(default=1024, ge=1, description="Children bred from one state of the population.")
-    longest: int = Field(default=40, ge=1, le=1000, description="Most lines of a program.")
-    eagerness: float = Field(
+    population: int = Field(default=200, ge=1, description="Largest population, in programs.")
+    offspring: int = Field(default=1024, ge=1, description="Offspring proposed in a generation.")
+    max_lines: int = Field(default=40, ge=1, le=1000, description="Longest offspring, in lines.")
+    selection_pressure: float = Field(
         default=2.0,
         gt=0,
-        description="How much the best are preferred: a parent's place is population times u to this power.",
+        description="Parents are drawn at rank population * u^p, u uniform in [0, 1); p is this value. "
+        "1 draws uniformly, larger values prefer the best.",
     )
     expert_mates: float = Field(
-        default=0.3, ge=0, le=1, description="Share of mates that are experts; others are of the population."
+        default=0.3, ge=0, le=1, description="Share of mates that are experts, not population members."
     )
-    alike: int = Field(default=3, ge=1, description="Programs kept that come equally close.")
-    steps: int = Field(default=200_000, ge=1, description="Most steps of a run.")
+    max_equal_fitness: int = Field(
+        default=3, ge=1, description="Most members of the population with equal fitness."
+    )
+    max_steps: int = Field(default=EVOLUTION_STEPS, ge=1, description="Step budget of a program on a grid.")
     weights: OperatorWeights = OperatorWeights()
 
 
-class SolveConfig(_Told):
-    """How evolution and the policy share the work on one task. All ours; LOG.md has what other values do."""
+class RunEvolutionConfig(EvolutionConfig):
+    """[evolution] of a run"""
 
-    restart: int = Field(
+    programs: int = Field(
+        default=0,
+        ge=0,
+        description="Programs that evolution tries on each task to solve in iteration 0. Paper: 0.",
+    )
+    programs_per_iteration: int = Field(
+        default=0,
+        ge=0,
+        description="Programs that evolution tries on each task in each meta-iteration, starting from the "
+        "experts and the programs found so far. Paper: 0.",
+    )
+    elites: int = Field(
+        default=24,
+        ge=0,
+        description="Best programs of a population that enter the replay buffer. Ours: as many as samples.",
+    )
+
+
+class SearchConfig(Section):
+    """[search] of `codeit solve`: how evolution and the policy share the budget of a task. All ours."""
+
+    restart_after: int = Field(
         default=100_000,
         ge=1,
-        description="Programs after which a population that solves nothing gives way to a new one; each has "
-        "twice as many as the last, up to 16 times.",
+        description="Programs after which a population without a solution is replaced by a new one. Each "
+        "later population gets twice as many, up to 16 times.",
     )
-    every: int = Field(
+    policy_every: int = Field(
         default=100_000, ge=1, description="Programs that evolution tries between two turns of the policy."
     )
-    samples: int = Field(default=128, ge=1, description="Programs that the policy draws in a turn.")
-    examples: int = Field(
+    elites: int = Field(
         default=64,
         ge=0,
-        description="Of the population the best so many, of which it learns before each turn but the first.",
+        description="Best programs of the population that the policy is trained on before each of its turns "
+        "except the first.",
     )
-    batch: int = Field(default=16, ge=1, description="Examples an optimizer step.")
-    learning_rate: float = Field(default=3e-4, gt=0, description="AdamW's, without schedule.")
-    temperature: float = Field(default=0.95, gt=0, description="Softmax temperature.")
-    top_k: int = Field(default=50, ge=0, description="Draw from the k likeliest tokens; 0: from all.")
-
-
-class CorpusConfig(_Told):
-    """What a policy is pre-trained on. All ours; LOG.md has what it makes."""
-
-    depth: int = Field(default=8, ge=1, description="Most mutations from an expert to a program.")
-    grown: float = Field(
-        default=0.15, ge=0, le=1, description="Share of programs grown from nothing, not from an expert."
-    )
-    longest: int = Field(default=40, ge=1, le=1000, description="Most lines of a program.")
-    short: int = Field(
-        default=5,
-        ge=1,
-        description="Lines of a program: of those with more, n, a share of (short / n)^1.5 is shown.",
-    )
-    own: float = Field(
-        default=0.25,
-        ge=0,
-        le=1,
-        description="Share of examples on a task's published inputs, not fresh ones.",
-    )
-    strangers: float = Field(
-        default=0.2, ge=0, le=1, description="Share of examples on the inputs of another task."
-    )
-    views: float = Field(
-        default=0.5, ge=0, le=1, description="Share of examples on inputs mirrored, turned or recoloured."
-    )
-    round: int = Field(
-        default=4096, ge=1, description="Programs proposed at once. Part of what a seed means."
-    )
-    steps: int = Field(default=200_000, ge=1, description="Most steps of a run.")
-    weights: OperatorWeights = OperatorWeights(splice=2.0, drop=2.0)
 
 
 class PolicyConfig(Section):
+    """[policy]"""
+
     init: str = Field(
         default="shipped",
         min_length=1,
-        description="Initial weights: 'shipped' (in this package), 'random', 'codet5p-220m', or the folder "
+        description="Initial weights: 'shipped' (in this package), 'random', 'codet5p-220m', or the directory "
         "of a saved policy. Paper: Salesforce/codet5p-220m.",
     )
-    encoding: Literal["paper", "sparse", "runs", "patches", "clues"] = Field(
-        default="clues",
-        description="'paper' (sparse text, CodeT5+'s tokenizer), or a token a name in programs and for "
-        "grids 'sparse' cells, 'runs', 'patches', or 'clues' to what was done. Paper: the first.",
+    encoding: Literal["paper", "sparse", "runs", "patches", "signatures"] = Field(
+        default="signatures",
+        description="'paper': text of the grids and CodeT5+'s tokenizer. Others use one token per name in "
+        "programs, and describe grids by 'sparse' cells, 'runs' of cells, square 'patches', or property "
+        "'signatures'. Paper: 'paper'.",
     )
-    patch: int = Field(default=3, ge=1, le=5, description="Side of a patch, in cells. Ours.")
+    patch_size: int = Field(
+        default=3, ge=1, le=5, description="Side of a patch, in cells (encoding 'patches'). Ours."
+    )
     device: str = Field(default="auto", description="'auto' (a GPU if there is one), 'cpu' or 'cuda'. Ours.")
     d_model: int = Field(
         default=192, ge=8, description="Width of a random policy, in units. Ours, for a laptop."
@@ -221,19 +258,19 @@ class PolicyConfig(Section):
         default=3, ge=1, description="Decoder layers of a random policy. Ours, for a laptop."
     )
     dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="Share of units dropped in learning. Ours; CodeT5+: 0.1."
+        default=0.0, ge=0, lt=1, description="Dropout rate in training. Ours; CodeT5+: 0.1."
     )
     max_input_tokens: int = Field(
-        default=512, ge=16, description="Demonstration inputs are cut at this many tokens. Paper: 512."
+        default=512, ge=16, description="Limit of the demonstration inputs, in tokens. Paper: 512."
     )
     max_output_tokens: int = Field(
-        default=512, ge=16, description="Demonstration outputs are cut at this many tokens. Paper: 512."
+        default=512, ge=16, description="Limit of the demonstration outputs, in tokens. Paper: 512."
     )
     max_program_tokens: int = Field(
         default=72,
         ge=8,
-        description="Samples end after so many tokens, and longer programs are left out of learning. Ours: "
-        "enough for nine of ten of those that evolution finds; paper: 512.",
+        description="Limit of programs, in tokens. Samples end there; training skips longer programs. Ours: "
+        "fits nine of ten programs that evolution finds; paper: 512.",
     )
     demonstrations: int = Field(
         default=10,
@@ -255,223 +292,360 @@ class PolicyConfig(Section):
 
 
 class SamplingConfig(Section):
+    """[sampling]"""
+
     samples_per_task: int = Field(
-        default=24, ge=1, description="Programs a task and meta-iteration. Paper: 24."
+        default=24, ge=1, description="Programs sampled for a task at once (per meta-iteration). Paper: 24."
     )
     temperature: float = Field(default=0.95, gt=0, description="Softmax temperature. Paper: 0.95.")
     top_k: int = Field(
         default=50,
         ge=0,
-        description="Draw from the k likeliest tokens; 0: from all. Paper: 50, its library's.",
+        description="Sample from the k most likely tokens; 0 uses all. Paper: 50 (its library's default).",
     )
     batch_rows: int = Field(
-        default=384, ge=1, description="Programs decoded side by side. Ours; memory only."
+        default=384, ge=1, description="Programs decoded side by side. Changes memory only. Ours."
     )
+
+
+class RunSamplingConfig(SamplingConfig):
+    """[sampling] of a run"""
+
     tasks_per_commit: int = Field(
         default=16, ge=1, description="Tasks sampled between two commits: the most a kill can lose. Ours."
     )
 
 
-class LearningConfig(Section):
-    learning_rate: float = Field(default=5e-5, gt=0, description="AdamW's, without schedule. Paper: 5e-5.")
-    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's. Ours: none, the paper names none.")
+class TrainingConfig(Section):
+    """[training]"""
+
+    learning_rate: float = Field(
+        default=5e-5, gt=0, description="Learning rate of AdamW, constant. Paper: 5e-5."
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0, description="Weight decay of AdamW. Ours: 0; the paper does not say."
+    )
     batch_size: int = Field(
         default=512,
         ge=1,
-        description="Sequences an optimizer step, accumulated. Paper: 512 (8 x 64 accumulated).",
+        description="Examples per optimizer step, accumulated. Paper: 512 (8 x 64 accumulated).",
     )
     micro_batch_tokens: int = Field(
         default=16_384,
         ge=64,
-        description="Most padded tokens a forward pass, but one sequence at least. Ours.",
+        description="Limit of a forward pass, in padded tokens (at least one example). Ours.",
     )
     epochs: int = Field(default=1, ge=1, description="Passes over the experiences drawn. Paper: 1.")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32",
-        description="Arithmetic of forward passes; fp32 where the device lacks it. Paper: fp16.",
+        description="Precision of forward passes; fp32 where the device lacks it. Paper: fp16.",
     )
-    clip: float = Field(
-        default=1.0, gt=0, description="Largest norm of the gradient. Ours; the paper names none."
+    max_grad_norm: float = Field(
+        default=1.0, gt=0, description="Gradients are clipped to this norm. Ours; the paper does not say."
     )
 
 
-class TrainingConfig(Section):
-    """Pre-training. All ours."""
+class PretrainingConfig(Section):
+    """[pretraining]. All ours."""
 
-    seed: int = Field(default=0, ge=0, description="Of programs, inputs, weights and order.")
+    seed: int = Field(default=0, ge=0, description="Seed of programs, inputs, weights and order.")
     steps: int = Field(default=10_000, ge=1, description="Optimizer steps.")
     minutes: float = Field(
         default=0.0,
         ge=0,
-        description="Time after which training ends, if that is sooner; the schedule follows it.",
+        description="Time limit in minutes, making of examples included; 0: none. The learning-rate schedule "
+        "follows whichever of steps and minutes is further.",
     )
-    rounds: int = Field(
-        default=8, ge=1, description="Rounds of the corpus that are sorted by length together."
+    rounds_per_window: int = Field(
+        default=8, ge=1, description="Corpus rounds that are sorted by length together."
     )
     batch_tokens: int = Field(
-        default=8192, ge=64, description="Most padded tokens of an optimizer step, accumulated."
+        default=8192, ge=64, description="Limit of an optimizer step, in padded tokens, accumulated."
     )
     micro_batch_tokens: int = Field(
         default=2048,
         ge=64,
-        description="Most padded tokens of a forward pass, but one sequence at least. Its examples are of "
-        "like length, so that a step of one pass teaches less than one of four.",
+        description="Limit of a forward pass, in padded tokens (at least one example). Examples of one pass "
+        "have similar lengths, so a step of four passes teaches more than a step of one.",
     )
-    learning_rate: float = Field(default=1e-3, gt=0, description="AdamW's, at its highest.")
-    warmup: float = Field(default=0.02, ge=0, le=1, description="Share of training in which it rises.")
-    weight_decay: float = Field(default=0.01, ge=0, description="AdamW's.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Peak learning rate of AdamW.")
+    warmup: float = Field(
+        default=0.02, ge=0, le=1, description="Share of training in which the learning rate rises."
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="Weight decay of AdamW.")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
-        default="bf16", description="Arithmetic of forward passes; fp32 where the device lacks it."
+        default="bf16", description="Precision of forward passes; fp32 where the device lacks it."
     )
-    checkpoint_minutes: float = Field(default=5.0, gt=0, description="Time between checkpoints.")
-    held_out: int = Field(
-        default=0, ge=0, description="Each so manieth training task is kept out, to test on; 0: none."
+    checkpoint_minutes: float = Field(default=5.0, gt=0, description="Minutes between checkpoints.")
+    hold_out_every: int = Field(
+        default=0, ge=0, description="Hold out every n-th training task for validation; 0: none."
     )
     workers: int = Field(
         default=1,
         ge=1,
-        description="Processes that make examples; 1: a thread of this one, slower. Changes no result.",
+        description="Processes that make examples; 1 uses a thread of this process, which is slower. "
+        "Results do not depend on it.",
     )
-    threads: int = Field(default=0, ge=0, description="CPU threads that train; 0 takes every core.")
+    threads: int = Field(default=0, ge=0, description="CPU threads for training; 0 uses every core.")
+
+
+class CorpusConfig(Section):
+    """[corpus]: the programs and inputs of pre-training. All ours; LOG.md records other values."""
+
+    max_depth: int = Field(default=8, ge=1, description="Most mutations between an expert and a program.")
+    grown_share: float = Field(
+        default=0.15, ge=0, le=1, description="Share of programs grown from the identity, not an expert."
+    )
+    max_lines: int = Field(default=40, ge=1, le=1000, description="Longest program, in lines.")
+    short_lines: int = Field(
+        default=5,
+        ge=1,
+        description="Programs of n lines, n above this value s, are kept with probability (s / n)^1.5.",
+    )
+    own_inputs_share: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Share of examples on the published inputs of a task, not on generated ones.",
+    )
+    foreign_inputs_share: float = Field(
+        default=0.2, ge=0, le=1, description="Share of examples on the inputs of another task."
+    )
+    augmented_share: float = Field(
+        default=0.5, ge=0, le=1, description="Share of examples on mirrored, rotated or recoloured inputs."
+    )
+    proposals_per_round: int = Field(
+        default=4096, ge=1, description="Programs proposed in a round. Results depend on it."
+    )
+    max_steps: int = Field(default=CORPUS_STEPS, ge=1, description="Step budget of a program on a grid.")
+    weights: OperatorWeights = OperatorWeights(splice=2.0, drop=2.0)
 
 
 class ReplayConfig(Section):
+    """[replay]"""
+
     capacity: int = Field(
-        default=500_000, ge=1, description="Most experiences kept; the lowest priority goes first. Ours."
+        default=500_000,
+        ge=1,
+        description="Most experiences in the buffer; the lowest priority is evicted first. Ours.",
     )
     expert_draws: int = Field(
         default=10_000,
         ge=0,
-        description="Experiences drawn from the expert and mutated part. Paper: up to 10,000.",
+        description="Experiences drawn from the experts and mutants. Paper: up to 10,000.",
     )
     policy_draws: int = Field(
-        default=90_000, ge=0, description="Experiences drawn from the policy part. Paper: up to 90,000."
+        default=90_000,
+        ge=0,
+        description="Experiences drawn from the policy's and evolution's. Paper: up to 90,000.",
     )
     priority_floor: float = Field(
         default=0.1,
         gt=0,
         le=1,
-        description="Least weight in a draw, so that programs solving nothing are drawn too. Ours: 0.1.",
+        description="Smallest weight in a draw, so that programs that solve nothing are drawn too. Ours.",
     )
     prioritized: bool = Field(
-        default=True, description="Draw by priority, else uniformly. Paper: true (A3: false)."
+        default=True, description="Draw in proportion to priority, else uniformly. Paper: true (A3: false)."
     )
-    short: int = Field(
+    short_lines: int = Field(
         default=0,
         ge=0,
-        description="Lines of a program: one of more, n, weighs (short / n)^1.5 of its priority; 0: all. "
-        "Ours; paper: all.",
+        description="Multiply the weight of programs of n lines, n above this value s, by (s / n)^1.5; "
+        "0: weigh all alike. Paper: 0.",
     )
 
 
 class HindsightConfig(Section):
+    """[hindsight]"""
+
     relabel: bool = Field(
         default=True,
-        description="Every valid output becomes a goal; else only programs solving all demonstrations enter. "
-        "Paper: true (false in ablation A2).",
+        description="Make an experience of every program that runs, with its own outputs as the goal; else "
+        "only of programs that solve all demonstrations. Paper: true (false in ablation A2).",
     )
     keep_samples: bool = Field(
-        default=True, description="The policy's samples enter the buffer. Paper: true (false in ablation A1)."
+        default=True,
+        description="Add the policy's samples to the buffer. Paper: true (false in ablation A1).",
     )
 
 
 class ScoringConfig(Section):
+    """[scoring]"""
+
     ranking: Literal["length", "votes"] = Field(
         default="length",
-        description="Which programs that solve all demonstrations count: the shortest, or, of each answer to "
-        "the tests, the shortest, the answers that most programs give first. Paper: length.",
+        description="Order of programs that solve all demonstrations: 'length', shortest first; 'votes', "
+        "one program per answer to the tests, most common answer first. Paper: length.",
     )
 
 
 class BudgetConfig(Section):
-    steps: int = Field(
-        default=5_000_000, ge=1, description="Most steps (cells touched) a run of a program. Ours."
+    """[budget]: limits of one run of a program on one grid."""
+
+    max_steps: int = Field(
+        default=DEFAULT_STEPS, ge=1, description="Step budget: cells touched and calls made. Ours."
     )
-    cells: int = Field(
-        default=2_000_000, ge=1, description="Most cells of memory (16 bytes each) that a run may hold. Ours."
+    max_cells: int = Field(
+        default=2_000_000, ge=1, description="Memory budget in cells of 16 bytes, in use at once. Ours."
     )
 
 
 class Settings(Section):
-    """Sections that are read from one TOML file. Immutable; unknown keys are errors."""
+    """Sections that are read from one TOML file."""
 
     @classmethod
     def load(cls, path: str | Path, overrides: Mapping[str, object] | None = None) -> Self:
-        """Read a TOML file over the file that its `extends` names (relative to it), then the overrides.
+        """Read a TOML file and apply overrides.
 
-        An override's key is dotted (`policy.init`); its text is read as TOML if it can be, else as it is.
-        Raises ConfigError, which names the file, the key, what was expected and what was found.
+        The file may extend another one: `extends = "laptop.toml"`, relative to the file, or the name of a
+        shipped configuration. Keys of `overrides` are dotted (`policy.init`); a string value is parsed as
+        TOML if possible and used as it is otherwise.
+
+        Raises ConfigError, which names the file, the key, the expected and the found value.
         """
-        path = Path(path)
+        source = find_config(path)
         origin: dict[str, str] = {}
-        values = _read(path, origin, ())
-        for key, value in (overrides or {}).items():
-            section, dot, name = key.partition(".")
-            if not dot:
-                raise ConfigError(f"--{key}: expected a dotted key such as --run.seed{_nearest(key, cls)}")
-            table = values.setdefault(section, {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"--{key}: '{section}' is no section")
-            table[name] = _toml_value(value) if isinstance(value, str) else value
+        values = _read(source, origin, ())
+        return cls._resolve(values, overrides or {}, origin, str(source))
+
+    @classmethod
+    def from_overrides(cls, overrides: Mapping[str, object]) -> Self:
+        """Apply dotted overrides to the defaults. Raises ConfigError."""
+        return cls._resolve({}, overrides, {}, "settings")
+
+    @classmethod
+    def _resolve(
+        cls, values: dict[str, Any], overrides: Mapping[str, object], origin: dict[str, str], source: str
+    ) -> Self:
+        for key, value in overrides.items():
+            *parents, name = key.split(".")
+            if not parents:
+                raise ConfigError(f"--{key}: expected a dotted key such as --policy.init{_hint(key, cls)}")
+            table: Any = values
+            for parent in parents:
+                table = table.setdefault(parent, {})
+                if not isinstance(table, dict):
+                    raise ConfigError(f"--{key}: '{parent}' is not a table")
+            table[name] = _parse_toml_value(value) if isinstance(value, str) else value
             origin[key] = f"--{key}"
+            origin.setdefault(parents[0], f"--{key}")
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(_merge(cls().model_dump(), values))
         except ValidationError as error:
-            raise ConfigError(_explain(error, path, origin, cls)) from None
+            raise ConfigError(_explain(error, source, origin, cls)) from None
 
     def flat(self) -> dict[str, Any]:
-        """Every value by its dotted key, in the order of declaration."""
-        tables = self.model_dump().items()
-        return {f"{section}.{key}": value for section, table in tables for key, value in table.items()}
+        """Return every value by its dotted key, in the order of declaration."""
+        return dict(_flatten(self.model_dump()))
 
     def to_toml(self) -> str:
-        """The resolved configuration as TOML; reading it back gives an equal Config."""
-        tables = []
-        for section, table in self.model_dump().items():
-            lines = (f"{key} = {_toml(value)}" for key, value in table.items())
-            tables.append("\n".join([f"[{section}]", *lines]))
-        return "\n\n".join(tables) + "\n"
+        """Return the resolved settings as TOML. Loading it gives equal settings."""
+        return tomli_w.dumps(self.model_dump())
 
 
-class Config(Settings):
-    """All settings of a run."""
+class RunSettings(Settings):
+    """All settings of `codeit run`."""
 
     run: RunConfig = RunConfig()
     data: RunDataConfig = RunDataConfig()
-    evolution: EvolutionConfig = EvolutionConfig()
+    mutation: MutationConfig = MutationConfig()
+    evolution: RunEvolutionConfig = RunEvolutionConfig()
     policy: PolicyConfig = PolicyConfig()
-    sampling: SamplingConfig = SamplingConfig()
-    learning: LearningConfig = LearningConfig()
+    sampling: RunSamplingConfig = RunSamplingConfig()
+    training: TrainingConfig = TrainingConfig()
     replay: ReplayConfig = ReplayConfig()
     hindsight: HindsightConfig = HindsightConfig()
     scoring: ScoringConfig = ScoringConfig()
     budget: BudgetConfig = BudgetConfig()
 
 
-class PretrainingConfig(Settings):
-    """All settings of pre-training."""
+class PretrainingSettings(Settings):
+    """All settings of `codeit pretrain`."""
 
     data: DataConfig = DataConfig()
     corpus: CorpusConfig = CorpusConfig()
     policy: PolicyConfig = PolicyConfig()
-    training: TrainingConfig = TrainingConfig()
+    pretraining: PretrainingConfig = PretrainingConfig()
 
 
-def keys(settings: type[Settings] = Config) -> Iterator[tuple[str, str, object]]:
-    """Every dotted key with its description and default, in the order of declaration."""
-    defaults = settings()
-    for section in settings.model_fields:
-        table = getattr(defaults, section)
-        for name, field in type(table).model_fields.items():
-            yield f"{section}.{name}", field.description or "", getattr(table, name)
+class EvolveSettings(Settings):
+    """Settings of `codeit evolve` besides its options."""
+
+    evolution: EvolutionConfig = EvolutionConfig()
+
+
+class SolveSettings(Settings):
+    """Settings of `codeit solve` besides its options."""
+
+    search: SearchConfig = SearchConfig()
+    evolution: EvolutionConfig = EvolutionConfig()
+    sampling: SamplingConfig = SamplingConfig(samples_per_task=128)
+    training: TrainingConfig = TrainingConfig(learning_rate=3e-4, batch_size=16, precision="bf16")
+
+
+def find_config(name: str | Path) -> Path:
+    """Return the file of a configuration: a path, or the name of a shipped one such as "laptop".
+
+    Raises ConfigError if there is neither.
+    """
+    path = Path(name)
+    if path.exists() or path.suffix:
+        return path
+    shipped = CONFIGS / f"{path}.toml"
+    if shipped.is_file():
+        return shipped
+    raise ConfigError(f"{name}: expected a TOML file or one of {', '.join(shipped_configs())}, found neither")
+
+
+def shipped_configs() -> list[str]:
+    """Return the names of the configurations shipped with the package."""
+    return sorted(str(file.relative_to(CONFIGS).with_suffix("")) for file in CONFIGS.rglob("*.toml"))
+
+
+def describe(settings: type[Settings]) -> Iterator[tuple[str, str, object]]:
+    """Yield every dotted key with its description and default, in the order of declaration."""
+    yield from _describe(settings(), "")
+
+
+def _describe(model: BaseModel, prefix: str) -> Iterator[tuple[str, str, object]]:
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            yield from _describe(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field.description or "", value
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def flatten_toml(text: str) -> dict[str, Any]:
+    """Return the values of a TOML document by dotted key."""
+    return dict(_flatten(tomllib.loads(text)))
+
+
+def _merge(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `defaults` with `values` on top, table by table."""
+    merged = dict(defaults)
+    for key, value in values.items():
+        default = merged.get(key)
+        both = isinstance(default, dict) and isinstance(value, dict)
+        merged[key] = _merge(default, value) if both else value  # type: ignore[arg-type]
+    return merged
 
 
 def _read(path: Path, origin: dict[str, str], seen: tuple[Path, ...]) -> dict[str, Any]:
-    """The file's values over those of the files it extends; `origin` gets the file that set each key."""
+    """Return a file's values on top of those it extends; record in `origin` which file set each key."""
     resolved = path.resolve()
     if resolved in seen or len(seen) >= MAX_EXTENDS:
         chain = " -> ".join(str(p) for p in (*seen, resolved))
-        raise ConfigError(f"{path}: 'extends' goes round in a circle: {chain}")
+        raise ConfigError(f"{path}: 'extends' forms a cycle: {chain}")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -486,47 +660,42 @@ def _read(path: Path, origin: dict[str, str], seen: tuple[Path, ...]) -> dict[st
         parent = values.pop("extends")
         if not isinstance(parent, str):
             raise ConfigError(f"{path}: extends: expected the path of a TOML file, found {parent!r}")
-        base = _read(path.parent / parent, origin, (*seen, resolved))
-    for section, table in values.items():
-        if isinstance(table, dict):
-            base.setdefault(section, {}).update(table)
-            origin.update({f"{section}.{name}": str(path) for name in table})
-        else:
-            base[section] = table
-        origin[section] = str(path)
-    return base
+        relative = path.parent / parent
+        base = _read(relative if relative.suffix else find_config(parent), origin, (*seen, resolved))
+    origin.update({key: str(path) for key, _ in _flatten(values)})
+    origin.update({section: str(path) for section in values})
+    return _merge(base, values)
 
 
-def _toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
-    return json.dumps(value)  # its numbers, booleans and strings (with \u escapes) are TOML's
-
-
-def _toml_value(text: str) -> object:
+def _parse_toml_value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, KeyError):
         return text
 
 
-def _nearest(key: str, settings: type[Settings]) -> str:
-    known = [name for name, _, _ in keys(settings)] + list(settings.model_fields)
-    right_name_wrong_section = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
-    close = right_name_wrong_section or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+def _hint(key: str, settings: type[Settings]) -> str:
+    """Return what an unknown key is called today, or which known key was probably meant."""
+    known = [name for name, _, _ in describe(settings)] + list(settings.model_fields)
+    section, _, name = key.partition(".")
+    renamed = RENAMED.get(key) or (f"{RENAMED[section]}.{name}" if name and section in RENAMED else None)
+    if renamed in known:
+        return f"; it is now '{renamed}'"
+    same_name = [other for other in known if other.rpartition(".")[2] == key.rpartition(".")[2]]
+    close = same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def _explain(error: ValidationError, path: Path, origin: Mapping[str, str], settings: type[Settings]) -> str:
-    """One line a fault: where it was set, the key, what was expected, what was found."""
+def _explain(error: ValidationError, source: str, origin: Mapping[str, str], settings: type[Settings]) -> str:
+    """Return one line per fault: where it was set, the key, the expected and the found value."""
     lines = []
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"])
-        where = origin.get(key) or origin.get(key.partition(".")[0]) or str(path)
+        where = origin.get(key) or origin.get(key.partition(".")[0]) or source
         if where.startswith("--"):
             where = "command line"
         if fault["type"] == "extra_forbidden":
-            lines.append(f"{where}: {key}: unknown key{_nearest(key, settings)}")
+            lines.append(f"{where}: {key}: unknown key{_hint(key, settings)}")
         elif fault["type"] == "model_type":
             lines.append(f"{where}: {key}: expected a table [{key}], found {fault['input']!r}")
         elif fault["type"] == "value_error":

@@ -1,17 +1,18 @@
-"""The meta-iteration of CodeIt (Butt et al. 2024, arXiv 2402.04858, section 2): where all the parts meet.
+"""The meta-iteration of CodeIt (Butt et al. 2024, arXiv 2402.04858, section 2).
 
-    create   the policy, once
-    breed    experts and their mutants into the replay buffer
-    try      those programs on the tasks to solve
-    learn    draw from the buffer, run the programs for their outputs, train on them
-    sample   programs for each task to solve; run, relabel in hindsight, into the buffer
-    evolve   ours: programs toward each task to solve, the best into the buffer
-    record   evict, score, write down
+    create             the policy, once
+    mutate             experts and their mutants into the replay buffer
+    evaluate mutants   the same programs on the tasks to solve: the mutation baseline
+    train              draw experiences, run their programs for the outputs, train the policy on them
+    sample             programs for each task to solve; run them, relabel in hindsight, add to the buffer
+    evolve             ours: programs toward each task to solve, the best into the buffer
+    record             evict, score, write metrics
 
-Iteration 0 only breeds, tries, evolves and records.
+Iteration 0 skips training and sampling.
+
 Each phase, or each part of a long one, ends in one transaction that also marks it as done, and derives its
-random numbers from the run's seed and its own place alone. A run that was killed therefore goes on after the
-last part done, and ends with the rows that it would have had.
+random numbers only from the seed of the run and its own place. A killed run therefore resumes after the last
+finished part, and ends with the rows of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -20,294 +21,302 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from codeit.evolution import mutants
-from codeit.experts import load_experts
-from codeit.files import RunError
-from codeit.folder import RunFolder
-from codeit.hindsight import demonstrations_solved, relabel
+from codeit.data.experts import load_experts
+from codeit.data.tasks import Task, by_size, equal_tasks, load_tasks
+from codeit.evaluation.candidate import Candidate
+from codeit.evaluation.hindsight import demonstrations_solved, relabel
+from codeit.evaluation.scoring import count_votes, score
 from codeit.language import Budget, Outcome, ParseError, Program, count_solved, run_batch
-from codeit.policy.encoding import NotEncodable
-from codeit.policy.learning import Example, Learner
+from codeit.parallel import map_ordered
+from codeit.policy.encoding import NotEncodableError
 from codeit.policy.model import Policy
 from codeit.policy.sampling import sample
-from codeit.population import evolve
-from codeit.replay import CandidateRow, Draw
-from codeit.scoring import Candidate, elect, score
+from codeit.policy.training import Trainer, TrainingExample
+from codeit.search.evolution import evolve
+from codeit.search.mutation import make_mutants
 from codeit.seeds import derive
-from codeit.tasks import Task, by_size, equal_tasks, load
-from codeit.workers import in_order
+from codeit.storage.files import RunError
+from codeit.storage.replay_buffer import Draw
+from codeit.storage.run_directory import RunDirectory
 
-PROGRAMS_AT_ONCE = 500  # programs between two commits of `try`, or relabelled together in `learn`
+PROGRAMS_AT_ONCE = 500
+"""Programs between two commits of `evaluate_mutants`, or relabelled together in `train`."""
 
 
-class Watch(Protocol):
-    """Told how a run goes, for people to look at; nothing that it does changes the run."""
+class RunObserver(Protocol):
+    """Receives the progress of a run, to display it. It cannot change the run."""
 
     def progress(self, iteration: int, phase: str, done: int, total: int) -> None:
-        """So many units of the phase (programs, examples, tasks) are done, of so many."""
+        """Called when `done` of `total` units of a phase (programs, examples or tasks) are done."""
 
     def recorded(self, iteration: int, metrics: dict[str, float]) -> None:
-        """An iteration is over."""
+        """Called when an iteration has finished."""
 
 
 class Loop:
-    """A run in its folder, from wherever it stands to its end."""
+    """A run in its directory, from wherever it stands to its end."""
 
-    def __init__(self, folder: RunFolder, watch: Watch) -> None:
-        """Read tasks and experts, make or load the policy. Raises TaskError, PolicyError."""
-        self.folder, self.store, self.config, self.watch = folder, folder.store, folder.config, watch
-        config = self.config
-        self.threads = config.run.threads or os.cpu_count() or 1
+    def __init__(self, directory: RunDirectory, observer: RunObserver) -> None:
+        """Load tasks and experts; create or load the policy. Raises TaskError, PolicyError."""
+        self.directory, self.database, self.observer = directory, directory.database, observer
+        self.replay, self.settings = directory.database.replay, directory.settings
+        settings = self.settings
+        self.threads = settings.run.threads or os.cpu_count() or 1
         torch.set_num_threads(self.threads)
-        self.budget = Budget(config.budget.steps, config.budget.cells)
-        self.train = {task.id: task for task in load(config.data.train)}
-        self.test = load(config.data.test)[: config.data.tasks or None]
-        self.tasks = {("train", id): task for id, task in self.train.items()}
-        self.tasks |= {("test", task.id): task for task in self.test}
-        self.leaked = {id for _, id in equal_tasks(self.train.values(), self.test)}
-        experts = load_experts(progress=partial(watch.progress, 0, "simplify experts"))
-        self.experts = {id: expert for id, expert in experts.items() if id in self.train}
-        # Tasks of like size are sampled together, which wastes the least on padding.
-        ordered, size = by_size(self.test), config.sampling.tasks_per_commit
+        self.budget = Budget(settings.budget.max_steps, settings.budget.max_cells)
+        self.train_tasks = {task.id: task for task in load_tasks(settings.data.train)}
+        self.test_tasks = load_tasks(settings.data.test)[: settings.data.tasks or None]
+        self.tasks = {("train", task_id): task for task_id, task in self.train_tasks.items()}
+        self.tasks |= {("test", task.id): task for task in self.test_tasks}
+        self.leaked = {own for _, own in equal_tasks(self.train_tasks.values(), self.test_tasks)}
+        experts = load_experts(progress=partial(observer.progress, 0, "simplify experts"))
+        self.experts = {task_id: one for task_id, one in experts.items() if task_id in self.train_tasks}
+        # Tasks of similar size are sampled together, to waste little on padding.
+        ordered, size = by_size(self.test_tasks), settings.sampling.tasks_per_commit
         self.chunks = [ordered[start : start + size] for start in range(0, len(ordered), size)]
-        with self.store.transaction():
-            for split, name in self.tasks:
-                self.store.add_tasks(split, [(name, len(self.tasks[split, name].train))])
-        self.learner = self._last_learner()
+        with self.database.transaction():
+            for split, task_id in self.tasks:
+                self.database.add_tasks(split, [(task_id, len(self.tasks[split, task_id].train))])
+        self.trainer = self._load_trainer()
 
     def run(self) -> None:
-        """Do what is left of the run."""
-        self.folder.publish()
-        for iteration in range(self.config.run.iterations + 1):
-            if self.store.done(iteration, "record"):
+        """Do everything that is left of the run."""
+        self.directory.publish()
+        for iteration in range(self.settings.run.iterations + 1):
+            if self.database.is_done(iteration, "record"):
                 continue
-            self.breed(iteration)
-            self.try_bred(iteration)
+            self.mutate(iteration)
+            self.evaluate_mutants(iteration)
             if iteration > 0:
-                self.learn(iteration)
+                self.train(iteration)
                 self.sample(iteration)
             self.evolve(iteration)
             self.record(iteration)
 
-    def breed(self, iteration: int) -> None:
-        """Experts (in iteration 0) and mutants, relabelled in hindsight, into the buffer."""
-        evolution = self.config.evolution
-        n = evolution.mutants_per_iteration if iteration else evolution.mutants
-        if self.store.done(iteration, "breed") or (iteration and not n):
+    def mutate(self, iteration: int) -> None:
+        """Add experts (in iteration 0) and mutants to the buffer, relabelled in hindsight."""
+        mutation = self.settings.mutation
+        n = mutation.per_iteration if iteration else mutation.initial
+        if self.database.is_done(iteration, "mutate") or (iteration and not n):
             return
-        with self._committing(iteration, "breed"):
-            bred = [] if iteration else [(id, expert, "expert") for id, expert in self.experts.items()]
+        with self._committing(iteration, "mutate"):
+            added = [] if iteration else [(task_id, one, "expert") for task_id, one in self.experts.items()]
             if n:
-                seed = derive(self.config.run.seed, "breed", iteration)
                 try:
-                    made = mutants(
+                    mutants = make_mutants(
                         self.experts,
-                        self.train,
+                        self.train_tasks,
                         n,
-                        seed,
+                        derive(self.settings.run.seed, "breed", iteration),
                         threads=self.threads,
                         budget=self.budget,
-                        progress=partial(self.watch.progress, iteration, "breed"),
+                        progress=partial(self.observer.progress, iteration, "mutate"),
                     )
                 except ValueError as error:
                     raise RunError(f"data.train, {n} mutants: {error}") from error
-                bred += [(mutant.task_id, mutant.program, "mutation") for mutant in made]
-            tasks = [self.train[id] for id, _, _ in bred]
-            outcomes = self._run([program for _, program, _ in bred], tasks)
-            for (id, program, source), task, of_program in zip(bred, tasks, outcomes, strict=True):
+                added += [(mutant.task_id, mutant.program, "mutation") for mutant in mutants]
+            tasks = [self.train_tasks[task_id] for task_id, _, _ in added]
+            outcomes = self._run([program for _, program, _ in added], tasks)
+            for (_, program, source), task, of_program in zip(added, tasks, outcomes, strict=True):
                 if experience := relabel(of_program, task.train):
-                    self.store.add_program(str(program), len(program))
-                    self.store.add_experience(
-                        "train", id, str(program), iteration, source, experience.priority
-                    )
+                    self._remember("train", task, program, iteration, source, experience.priority)
 
-    def try_bred(self, iteration: int) -> None:
-        """The iteration's experts and mutants on every task to solve: the paper's mutation baseline.
+    def evaluate_mutants(self, iteration: int) -> None:
+        """Try the iteration's experts and mutants on every task to solve: the paper's mutation baseline.
 
-        A program leaves a task at the first demonstration that it does not solve: only those that solve all
-        become candidates.
+        A program leaves a task at the first demonstration that it does not solve, so only programs that solve
+        all become candidates.
         """
-        bred = self.store.bred_programs(iteration) if self.config.evolution.try_on_tasks else []
-        if not bred:
+        evaluate_on_tests = self.settings.mutation.evaluate_on_tests
+        added = self.replay.mutants(iteration) if evaluate_on_tests else []
+        if not added:
             return
-        wanted = np.array([len(task.train) for task in self.test])
-        for part, start in enumerate(range(0, len(bred), PROGRAMS_AT_ONCE)):
-            self.watch.progress(iteration, "try", start, len(bred))
-            tried = bred[start : start + PROGRAMS_AT_ONCE]
-            if not self.store.done(iteration, "try", part):
-                with self._committing(iteration, "try", part):
-                    programs = [Program.parse(text) for text, _ in tried]
-                    demonstrations = [task.train for task in self.test]
-                    solved = count_solved(
-                        programs, demonstrations, early_exit=True, budget=self.budget, threads=self.threads
-                    )
-                    for program, task in np.argwhere(wanted == solved.T).tolist():
-                        text, source = tried[program]
-                        self.store.add_candidate(
-                            self.test[task].id, text, iteration, source, int(wanted[task])
+        wanted = np.array([len(task.train) for task in self.test_tasks])
+        demonstrations = [task.train for task in self.test_tasks]
+        for part, start in enumerate(range(0, len(added), PROGRAMS_AT_ONCE)):
+            self.observer.progress(iteration, "evaluate mutants", start, len(added))
+            if self.database.is_done(iteration, "evaluate_mutants", part):
+                continue
+            tried = added[start : start + PROGRAMS_AT_ONCE]
+            with self._committing(iteration, "evaluate_mutants", part):
+                programs = [program for program, _ in tried]
+                solved = count_solved(
+                    programs, demonstrations, early_exit=True, budget=self.budget, threads=self.threads
+                )
+                for k, task in np.argwhere(wanted == solved.T).tolist():
+                    program, source = tried[k]
+                    self.database.add_candidate(
+                        Candidate(
+                            self.test_tasks[task].id,
+                            program,
+                            int(wanted[task]),
+                            votes=1,
+                            iteration=iteration,
+                            source=source,
                         )
-        self.watch.progress(iteration, "try", len(bred), len(bred))
-
-    def evolve(self, iteration: int) -> None:
-        """Evolve programs toward each task to solve, from the experts and what the buffer has for the task.
-
-        The answers with most votes become candidates, the best of the population experiences.
-        """
-        config, solvers_only = self.config.evolution, not self.config.hindsight.relabel
-        n = config.programs_per_iteration if iteration else config.programs
-        left = [k for k in range(len(self.test)) if not self.store.done(iteration, "evolve", k)]
-        if not n or not left:
-            return
-        evolved = in_order(evolve, (self._start(iteration, self.test[k], n) for k in left), self.threads)
-        for place in left:
-            task = self.test[place]
-            self.watch.progress(iteration, "evolve", place, len(self.test))
-            with self._committing(iteration, "evolve", place):
-                answers, members = next(evolved)
-                for one in answers:
-                    self.store.add_program(str(one.program), len(one.program))
-                    self.store.add_candidate(
-                        task.id, str(one.program), iteration, "search", len(task.train), one.votes
                     )
-                best = members[: config.kept]
-                for program, outcomes in zip(best, self._run(best, [task] * len(best)), strict=True):
-                    if experience := relabel(outcomes, task.train, solvers_only=solvers_only):
-                        self.store.add_program(str(program), len(program))
-                        self.store.add_experience(
-                            "test", task.id, str(program), iteration, "search", experience.priority
-                        )
-        self.watch.progress(iteration, "evolve", len(self.test), len(self.test))
+        self.observer.progress(iteration, "evaluate mutants", len(added), len(added))
 
-    def _start(self, iteration: int, task: Task, n: int) -> tuple[Task, list[Program], int, int]:
-        """What `population.evolve` needs to try `n` programs on a task."""
-        found = [Program.parse(text) for text in self.store.programs_for(task.id)]
-        seed = derive(self.config.run.seed, "evolve", iteration, task.id)
-        return task, [*self.experts.values(), *found], n, seed
-
-    def learn(self, iteration: int) -> None:
+    def train(self, iteration: int) -> None:
         """Draw experiences by priority and train the policy on them."""
-        if self.store.done(iteration, "learn"):
+        if self.database.is_done(iteration, "train"):
             return
-        config, seed = self.config.replay, self.config.run.seed
-        with self._committing(iteration, "learn"):
+        replay, seed = self.settings.replay, self.settings.run.seed
+        with self._committing(iteration, "train"):
             rng = np.random.default_rng(derive(seed, "draw", iteration))
             drawn: list[Draw] = []
             parts = (
-                (config.expert_draws, ("expert", "mutation")),
-                (config.policy_draws, ("policy", "search")),
+                (replay.expert_draws, ("expert", "mutation")),
+                (replay.policy_draws, ("policy", "evolution")),
             )
             for n, sources in parts:
-                drawn += self.store.draw(
+                drawn += self.replay.draw(
                     n,
                     sources,
                     rng,
-                    floor=config.priority_floor,
-                    prioritized=config.prioritized,
-                    short=config.short,
+                    floor=replay.priority_floor,
+                    prioritized=replay.prioritized,
+                    short_lines=replay.short_lines,
                 )
             examples = list(self._examples(drawn))
-            progress = partial(self.watch.progress, iteration, "learn")
-            report = self.learner.epoch(examples, derive(seed, "learn", iteration), progress)
-            self.folder.save_checkpoint(iteration, self.learner.save)
-            self.store.mark_drawn(experience.id for experience in drawn)
+            progress = partial(self.observer.progress, iteration, "train")
+            report = self.trainer.epoch(examples, derive(seed, "learn", iteration), progress)
+            self.directory.save_checkpoint(iteration, self.trainer.save)
+            self.replay.mark_drawn(draw.id for draw in drawn)
             metrics = {"loss": report.loss, "examples": len(examples), "left_out": len(drawn) - len(examples)}
-            self.store.add_metrics(iteration, metrics)
-        self.folder.drop_checkpoints(iteration)
+            self.database.add_metrics(iteration, metrics)
+        self.directory.drop_checkpoints(iteration)
 
-    def _examples(self, drawn: Sequence[Draw]) -> Iterator[Example]:
-        """Each experience as the policy sees it: the task that the program solves, and the program."""
-        encoding = self.learner.policy.encoding
+    def _examples(self, drawn: Sequence[Draw]) -> Iterator[TrainingExample]:
+        """Yield each experience as the policy sees it: the task that the program solves, and the program."""
+        encoding = self.trainer.policy.encoding
         for start in range(0, len(drawn), PROGRAMS_AT_ONCE):
             some = drawn[start : start + PROGRAMS_AT_ONCE]
-            programs = [Program.parse(draw.program) for draw in some]
-            tasks = [self.tasks[draw.split, draw.task] for draw in some]
+            programs = [draw.program for draw in some]
+            tasks = [self.tasks[draw.split, draw.task_id] for draw in some]
             for program, task, outcomes in zip(programs, tasks, self._run(programs, tasks), strict=True):
                 experience = relabel(outcomes, task.train)
                 assert experience is not None  # it was one when it entered the buffer
                 try:
-                    yield Example(encoding.encode_task(experience.pairs), encoding.encode_program(program))
-                except NotEncodable:
+                    source = encoding.encode_task(experience.pairs)
+                    yield TrainingExample(source, encoding.encode_program(program))
+                except NotEncodableError:
                     continue
 
     def sample(self, iteration: int) -> None:
-        """Draw programs for each task to solve, and put what they do into the buffer."""
-        config, seed = self.config.sampling, self.config.run.seed
+        """Sample programs for each task to solve; add what they do to the buffer."""
         done = 0
         for part, tasks in enumerate(self.chunks):
-            self.watch.progress(iteration, "sample", done, len(self.test))
-            if not self.store.done(iteration, "sample", part):
+            self.observer.progress(iteration, "sample", done, len(self.test_tasks))
+            if not self.database.is_done(iteration, "sample", part):
                 with self._committing(iteration, "sample", part):
                     drawn = sample(
-                        self.learner.policy,
+                        self.trainer.policy,
                         [task.train for task in tasks],
-                        config.samples_per_task,
-                        temperature=config.temperature,
-                        top_k=config.top_k,
-                        seeds=[derive(seed, "sample", iteration, task.id) for task in tasks],
-                        batch_rows=config.batch_rows,
+                        self.settings.sampling,
+                        seeds=[
+                            derive(self.settings.run.seed, "sample", iteration, task.id) for task in tasks
+                        ],
                     )
                     texts = dict(drawn)
                     for place, task in enumerate(tasks):
-                        self._judge(iteration, task, texts[place])
+                        self._record_samples(iteration, task, texts[place])
             done += len(tasks)
-        self.watch.progress(iteration, "sample", done, len(self.test))
+        self.observer.progress(iteration, "sample", done, len(self.test_tasks))
 
-    def _judge(self, iteration: int, task: Task, texts: Sequence[str]) -> None:
-        """Run a task's samples on its demonstrations; record them, and relabel those that run."""
-        keep, solvers_only = self.config.hindsight.keep_samples, not self.config.hindsight.relabel
+    def _record_samples(self, iteration: int, task: Task, texts: Sequence[str]) -> None:
+        """Run the samples for a task on its demonstrations; record them, and relabel those that run."""
+        hindsight = self.settings.hindsight
         programs = [_parse(text) for text in texts]
         distinct = list(dict.fromkeys(program for program in programs if program is not None))
         outcomes = dict(zip(distinct, self._run(distinct, [task] * len(distinct)), strict=True))
         for ordinal, program in enumerate(programs):
+            record = partial(self.database.add_sample, iteration, task.id, ordinal, program)
             if program is None:
-                self.store.add_sample(iteration, task.id, ordinal, None, "parse error", 0, False)
+                record(outcome="parse error", demonstrations_solved=0, new=False)
                 continue
-            text, of_program = str(program), outcomes[program]
+            of_program = outcomes[program]
             kind = next((outcome.kind for outcome in of_program if outcome.grid is None), "grid")
             solved = demonstrations_solved(of_program, task.train)
-            new = self.store.add_program(text, len(program))
-            self.store.add_sample(iteration, task.id, ordinal, text, kind, solved, new)
+            new = self.database.add_program(program)
+            record(outcome=kind, demonstrations_solved=solved, new=new)
             if solved:
-                self.store.add_candidate(task.id, text, iteration, "policy", solved)
-            experience = relabel(of_program, task.train, solvers_only=solvers_only)
-            if experience is not None and keep:
-                self.store.add_experience("test", task.id, text, iteration, "policy", experience.priority)
+                self.database.add_candidate(
+                    Candidate(task.id, program, solved, votes=1, iteration=iteration, source="policy")
+                )
+            experience = relabel(of_program, task.train, solvers_only=not hindsight.relabel)
+            if experience is not None and hindsight.keep_samples:
+                self._remember("test", task, program, iteration, "policy", experience.priority)
+
+    def evolve(self, iteration: int) -> None:
+        """Evolve programs toward each task to solve, from the experts and the programs in the buffer.
+
+        The answers with most votes become candidates, the best of the population become experiences.
+        """
+        settings, solvers_only = self.settings.evolution, not self.settings.hindsight.relabel
+        n = settings.programs_per_iteration if iteration else settings.programs
+        tasks = self.test_tasks
+        left = [k for k in range(len(tasks)) if not self.database.is_done(iteration, "evolve", k)]
+        if not n or not left:
+            return
+        jobs = (
+            (
+                tasks[k],
+                [*self.experts.values(), *self.replay.programs_on(tasks[k].id)],
+                n,
+                derive(self.settings.run.seed, "evolve", iteration, tasks[k].id),
+                settings,
+            )
+            for k in left
+        )
+        evolved = map_ordered(evolve, jobs, self.threads)
+        for place in left:
+            task = tasks[place]
+            self.observer.progress(iteration, "evolve", place, len(tasks))
+            with self._committing(iteration, "evolve", place):
+                answers, members = next(evolved)
+                for one in answers:
+                    self.database.add_candidate(replace(one, iteration=iteration, source="evolution"))
+                elites = members[: settings.elites]
+                for program, outcomes in zip(elites, self._run(elites, [task] * len(elites)), strict=True):
+                    if experience := relabel(outcomes, task.train, solvers_only=solvers_only):
+                        self._remember("test", task, program, iteration, "evolution", experience.priority)
+        self.observer.progress(iteration, "evolve", len(tasks), len(tasks))
 
     def record(self, iteration: int) -> None:
-        """Evict, score, and write the iteration's metrics down."""
+        """Evict, score, and record the iteration's metrics."""
         with self._committing(iteration, "record"):
             started = time.monotonic()
-            self.store.evict(self.config.replay.capacity)
-            metrics = self._score(iteration, "cumulative", self.store.candidates())
+            self.replay.evict(self.settings.replay.capacity)
+            metrics = self._score(iteration, "cumulative", self.database.candidates())
             if iteration > 0:
-                metrics |= self._score(iteration, "policy", self.store.sampled(iteration))
-            metrics |= self.store.sample_statistics(iteration)
-            metrics |= {f"buffer_{source}": size for source, size in self.store.sizes().items()}
+                metrics |= self._score(iteration, "policy", self.database.sampled_candidates(iteration))
+            metrics |= self.database.sample_statistics(iteration)
+            metrics |= {f"buffer_{source}": size for source, size in self.replay.sizes().items()}
             metrics |= {
-                f"seconds_{phase}": seconds for phase, seconds in self.store.seconds(iteration).items()
+                f"seconds_{phase}": seconds for phase, seconds in self.database.seconds(iteration).items()
             }
             metrics["seconds_record"] = time.monotonic() - started
-            self.store.add_metrics(iteration, metrics)
-        self.folder.publish()
-        self.watch.recorded(iteration, self.store.metrics()[iteration])
+            self.database.add_metrics(iteration, metrics)
+        self.directory.publish()
+        self.observer.recorded(iteration, self.database.metrics()[iteration])
 
-    def _score(self, iteration: int, scope: str, found: Sequence[CandidateRow]) -> dict[str, float]:
-        """Score the programs found and record the tasks solved; the only use of test outputs."""
+    def _score(self, iteration: int, scope: str, found: Sequence[Candidate]) -> dict[str, float]:
+        """Score programs and record the tasks they solve. This is the only use of test outputs."""
         candidates: dict[str, list[Candidate]] = {}
-        by_votes = self.config.scoring.ranking == "votes"
-        for order, row in enumerate(found):
-            votes = row.votes if by_votes else 0
-            candidate = Candidate(Program.parse(row.program), row.demonstrations_solved, order, votes)
-            candidates.setdefault(row.task, []).append(candidate)
-        elected = elect(candidates, self.test, budget=self.budget, threads=self.threads)
-        total = score(elected, self.test, leaked=self.leaked, budget=self.budget, threads=self.threads)
-        self.store.add_scores(iteration, scope, total.solved)
+        by_votes = self.settings.scoring.ranking == "votes"
+        for one in found:
+            candidates.setdefault(one.task_id, []).append(one if by_votes else replace(one, votes=0))
+        merged = count_votes(candidates, self.test_tasks, budget=self.budget, threads=self.threads)
+        total = score(merged, self.test_tasks, leaked=self.leaked, budget=self.budget, threads=self.threads)
+        self.database.add_scores(iteration, scope, total.solved)
         return {
             f"{scope}_top3": total.solved_top3,
             f"{scope}_top2": total.solved_top2,
@@ -317,31 +326,36 @@ class Loop:
             f"{scope}_demonstrations": sum(max(c.solved for c in of_task) for of_task in candidates.values()),
         }
 
+    def _remember(
+        self, split: str, task: Task, program: Program, iteration: int, source: str, priority: float
+    ) -> None:
+        """Add an experience to the replay buffer."""
+        self.replay.add(split, task.id, program, iteration=iteration, source=source, priority=priority)
+
     def _run(self, programs: Sequence[Program], tasks: Sequence[Task]) -> list[list[Outcome]]:
-        """Each program's outcome on each demonstration input of its task."""
+        """Return the outcomes of each program on the demonstration inputs of its task."""
         inputs = [[pair.input for pair in task.train] for task in tasks]
         return run_batch(programs, inputs, budget=self.budget, threads=self.threads)
 
-    def _last_learner(self) -> Learner:
-        """Policy and optimizer as the last learning left them; before the first, made as configured."""
-        last = self.store.last_done("learn")
-        if last is None and not self.store.done(0, "create"):
+    def _load_trainer(self) -> Trainer:
+        """Return policy and optimizer after the last training, or newly created."""
+        last = self.database.last_iteration_of("train")
+        if last is None and not self.database.is_done(0, "create"):
             with self._committing(0, "create"):
-                policy = Policy.create(self.config.policy, derive(self.config.run.seed, "create"))
-                learner = Learner(policy, self.config.learning)
-                self.folder.save_checkpoint(0, learner.save)
-            return learner
-        return Learner.load(
-            self.folder.checkpoint(last or 0), self.config.learning, self.config.policy.device
-        )
+                policy = Policy.create(self.settings.policy, derive(self.settings.run.seed, "create"))
+                trainer = Trainer(policy, self.settings.training)
+                self.directory.save_checkpoint(0, trainer.save)
+            return trainer
+        checkpoint = self.directory.checkpoint(last or 0)
+        return Trainer.load(checkpoint, self.settings.training, self.settings.policy.device)
 
     @contextmanager
     def _committing(self, iteration: int, phase: str, part: int = 0) -> Iterator[None]:
-        """A phase, or a part of one: what is written inside is committed with the mark that it is done."""
+        """Commit what is written inside together with the mark that the phase, or a part of it, is done."""
         started = time.monotonic()
-        with self.store.transaction():
+        with self.database.transaction():
             yield
-            self.store.set_done(iteration, phase, part, time.monotonic() - started)
+            self.database.set_done(iteration, phase, part, time.monotonic() - started)
 
 
 def _parse(text: str) -> Program | None:

@@ -18,20 +18,28 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from codeit.config import PolicyConfig
 from codeit.language import CONSTANTS, PRIMITIVES, Grid, Line, Program
-from codeit.policy.clues import Clues
-from codeit.policy.grids import Demonstrations, Patches, Runs, Scheme, Sparse, Tokens, most_common_colour
+from codeit.policy.grid_tokens import (
+    Demonstrations,
+    Patches,
+    Runs,
+    Scheme,
+    Sparse,
+    Tokens,
+    most_common_colour,
+)
+from codeit.policy.property_signatures import PropertySignatures
 
 VARIABLES = 160
 """Variables that the compact vocabulary knows: x1 … x160."""
 MAX_ARGUMENTS = 4
 
 
-class NotEncodable(ValueError):
+class NotEncodableError(ValueError):
     """The program has no token sequence within this encoding's limits; learning leaves it out."""
 
 
-def _too_long(tokens: int, limit: int) -> NotEncodable:
-    return NotEncodable(f"program of {tokens} tokens, policy.max_program_tokens = {limit}")
+def _too_long(tokens: int, limit: int) -> NotEncodableError:
+    return NotEncodableError(f"program of {tokens} tokens, policy.max_program_tokens = {limit}")
 
 
 class Encoding(Protocol):
@@ -50,7 +58,7 @@ class Encoding(Protocol):
         """The source of a task; at most the two limits plus a few separators."""
 
     def encode_program(self, program: Program) -> list[int]:
-        """Target token ids, ending in `eos_id`. Raises NotEncodable beyond `max_program_tokens`."""
+        """Target token ids, ending in `eos_id`. Raises NotEncodableError beyond `max_program_tokens`."""
 
     def decode_program(self, ids: Sequence[int]) -> str:
         """Program text of sampled ids (with or without end and padding); may not parse in the paper's way."""
@@ -78,7 +86,7 @@ class CompactEncoding:
 
     A program is written in prefix form, `objects I T F F` a line: a primitive's arity is known, so brackets
     and commas are not needed; a line's number implies its target. Calling a variable is `callN x4 …` with N
-    arguments. A task is written as `config.encoding` says: sparse, in runs, in patches of `config.patch`
+    arguments. A task is written as `config.encoding` says: sparse, in runs, in patches of `config.patch_size`
     cells across, or as clues to what was done.
     """
 
@@ -90,8 +98,8 @@ class CompactEncoding:
         schemes: dict[str, Callable[[], Scheme]] = {
             "sparse": Sparse,
             "runs": Runs,
-            "patches": partial(Patches, config.patch),
-            "clues": Clues,
+            "patches": partial(Patches, config.patch_size),
+            "signatures": PropertySignatures,
         }
         self.scheme: Scheme = schemes[config.encoding]()
         words = ["<pad>", "</s>", *program_words(), *self.scheme.words]
@@ -140,7 +148,9 @@ class CompactEncoding:
         try:
             return [*(self.ids[word] for word in words), self.eos_id]
         except KeyError as error:
-            raise NotEncodable(f"no token for {error.args[0]!r} (variables go up to x{VARIABLES})") from None
+            raise NotEncodableError(
+                f"no token for {error.args[0]!r} (variables go up to x{VARIABLES})"
+            ) from None
 
     def decode_program(self, ids: Sequence[int]) -> str:
         lines: list[Line] = []

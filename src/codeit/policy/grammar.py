@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from codeit.language import CONSTANTS, PRIMITIVES
-from codeit.policy.encoding import MAX_ARGUMENTS, VARIABLES, CompactEncoding
-from codeit.signatures import (
+from codeit.language.types import (
     Type,
     accepts,
     applied,
@@ -24,6 +23,7 @@ from codeit.signatures import (
     slots,
     term_type,
 )
+from codeit.policy.encoding import MAX_ARGUMENTS, VARIABLES, CompactEncoding
 
 
 class Partial(NamedTuple):

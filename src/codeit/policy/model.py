@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 from codeit.config import PolicyConfig
 from codeit.policy import SHIPPED as SHIPPED
 from codeit.policy.encoding import CompactEncoding, Encoding, PaperEncoding
-from codeit.policy.grids import Tokens
+from codeit.policy.grid_tokens import Tokens
 
 CODET5P = "Salesforce/codet5p-220m"
 """The paper's model on the Hugging Face hub."""
@@ -28,7 +28,7 @@ SHARD = 16 * 2**20
 """Most bytes of a file of weights."""
 _CARD = "policy.json"
 _CARD_KEYS = (
-    *("encoding", "patch", "dropout"),
+    *("encoding", "patch_size", "dropout"),
     *("demonstrations", "max_input_tokens", "max_output_tokens", "max_program_tokens"),
 )
 _SIZES = {
@@ -122,7 +122,7 @@ class Policy:
     @classmethod
     def _read(cls, folder: Path, config: PolicyConfig, device: torch.device) -> Policy:
         card = _read_card(folder)
-        for name in ("encoding", "patch") if config.encoding == "patches" else ("encoding",):
+        for name in ("encoding", "patch_size") if config.encoding == "patches" else ("encoding",):
             if card[name] != getattr(config, name):
                 raise PolicyError(
                     f"{folder}: expected policy.{name} = {card[name]!r}, in which it was saved, "
@@ -186,6 +186,9 @@ def _read_card(folder: Path) -> dict[str, Any]:
         raise PolicyError(f"{path}: no such file; expected a folder written by Policy.save") from None
     except ValueError as error:
         raise PolicyError(f"{path}: not JSON: {error}") from None
+    if "patch" in card:  # written by version 0.1
+        card["patch_size"] = card.pop("patch")
+        card["encoding"] = "signatures" if card.get("encoding") == "clues" else card.get("encoding")
     missing = [name for name in _CARD_KEYS if name not in card]
     if missing:
         raise PolicyError(f"{path}: lacks {', '.join(missing)}; expected a file written by Policy.save")

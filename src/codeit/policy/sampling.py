@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from codeit.config import SamplingConfig
 from codeit.policy.encoding import CompactEncoding, Encoding
 from codeit.policy.grammar import Grammar
-from codeit.policy.grids import Demonstrations, Tokens
+from codeit.policy.grid_tokens import Demonstrations, Tokens
 from codeit.policy.model import Policy, pad_sources
 
 SHRINK_AT = 0.8
@@ -26,22 +27,19 @@ SHRINK_AT = 0.8
 def sample(
     policy: Policy,
     tasks: Sequence[Demonstrations],
-    n: int,
+    settings: SamplingConfig,
     *,
-    temperature: float = 0.95,
-    top_k: int = 50,
     seeds: Sequence[int],
-    batch_rows: int = 384,
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield (index of the task, its `n` program texts), tasks of like length together, as batches end.
+    """Sample programs for each task; yield (index of the task, texts of its programs) as batches finish.
 
-    `seeds`, one a task, fix all of a task's draws, whatever tasks share its batch; about `batch_rows`
-    samples are decoded at once. `temperature` > 0; `top_k` = 0 draws from all tokens. With the compact
-    encoding every text parses. Raises ValueError if there is not one seed a task.
+    Tasks with sources of similar length are decoded together, about `settings.batch_rows` samples at once.
+    `seeds`, one per task, determine all samples of a task, whichever tasks share its batch. With the compact
+    encoding every text parses. Raises ValueError unless there is one seed per task.
     """
     encoding = policy.encoding
     grammar = Grammar(encoding, policy.device) if isinstance(encoding, CompactEncoding) else None
-    for index, rows in sample_tokens(policy, tasks, n, grammar, temperature, top_k, seeds, batch_rows):
+    for index, rows in sample_tokens(policy, tasks, settings, grammar, seeds):
         yield index, [encoding.decode_program(row) for row in rows.tolist()]
 
 
@@ -49,30 +47,31 @@ def sample(
 def sample_tokens(
     policy: Policy,
     tasks: Sequence[Demonstrations],
-    n: int,
+    settings: SamplingConfig,
     grammar: Grammar | None,
-    temperature: float,
-    top_k: int,
     seeds: Sequence[int],
-    batch_rows: int,
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """As `sample`, but token ids, shape (n, steps), padded after each end; held to a grammar or to none."""
+    """Sample as `sample`, but yield token ids: shape (samples, steps), padded after the end of a program.
+
+    Without a `grammar` any token may follow any other.
+    """
     if len(seeds) != len(tasks):
-        raise ValueError(f"seeds: expected one a task, {len(tasks)}, found {len(seeds)}")
+        raise ValueError(f"seeds: expected one per task, {len(tasks)}, found {len(seeds)}")
     encoding = policy.encoding
     policy.model.eval()
     dtype = torch.float32 if policy.device.type == "cpu" else torch.bfloat16
     decoder = Decoder(policy, dtype)
     sources = [encoding.encode_task(task) for task in tasks]
     order = sorted(range(len(tasks)), key=lambda index: len(sources[index]))
-    tasks_a_batch, rows_a_task = max(1, batch_rows // n), min(n, batch_rows)
-    for start in range(0, len(order), tasks_a_batch):
-        batch = order[start : start + tasks_a_batch]
+    n, temperature, top_k = settings.samples_per_task, settings.temperature, settings.top_k
+    tasks_per_batch, rows_per_task = max(1, settings.batch_rows // n), min(n, settings.batch_rows)
+    for start in range(0, len(order), tasks_per_batch):
+        batch = order[start : start + tasks_per_batch]
         memory = decoder.encode([sources[index] for index in batch])
         uniforms = torch.stack([_uniforms(seeds[index], n, encoding.max_program_tokens) for index in batch])
         parts = [
             _decode(decoder, memory, part, grammar, encoding, temperature, top_k)
-            for part in torch.split(uniforms.to(policy.device), rows_a_task, dim=1)
+            for part in torch.split(uniforms.to(policy.device), rows_per_task, dim=1)
         ]
         yield from zip(batch, torch.cat(parts, dim=1), strict=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from codeit.scoring import Score
+from codeit.evaluation.scoring import Score
 
 
 def draw(

@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from codeit.data.tasks import Task
 from codeit.language import PRIMITIVES, Grid, Program
 from codeit.report import COLOUR_NAMES, PALETTE
 from codeit.report.sheet import Json, Views, program_sheet, task_sheet
-from codeit.tasks import Task
 
 
 def answer_page(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeGuard
 
+from codeit.data.tasks import COLOURS
 from codeit.language import Budget, Grid, Program, Step
-from codeit.tasks import COLOURS
 
 Row = tuple[int | None, ...]
 Place = tuple[int, int]

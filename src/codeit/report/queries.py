@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from codeit.data.tasks import Task
+from codeit.evaluation.scoring import solves
 from codeit.language import PRIMITIVES, Outcome, Program, run_batch
 from codeit.report.runs import Run
-from codeit.scoring import solves
-from codeit.tasks import Task
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from markupsafe import Markup
 
-from codeit.baseline import PAPER
-from codeit.replay import METRICS
+from codeit.data.tasks import load_tasks
+from codeit.experiments.mutation_baseline import PAPER_RESULTS
 from codeit.report.page import docs, render
 from codeit.report.queries import (
     Entry,
@@ -23,7 +23,7 @@ from codeit.report.queries import (
 from codeit.report.runs import KINDS, Run
 from codeit.report.sheet import Json, Views, program_sheet, task_sheet
 from codeit.report.svg import Axis, Reference, Series, line_chart, stacked_bars, table
-from codeit.tasks import load
+from codeit.storage.metrics import METRICS
 
 PAPER_LOOP = 59
 """Tasks that the paper's loop solves after 100 iterations."""
@@ -176,7 +176,7 @@ def _solved_axis(runs: Sequence[Run]) -> tuple[Axis, list[float]]:
 
 def _comparable(runs: Iterable[Run]) -> bool:
     """Whether the paper's figures are about the same tasks."""
-    evaluation = {task.id for task in load("arc-agi-1/evaluation")}
+    evaluation = {task.id for task in load_tasks("arc-agi-1/evaluation")}
     return all({task.id for task in run.tasks} == evaluation for run in runs)
 
 
@@ -197,7 +197,9 @@ def _loops(runs: Sequence[Run]) -> Markup:
     if _comparable(run for _, run in loops):
         references = [
             Reference(f"paper: CodeIt, 100 iterations ({PAPER_LOOP})", [(None, PAPER_LOOP)]),
-            Reference(f"paper: its 19,200 mutants ({PAPER[19_200]})", [(None, PAPER[19_200])]),
+            Reference(
+                f"paper: its 19,200 mutants ({PAPER_RESULTS[19_200]})", [(None, PAPER_RESULTS[19_200])]
+            ),
         ]
     return line_chart("Tasks solved (top 3), by iteration", series, Axis("iteration"), y, references)
 
@@ -209,7 +211,7 @@ def _searches(runs: Sequence[Run]) -> Markup:
         Series(run.name, [(n, row["solved_top3"] * scale) for n, row in run.curve.items()], hue)
         for (hue, run), scale in zip(searches, scales, strict=True)
     ]
-    paper = [Reference("paper: mutation baseline", list(PAPER.items()))]
+    paper = [Reference("paper: mutation baseline", list(PAPER_RESULTS.items()))]
     references = paper if _comparable(run for _, run in searches) else []
     x = Axis("programs tried on each task", log=True)
     return line_chart("Tasks solved (top 3), by programs tried", series, x, y, references)

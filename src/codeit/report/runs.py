@@ -12,19 +12,20 @@ import json
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from codeit.data.tasks import Task, load_tasks
+from codeit.evaluation.candidate import Candidate, top_k
+from codeit.evaluation.scoring import Score, count_votes, read_solutions, score
 from codeit.language import ParseError, Program, count_solved
-from codeit.record import Search
-from codeit.scoring import Candidate, Score, elect, read_solutions, score, top_k
-from codeit.tasks import Task, load
+from codeit.storage.search_log import SearchLogReader
 
 KINDS = {
-    "loop": "learning loop", "baseline": "mutation baseline", "evolution": "evolution",
-    "sample": "policy alone", "search": "search",
+    "loop": "learning loop", "mutation baseline": "mutation baseline", "evolution": "evolution",
+    "policy evaluation": "policy alone", "search": "search",
 }  # fmt: skip
 
 Number = TypeVar("Number", int, float)
@@ -117,17 +118,17 @@ def _read_search(folder: Path, name: str, tasks: str, threads: int) -> Run:
     seconds: dict[str, float] = {}
     kind = "search"
     if (folder / "search.sqlite").is_file():
-        with Search(folder) as search:
+        with SearchLogReader(folder) as search:
             settings = {key: str(value) for key, value in search.settings().items()}
-            kind = settings.get("search", kind)
+            kind = settings.get("kind", kind)
             chosen = _tasks(settings.get("tasks", tasks))
-            candidates: Mapping[str, Sequence[Candidate]] = search.best(chosen)
+            candidates: Mapping[str, Sequence[Candidate]] = search.best()
             seconds = {"search": sum(part.seconds for part in search.parts().values())}
     else:
         chosen = _tasks(tasks)
         candidates, rows = _candidates(folder / "solutions.jsonl", chosen, threads)
         candidates = {
-            task: [one._replace(order=rows[one.order].get("tried", one.order)) for one in found]
+            task: [replace(one, order=rows[one.order].get("tried", one.order)) for one in found]
             for task, found in candidates.items()
         }
     origins = {
@@ -147,7 +148,7 @@ def _read_search(folder: Path, name: str, tasks: str, threads: int) -> Run:
 
 @cache
 def _tasks(source: str) -> tuple[Task, ...]:
-    return tuple(load(source))
+    return tuple(load_tasks(source))
 
 
 def _settings(path: Path) -> dict[str, str]:
@@ -186,17 +187,17 @@ def _candidates(
     programs: defaultdict[str, list[tuple[Program, int, int]]] = defaultdict(list)
     for solution in read_solutions(path) if path.is_file() else ():
         rows.append(solution.row)
-        if solution.task in of_id:
+        if solution.task_id in of_id:
             try:
                 program = Program.parse(solution.program)
             except ParseError:
                 continue
-            programs[solution.task].append((program, len(rows) - 1, solution.votes))
+            programs[solution.task_id].append((program, len(rows) - 1, solution.votes))
     found = {}
     for id, of_task in programs.items():
         solved = count_solved([program for program, *_ in of_task], [of_id[id].train], threads=threads)
         found[id] = [
-            Candidate(program, count, order, votes)
+            Candidate(id, program, count, order, votes)
             for (program, order, votes), count in zip(of_task, solved[0].tolist(), strict=True)
         ]
     return found, rows
@@ -206,7 +207,7 @@ def _ranked(
     candidates: Mapping[str, Sequence[Candidate]], tasks: Sequence[Task], threads: int
 ) -> dict[str, list[Candidate]]:
     """A task's best candidates, ranked as `codeit verify` does: by votes where there are any."""
-    return {task: top_k(found) for task, found in elect(candidates, tasks, threads=threads).items()}
+    return {task: top_k(found) for task, found in count_votes(candidates, tasks, threads=threads).items()}
 
 
 def shortest_lengths(

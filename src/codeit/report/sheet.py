@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from codeit.data.tasks import COLOURS, Task
 from codeit.language import Budget, Grid, Program
 from codeit.report.pictures import Cells, Colour, Items, Patch, Patches, View, Words, cells, views
-from codeit.tasks import COLOURS, Task
 
 Json = dict[str, Any]
 _NONE, _PLACE = ".", "#"

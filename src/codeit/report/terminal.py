@@ -9,9 +9,9 @@ from rich.measure import Measurement
 from rich.segment import Segment
 from rich.text import Text
 
+from codeit.data.tasks import Task
 from codeit.language import Grid
 from codeit.report.blocks import ARROW, CAPTION, Block, grid_block, has_colour, lines, wrapped
-from codeit.tasks import Task
 
 
 class GridView:

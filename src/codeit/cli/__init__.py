@@ -1,0 +1,11 @@
+"""The command line: one module per group of commands, without logic of its own.
+
+main      the application and its exit codes
+console   output, progress bars, user errors
+run       run, resume
+search    mutate, baseline, evolve
+policy    pretrain, evaluate-policy
+solve     solve, submit
+show      explain, report, verify
+tasks     tasks list, tasks show, tasks compare, experts
+"""

@@ -1,0 +1,49 @@
+"""The application `codeit`.
+
+Results go to stdout, everything else to stderr. A user error ends in one message and exit code 2, without a
+traceback, and Ctrl-C in exit code 130. Imports that take long are made where they are needed.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+
+from codeit import __version__
+from codeit.cli import policy, run, search, show, solve, tasks
+from codeit.cli.console import INTERRUPTED, console, messages, user_error
+
+app = App(
+    name="codeit",
+    help="CodeIt: a language model that learns to write programs for ARC tasks from its own attempts.",
+    version=__version__,
+    console=console,
+    error_console=messages,
+    exit_on_error=False,
+    print_error=False,
+    result_action="return_value",
+)
+for module in (solve, run, search, policy, show, tasks):
+    module.register(app)
+
+
+def main() -> NoReturn:
+    """Run the command given and exit."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends a run as cleanly as Ctrl-C
+    try:
+        code = app(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout, such as `head`, has closed it
+        sys.stdout = None
+        code = 0
+    except CycloptsError as error:
+        code = user_error(f"{error}. See codeit --help" if str(error) else "see codeit --help")
+    except (ValueError, OSError, FloatingPointError) as error:
+        if isinstance(error, ValueError) and not type(error).__module__.startswith("codeit."):
+            raise  # a bug of ours, not a message to the user
+        code = user_error(str(error))
+    sys.exit(code)

@@ -1,0 +1,159 @@
+"""`codeit pretrain` and `codeit evaluate-policy`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from codeit.cli.console import (
+    INTERRUPTED,
+    NonNegativeInt,
+    Overrides,
+    PositiveInt,
+    ProgressDisplay,
+    TaskSet,
+    console,
+    dotted,
+    say,
+    settings_help,
+)
+from codeit.cli.search import curve_table
+from codeit.config import PretrainingSettings, SamplingConfig, find_config
+from codeit.policy import SHIPPED, require_learn
+
+
+def register(app: App) -> None:
+    usage = "Usage: codeit pretrain CONFIG [--out DIR] [--section.key value ...]"
+    app.command(pretrain, usage=usage, help_epilogue=settings_help(PretrainingSettings))
+    app.command(evaluate_policy)
+    app.command(evaluate_policy, name="sample", show=False)  # its name in version 0.1, for one release
+
+
+def pretrain(config: Path, /, *, out: Path | None = None, **settings: Overrides) -> int:
+    """Train a policy on programs that the engine makes, and on what they do.
+
+    The same command resumes a training that was stopped or killed at its last checkpoint.
+
+    Parameters
+    ----------
+    config:
+        A TOML file, or the name of a shipped configuration: pretrain, pretrain-gpu.
+    out:
+        The directory, created if needed: config.toml, progress.csv, checkpoints, and policy when done. By
+        default runs/ and the name of the configuration.
+    """
+    require_learn("codeit pretrain")
+
+    from codeit.policy.pretraining import last_checkpoint, pretrain
+
+    whole = PretrainingSettings.load(config, dotted(settings))
+    directory = out or Path("runs") / find_config(config).stem
+
+    def report(share: float, row: Mapping[str, float]) -> None:
+        shown = (name for name in ("step", "examples", "loss", "held_out_loss") if math.isfinite(row[name]))
+        figures = ", ".join(f"{name.replace('_', '-')} {row[name]:,.5g}" for name in shown)
+        say(f"{share:.1%} in {row['seconds'] / 60:.1f} min: {figures}")
+
+    with ProgressDisplay() as display:
+        try:
+            policy = pretrain(directory, whole, report=report, progress=display.phase)
+        except KeyboardInterrupt:
+            display.stop()
+            checkpoint = last_checkpoint(directory)
+            where = (
+                f"resumes at step {int(checkpoint.name):,}"
+                if checkpoint
+                else "starts anew: no checkpoint yet"
+            )
+            say(f"stopped; the same command {where}")
+            return INTERRUPTED
+    say(f"{directory / 'policy'}: {policy.parameters:,} parameters")
+    return 0
+
+
+def evaluate_policy(
+    policy: Annotated[Path, Parameter(show_default=False)] = SHIPPED,
+    /,
+    *,
+    out: Path,
+    samples: PositiveInt = 24,
+    seed: NonNegativeInt = 0,
+    tasks: TaskSet = "arc-agi-1/evaluation",
+    temperature: Annotated[float, Parameter(validator=Number(gt=0))] = 0.95,
+    top_k: NonNegativeInt = 50,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    threads: NonNegativeInt = 0,
+) -> int:
+    """Sample programs from a policy for every task and report what they do. Nothing is trained.
+
+    The same command continues an evaluation that was stopped or killed.
+
+    Parameters
+    ----------
+    policy:
+        Directory of a policy, as `codeit pretrain` writes it; by default the one shipped in this package.
+    out:
+        The evaluation's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv, counts.json.
+    samples:
+        Programs to sample for each task. Paper: 24 per iteration.
+    seed:
+        Seed of the random choices.
+    tasks:
+        Tasks to solve: arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON file.
+    temperature:
+        Softmax temperature. Paper: 0.95.
+    top_k:
+        Sample from the k most likely tokens; 0 uses all. Paper: 50 (its library's default).
+    device:
+        Where the policy runs; auto uses a GPU if there is one.
+    threads:
+        CPU threads; 0 uses every core.
+    """
+    require_learn("codeit evaluate-policy")
+
+    import torch
+
+    from codeit.data.tasks import load_tasks
+    from codeit.experiments.policy_evaluation import curve_points, evaluate_policy, total_counts
+    from codeit.policy.model import Policy
+    from codeit.storage.files import write_atomically
+    from codeit.storage.search_log import SearchLog
+
+    if threads:
+        torch.set_num_threads(threads)
+    to_solve, loaded = load_tasks(tasks), Policy.load(policy, device)
+    sampling = SamplingConfig(samples_per_task=samples, temperature=temperature, top_k=top_k)
+    recorded = {
+        "kind": "policy evaluation",
+        "policy": "shipped" if policy == SHIPPED else str(policy),
+        "samples": samples,
+        "seed": seed,
+        "tasks": tasks,
+        "temperature": temperature,
+        "top_k": top_k,
+    }
+    with SearchLog(out, recorded) as log, ProgressDisplay() as display:
+        code = 0
+        try:
+            progress = partial(display.phase, "sample tasks")
+            evaluate_policy(log, loaded, to_solve, sampling, seed, threads=threads, progress=progress)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        display.stop()
+        counts = total_counts(log)
+        write_atomically(out / "counts.json", json.dumps(counts._asdict(), indent=2) + "\n")
+        console.print(curve_table(log.publish(to_solve, curve_points(samples), threads=threads), "samples"))
+        for name in ("distinct", "parsed", "ran", "solved_one", "solved_all"):
+            share = getattr(counts, name) / max(counts.drawn, 1)
+            console.print(f"{name.replace('_', ' ')}: {share:.2%} of {counts.drawn:,} samples")
+        console.print(f"tasks with a demonstration solved: {counts.tasks_solved_one}")
+        if code == INTERRUPTED:
+            say("stopped; the same command continues")
+        return code

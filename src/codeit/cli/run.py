@@ -1,0 +1,141 @@
+"""`codeit run` and `codeit resume`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+from rich.table import Table
+
+from codeit.cli.console import (
+    INTERRUPTED,
+    Overrides,
+    ProgressDisplay,
+    console,
+    dotted,
+    figures_table,
+    say,
+    settings_help,
+)
+from codeit.config import RunSettings, find_config
+from codeit.policy import require_learn
+
+if TYPE_CHECKING:
+    from codeit.storage.run_directory import RunDirectory
+
+
+def register(app: App) -> None:
+    usage = "Usage: codeit run CONFIG [--out DIR] [--section.key value ...]"
+    app.command(run, usage=usage, help_epilogue=settings_help(RunSettings))
+    app.command(resume)
+
+
+def run(config: Path, /, *, out: Path | None = None, **settings: Overrides) -> int:
+    """Run CodeIt in a directory of its own.
+
+    The same command, or `codeit resume DIR`, continues a run that was stopped or killed.
+
+    Parameters
+    ----------
+    config:
+        A TOML file, or the name of a shipped configuration: laptop, smoke, paper, ablations/a1 to a6.
+    out:
+        The run's directory, created if needed: run.sqlite, config.toml, metrics.csv, solutions.jsonl,
+        checkpoints and TensorBoard events. By default runs/ and the name of the configuration.
+    """
+    from codeit.storage.run_directory import RunDirectory
+
+    require_learn("codeit run")
+    directory = out or Path("runs") / find_config(config).stem
+    return _finish(lambda: RunDirectory(directory, RunSettings.load(config, dotted(settings))))
+
+
+def resume(directory: Annotated[Path, Parameter(name="DIR")], /) -> int:
+    """Continue a run that was stopped or killed. It ends as an uninterrupted run would.
+
+    Parameters
+    ----------
+    directory:
+        The run's directory, as given to `codeit run --out`.
+    """
+    from codeit.storage.run_directory import RunDirectory
+
+    require_learn("codeit resume")
+    return _finish(lambda: RunDirectory(directory))
+
+
+def _finish(open_directory: Callable[[], RunDirectory]) -> int:
+    """Run what is left of a run and display it; return the exit code."""
+    with open_directory() as directory, RunDisplay(directory.settings.run.iterations) as display:
+        try:
+            from codeit.loop import Loop
+
+            loop = Loop(directory, display)
+            if loop.leaked:
+                say(f"in both training and test set: {', '.join(sorted(loop.leaked))}")
+            loop.run()
+        except KeyboardInterrupt:
+            display.stop()
+            directory.publish()
+            say(f"stopped; finished work is kept. To continue: codeit resume {directory.path}")
+            return INTERRUPTED
+        display.stop()
+        console.print(summary_table(directory))
+        console.print(f"run directory: {directory.path}", soft_wrap=True, markup=False)
+    return 0
+
+
+class RunDisplay(ProgressDisplay):
+    """A `loop.RunObserver` that shows a progress bar for each phase and a line for each iteration."""
+
+    def __init__(self, iterations: int) -> None:
+        super().__init__()
+        self._iterations, self._started = iterations, time.monotonic()
+
+    def progress(self, iteration: int, phase: str, done: int, total: int) -> None:
+        self.phase(f"iteration {iteration} of {self._iterations}: {phase}", done, total)
+
+    def recorded(self, iteration: int, metrics: dict[str, float]) -> None:
+        row = ", ".join(f"{name} {value}" for name, value in _summary(metrics).items() if value)
+        now = time.monotonic()
+        minutes = (self._iterations - iteration) * (now - self._started) / 60
+        self._started = now
+        left = f", about {minutes:.0f} min left" if iteration and minutes >= 1 else ""
+        say(f"iteration {iteration}: {row}{left}")
+
+
+def _summary(metrics: dict[str, float]) -> dict[str, str]:
+    """Return the few metrics of an iteration that a table shows, as text; empty if not recorded."""
+
+    def text(form: str, name: str) -> str:
+        return form.format(metrics[name]) if name in metrics else ""
+
+    buffer = sum(value for name, value in metrics.items() if name.startswith("buffer_"))
+    seconds = sum(value for name, value in metrics.items() if name.startswith("seconds_"))
+    return {
+        "solved": text("{:.0f}", "cumulative_top3"),
+        "by policy": text("{:.0f}", "policy_top3"),
+        "parse": text("{:.0%}", "share_parse"),
+        "run": text("{:.0%}", "share_run"),
+        "new": text("{:.0%}", "share_new"),
+        "loss": text("{:.3f}", "loss"),
+        "buffer": f"{buffer:.0f}",
+        "seconds": f"{seconds:.0f}",
+    }
+
+
+def summary_table(directory: RunDirectory) -> Table:
+    """Return a table with a row per iteration: tasks solved at top 3 so far and by its own samples, and more."""
+    metrics = directory.database.metrics()
+    last = list(metrics.values())[-1]
+    title = (
+        f"{last['cumulative_top3']:.0f} tasks solved (top 3); {last['cumulative_top2']:.0f} at top 2; "
+        f"{last['cumulative_top3_without_leak']:.0f} without leaked tasks"
+    )
+    table = figures_table("iteration", *_summary({}), title=title)
+    for iteration, row in metrics.items():
+        table.add_row(str(iteration), *_summary(row).values())
+    return table

@@ -1,0 +1,264 @@
+"""`codeit mutate`, `codeit baseline` and `codeit evolve`: searches that learn nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from cyclopts import App
+from rich.table import Table
+
+from codeit.cli.console import (
+    INTERRUPTED,
+    NonNegativeInt,
+    Overrides,
+    PositiveInt,
+    ProgressDisplay,
+    TaskSet,
+    console,
+    dotted,
+    figures_table,
+    say,
+    settings_help,
+    user_error,
+)
+from codeit.config import BASELINE_STEPS, EvolveSettings
+
+if TYPE_CHECKING:
+    from codeit.evaluation.scoring import Score
+
+Distinct = Literal["behaviour", "text"]
+
+
+def register(app: App) -> None:
+    app.command(mutate)
+    app.command(baseline)
+    app.command(evolve, help_epilogue=settings_help(EvolveSettings))
+
+
+def mutate(
+    *,
+    count: PositiveInt = 19_200,
+    seed: NonNegativeInt = 0,
+    depth: PositiveInt = 1,
+    distinct: Distinct = "behaviour",
+    out: Path | None = None,
+    tasks: TaskSet = "arc-agi-1/training",
+    threads: NonNegativeInt = 0,
+) -> int:
+    """Write mutants of expert programs as JSON lines.
+
+    A line is an object: the parent's `task`, the mutant's `program`, and its `round`. The same settings give
+    the same lines, and a smaller count gives the first of them. The same command continues an unfinished file.
+
+    Parameters
+    ----------
+    count:
+        Mutants to make.
+    seed:
+        Seed of the random choices.
+    depth:
+        Mutations between the expert and the mutant.
+    distinct:
+        No two mutants have the same text. With `behaviour`, no two mutants of one expert give the same grids
+        on the inputs of its task either; at depth 1 there are about 150,000 of these.
+    out:
+        File to write; stdout by default.
+    tasks:
+        Tasks whose experts are mutated: arc-agi-1/training, a directory of ARC JSON files, or a JSON file.
+    threads:
+        CPU threads; 0 uses every core.
+    """
+    from codeit.data.experts import load_experts
+    from codeit.data.tasks import load_tasks
+    from codeit.experiments.mutants_file import write_mutants
+    from codeit.search.mutation import MutationError, Mutator
+
+    by_id = {task.id: task for task in load_tasks(tasks)}
+    with ProgressDisplay() as display:
+        experts = load_experts(progress=partial(display.phase, "simplify experts"))
+        experts = {task_id: program for task_id, program in experts.items() if task_id in by_id}
+        started = time.monotonic()
+        try:
+            mutator = Mutator(experts, by_id, seed, depth=depth, distinct=distinct, threads=threads)
+            existing = write_mutants(mutator, count, out, partial(display.phase, "mutate"))
+        except MutationError as error:
+            return user_error(f"--tasks {tasks} --count {count}: {error}")
+    seconds, made = time.monotonic() - started, max(count - existing, 0)
+    continued = f", after {existing} that were there" if existing else ""
+    say(f"{made} mutants in {seconds:.1f} s, {made / seconds:.0f} per second{continued}")
+    return 0
+
+
+def baseline(
+    *,
+    out: Path,
+    count: PositiveInt = 19_200,
+    seed: NonNegativeInt = 0,
+    depth: PositiveInt = 1,
+    distinct: Distinct = "behaviour",
+    tasks: TaskSet = "arc-agi-1/evaluation",
+    train: str = "arc-agi-1/training",
+    max_steps: PositiveInt = BASELINE_STEPS,
+    threads: NonNegativeInt = 0,
+) -> int:
+    """Try experts and their mutants on every task: the paper's mutation baseline.
+
+    The same command continues a search that was stopped or killed, and extends it with a larger count.
+
+    Parameters
+    ----------
+    out:
+        The search's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv and curve.svg.
+    count:
+        Mutants to try, after the experts. Paper: 9,600 to 960,000.
+    seed:
+        Seed of the random choices.
+    depth:
+        Mutations between the expert and the mutant. Paper: 1.
+    distinct:
+        What no two mutants have in common: see `codeit mutate --help`.
+    tasks:
+        Tasks to solve: arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON file.
+    train:
+        Tasks whose experts are mutated.
+    max_steps:
+        Step budget of a program on a grid. The few programs that take more cost most of the time.
+    threads:
+        CPU threads; 0 uses every core. Results do not depend on it.
+    """
+    from codeit.data.experts import load_experts
+    from codeit.data.tasks import load_tasks
+    from codeit.experiments.mutation_baseline import PAPER_RESULTS, curve_points, run_baseline
+    from codeit.language import Budget
+    from codeit.report.curve import draw
+    from codeit.search.mutation import MutationError, Mutator
+    from codeit.storage.search_log import SearchLog
+
+    training, to_solve = {task.id: task for task in load_tasks(train)}, load_tasks(tasks)
+    settings = {
+        "kind": "mutation baseline",
+        "seed": seed,
+        "depth": depth,
+        "distinct": distinct,
+        "tasks": tasks,
+        "train": train,
+        "max_steps": max_steps,
+    }
+    with SearchLog(out, settings) as log, ProgressDisplay() as display:
+        experts = load_experts(progress=partial(display.phase, "simplify experts"))
+        experts = {task_id: program for task_id, program in experts.items() if task_id in training}
+        code = 0
+        try:
+            mutator = Mutator(experts, training, seed, depth=depth, distinct=distinct, threads=threads)
+            run_baseline(
+                log,
+                experts,
+                mutator,
+                to_solve,
+                count,
+                budget=Budget(steps=max_steps),
+                threads=threads,
+                progress=partial(display.phase, "try mutants"),
+            )
+        except MutationError as error:
+            code = user_error(f"--train {train} --count {count}: {error}")
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        display.stop()
+        tried = sum(part.programs for number, part in log.parts().items() if number)
+        curve = log.publish(to_solve, curve_points(tried), threads=threads)
+        draw(out / "curve.svg", {"here": curve}, {"paper": PAPER_RESULTS}, "mutants tried")
+        console.print(curve_table(curve, "mutants"))
+        if code == INTERRUPTED:
+            say(f"stopped after {tried} mutants; the same command continues")
+        return code
+
+
+def evolve(
+    *,
+    out: Path,
+    programs: PositiveInt = 20_000,
+    seed: NonNegativeInt = 0,
+    tasks: TaskSet = "arc-agi-1/evaluation",
+    train: str = "arc-agi-1/training",
+    workers: NonNegativeInt = 0,
+    **settings: Overrides,
+) -> int:
+    """Evolve programs for every task, from the experts toward the task's demonstrations.
+
+    The same command continues a search that was stopped or killed. With more programs it repeats the search
+    of each task with the larger budget.
+
+    Parameters
+    ----------
+    out:
+        The search's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv and curve.svg.
+    programs:
+        Programs to try on each task, experts included.
+    seed:
+        Seed of the random choices.
+    tasks:
+        Tasks to solve: arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON file.
+    train:
+        Tasks whose experts evolution starts from.
+    workers:
+        Processes, each of which takes one task at a time; 0 uses every core. Results do not depend on it.
+    """
+    from codeit.data.experts import load_experts
+    from codeit.data.tasks import load_tasks
+    from codeit.experiments.evolution_run import run_evolution
+    from codeit.experiments.mutation_baseline import PAPER_RESULTS, curve_points
+    from codeit.report.curve import draw
+    from codeit.storage.search_log import SearchLog
+
+    config = EvolveSettings.from_overrides(dotted(settings))
+    training, to_solve = {task.id for task in load_tasks(train)}, load_tasks(tasks)
+    recorded = {
+        "kind": "evolution",
+        "programs": programs,
+        "seed": seed,
+        "tasks": tasks,
+        "train": train,
+        **config.flat(),
+    }
+    with SearchLog(out, recorded, may_change=["programs"]) as log, ProgressDisplay() as display:
+        experts = load_experts(progress=partial(display.phase, "simplify experts"))
+        starters = [program for task_id, program in experts.items() if task_id in training]
+        code = 0
+        try:
+            run_evolution(
+                log,
+                starters,
+                to_solve,
+                programs,
+                seed,
+                settings=config.evolution,
+                workers=workers,
+                progress=partial(display.phase, "evolve tasks"),
+            )
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        display.stop()
+        curve = log.publish(to_solve, curve_points(programs))
+        draw(
+            out / "curve.svg", {"here": curve}, {"paper's mutants": PAPER_RESULTS}, "programs tried per task"
+        )
+        console.print(curve_table(curve, "programs"))
+        if code == INTERRUPTED:
+            say(f"stopped after {len(log.parts())} tasks; the same command continues")
+        return code
+
+
+def curve_table(curve: Mapping[int, Score], unit: str) -> Table:
+    """Return a table with a row per point of a search's curve."""
+    table = figures_table(
+        unit, "top 3", "top 2", "top 3 without leaked", "all demonstrations", title="tasks solved"
+    )
+    for n, s in curve.items():
+        figures = (s.solved_top3, s.solved_top2, s.solved_top3_without_leak, s.solved_demonstrations)
+        table.add_row(f"{n:,}", *map(str, figures))
+    return table

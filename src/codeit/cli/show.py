@@ -1,0 +1,204 @@
+"""`codeit explain`, `codeit report` and `codeit verify`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+from rich.table import Table
+
+from codeit.cli.console import NonNegativeInt, ProgressDisplay, TaskSet, console, messages, say
+from codeit.cli.tasks import one_task
+
+if TYPE_CHECKING:
+    from codeit.data.tasks import Task
+    from codeit.language import Program
+
+
+class DisplayError(ValueError):
+    """What was asked for cannot be shown. The message says why."""
+
+
+def register(app: App) -> None:
+    app.command(explain)
+    app.command(report)
+    app.command(verify)
+
+
+def explain(
+    program: str,
+    task: str,
+    /,
+    *,
+    tasks: str | None = None,
+    tests: Annotated[bool, Parameter(negative="")] = False,
+    html: Path | None = None,
+) -> None:
+    """Show a program line by line, and the value of each line on each demonstration of a task.
+
+    Grids are pictures. Objects and sets of cells stand out from the grid they lie on. `--html` writes a page.
+
+    Parameters
+    ----------
+    program:
+        A program's text (lines separated by line breaks or semicolons), a file with it, or a solutions file
+        (FILE.jsonl), of which the task's best program is taken.
+    task:
+        The task's id, or a JSON file of one task.
+    tasks:
+        Where the id is looked up: arc-agi-1/training, a directory of ARC JSON files, or a (Kaggle) JSON file;
+        by default both sets of ARC-AGI-1.
+    tests:
+        Show the test inputs too.
+    html:
+        Write a page to this file, and nothing to the terminal.
+    """
+    from codeit.report.explain import TraceView
+    from codeit.report.page import explain_page
+    from codeit.storage.files import write_atomically
+
+    chosen = one_task(task, tasks)
+    found = _program(program, chosen)
+    if html is not None:
+        write_atomically(html, explain_page(found, chosen, tests=tests))
+        say(f"written: {html}")
+        return
+    demonstrations = [(pair.input, pair.output) for pair in chosen.train]
+    captions = [f"train[{k}]" for k in range(len(chosen.train))]
+    test_inputs = [(pair.input, None) for pair in chosen.test] if tests else []
+    captions += [f"test[{k}]" for k in range(len(test_inputs))]
+    console.print(TraceView(found, [*demonstrations, *test_inputs], captions))
+
+
+def report(
+    runs: Annotated[list[Path], Parameter(name="RUN", negative="")],
+    /,
+    *,
+    out: Path,
+    tasks: str = "arc-agi-1/evaluation",
+    threads: NonNegativeInt = 0,
+) -> None:
+    """Write a page about runs and searches: curves, samples, programs, time, and every task.
+
+    The page is one file that needs no network. Runs in progress can be included.
+
+    Parameters
+    ----------
+    runs:
+        Directories of `codeit run`, `evolve`, `baseline` or `evaluate-policy`, or published results
+        (results/codeit).
+    out:
+        The HTML file to write.
+    tasks:
+        The tasks of published results that do not name theirs.
+    threads:
+        CPU threads; 0 uses every core.
+    """
+    from codeit.report.run_page import report_page
+    from codeit.report.runs import read_runs
+    from codeit.storage.files import write_atomically
+
+    if not out.parent.is_dir():
+        raise DisplayError(
+            f"--out {out}: expected a file in an existing directory, found no {out.parent}; create it"
+        )
+    found = read_runs(runs, tasks, threads=threads)
+    with ProgressDisplay(transient=True) as display:
+        page = report_page(
+            found, threads=threads, progress=lambda done, total: display.phase("draw tasks", done, total)
+        )
+    write_atomically(out, page)
+    for run in found:
+        say(f"{run.name}: {run.score.solved_top3} of {run.score.tasks} tasks solved")
+    say(f"written: {out}, {len(page.encode()) / 1e6:.1f} MB")
+
+
+def verify(
+    file: Path,
+    /,
+    *,
+    tasks: TaskSet = "arc-agi-1/evaluation",
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    threads: NonNegativeInt = 0,
+) -> None:
+    """Run every program of a solutions file again and score it from scratch.
+
+    A task's programs are ranked by demonstrations solved (most first), votes (if rows have them, most first),
+    length (shortest first) and place in the file. The task is solved if one of the best 3 (or 2) gives every
+    test output exactly.
+
+    Parameters
+    ----------
+    file:
+        JSON lines, each an object with a task's id as `task` and a program's text as `program`.
+    tasks:
+        arc-agi-1/training, arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON file.
+    as_json:
+        Print one JSON object instead of a table.
+    threads:
+        CPU threads; 0 uses every core.
+    """
+    from codeit.data.tasks import load_tasks
+    from codeit.evaluation.scoring import read_solutions, verify
+
+    score = verify(read_solutions(file), load_tasks(tasks), threads=threads)
+    for problem in score.problems:
+        messages.print(problem, style="yellow", markup=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(score)) + "\n")
+        return
+    table = Table("", "", show_header=False, title=str(file))
+    for name, value in asdict(score).items():
+        if isinstance(value, int):
+            table.add_row(name.replace("_", " "), str(value))
+    table.add_row("solved", " ".join(score.solved) or "none")
+    console.print(table)
+
+
+def _program(given: str, task: Task) -> Program:
+    """Return a program from its text, its file, or a solutions file."""
+    from codeit.evaluation.candidate import Candidate, rank
+    from codeit.evaluation.scoring import read_solutions
+    from codeit.language import count_solved
+
+    if given.endswith(".jsonl"):
+        rows = [row for row in read_solutions(given) if row.task_id == task.id]
+        if not rows:
+            raise DisplayError(
+                f"{given}: expected a program for task {task.id}, found none; choose another task"
+            )
+        programs = [_parsed(row.program, row.where) for row in rows]
+        solved = count_solved(programs, [task.train])[0].tolist()
+        candidates = (
+            Candidate(task.id, *one, order) for order, one in enumerate(zip(programs, solved, strict=True))
+        )
+        return rank(candidates)[0].program
+    if "=" not in given or _is_file(given):
+        try:
+            return _parsed(Path(given).read_text(encoding="utf-8"), given)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise DisplayError(
+                f"{given}: expected a program (`O = vmirror(I)`), a file with one, or FILE.jsonl: {reason}"
+            ) from None
+    return _parsed(given.replace(";", "\n").replace("\\n", "\n"), "the given program")
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):  # the text is too long for a file name
+        return False
+
+
+def _parsed(text: str, where: str) -> Program:
+    from codeit.language import ParseError, Program
+
+    try:
+        return Program.parse(text)
+    except ParseError as error:
+        raise DisplayError(f"{where}: {error}") from None

@@ -1,0 +1,123 @@
+"""`codeit tasks list`, `tasks show`, `tasks compare`, and `codeit experts`."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from codeit.cli.console import NonNegativeInt, ProgressDisplay, TaskSet, console, say
+
+if TYPE_CHECKING:
+    from codeit.data.tasks import Task
+
+
+def register(app: App) -> None:
+    group = App(name="tasks", help="List, show and compare tasks.")
+    group.command(list_tasks, name="list")
+    group.command(show)
+    group.command(compare)
+    app.command(group)
+    app.command(experts)
+
+
+def list_tasks(tasks: TaskSet = "arc-agi-1/evaluation") -> None:
+    """List the tasks of a set: id, number of pairs, and the sizes of the grids (height x width, in cells).
+
+    Parameters
+    ----------
+    tasks:
+        arc-agi-1/training, arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON file.
+    """
+    from codeit.data.tasks import load_tasks
+
+    loaded = load_tasks(tasks)
+    width = max(len("task"), *(len(task.id) for task in loaded))
+    say(f"{'task':{width}}  train + test  sizes of the demonstrations")
+    for task in loaded:
+        pairs = f"{len(task.train)} + {len(task.test)}"
+        sizes = ", ".join("{}x{} → {}x{}".format(*a.shape, *b.shape) for a, b in task.train)
+        console.print(f"{task.id:{width}}  {pairs:12}  {sizes}", soft_wrap=True, markup=False)
+
+
+def show(
+    task: str,
+    /,
+    *,
+    tasks: Annotated[str | None, Parameter(name="--tasks")] = None,
+    answers: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Show a task in colour.
+
+    Parameters
+    ----------
+    task:
+        The task's id, or a JSON file of one task.
+    tasks:
+        Where the id is looked up: arc-agi-1/training, arc-agi-1/evaluation, a directory of ARC JSON files, or
+        a (Kaggle) JSON file; by default both sets of ARC-AGI-1.
+    answers:
+        Show the test outputs too.
+    """
+    from codeit.report.terminal import task_view
+
+    console.print(task_view(one_task(task, tasks), answers=answers))
+
+
+def compare(first: str = "arc-agi-1/training", second: str = "arc-agi-1/evaluation", /) -> None:
+    """List the tasks that two sets share, grid for grid, whatever their names.
+
+    Parameters
+    ----------
+    first:
+        A set of tasks: a name, a directory or a file, as in `codeit tasks list`.
+    second:
+        The other set.
+    """
+    from codeit.data.tasks import equal_tasks, load_tasks
+
+    equal = equal_tasks(load_tasks(first), load_tasks(second))
+    for pair in equal:
+        console.print("{} = {}".format(*pair), markup=False)
+    say(f"{len(equal)} equal task{'s' * (len(equal) != 1)}")
+
+
+def experts(*, out: Path | None = None, threads: NonNegativeInt = 0) -> None:
+    """Simplify the expert programs of the training tasks and keep them in the user's cache directory.
+
+    The first call takes a minute or two. Other commands do the same where the experts are missing.
+
+    Parameters
+    ----------
+    out:
+        File to write them to as JSON lines with `task` and `program`, as `codeit verify` reads them.
+    threads:
+        Processes that simplify; 0 uses every core.
+    """
+    from codeit.data.experts import load_experts, published
+
+    with ProgressDisplay() as display:
+        simplified = load_experts(workers=threads, progress=partial(display.phase, "simplify experts"))
+    if out is not None:
+        rows = ({"task": task_id, "program": str(program)} for task_id, program in simplified.items())
+        out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    before, after = (
+        sum(map(len, programs)) / len(programs)
+        for programs in (published().programs.values(), simplified.values())
+    )
+    say(f"{len(simplified)} experts, {before:.2f} lines on average as published, {after:.2f} simplified")
+
+
+def one_task(task: str, tasks: str | None) -> Task:
+    """Return a task by its id, or the only task of a file. Raises TaskError."""
+    from codeit.data.tasks import TaskError, find_task, load_tasks
+
+    if tasks is not None or not Path(task).is_file():
+        return find_task(task, tasks)
+    loaded = load_tasks(task)
+    if len(loaded) != 1:
+        raise TaskError(task, "", "a file of one task", f"{len(loaded)}", f"Give an id, and --tasks {task}.")
+    return loaded[0]

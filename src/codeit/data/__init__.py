@@ -1,0 +1,1 @@
+"""Tasks and expert programs."""

@@ -1,0 +1,1 @@
+"""What was found: candidates, hindsight relabelling, scores."""

@@ -1,0 +1,1 @@
+"""What runs once and leaves a directory: baselines, evolution, policy evaluation, submissions."""

@@ -1,0 +1,108 @@
+"""The mutation baseline: experts and their mutants, tried on every task (Butt et al. 2024, section 4)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from codeit.data.tasks import Task
+from codeit.evaluation.candidate import KEPT, Candidate, top_k
+from codeit.language import Budget, Program, count_solved
+from codeit.search.mutation import MutationError, Mutator
+from codeit.storage.search_log import Part, SearchLog
+
+PAPER_RESULTS = {9_600: 28, 19_200: 32, 96_000: 39, 960_000: 42}
+"""Tasks that the paper's baseline solves, by number of mutants."""
+MUTANTS_PER_PART = 49_152
+"""Mutants tried together, which lets them share work. At most this many are lost in a kill."""
+_TASKS_AT_ONCE = 16  # tried between two calls of `progress`, where Ctrl-C is noticed
+
+
+def run_baseline(
+    log: SearchLog,
+    experts: Mapping[str, Program],
+    mutator: Mutator,
+    tasks: Sequence[Task],
+    count: int,
+    *,
+    budget: Budget,
+    threads: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Try the experts, then `count` mutants, on every task's demonstrations, except what `log` has done.
+
+    A program leaves a task at the first demonstration that it fails. Of the programs that solve all, a task
+    keeps each that is among its KEPT best when it is found. So the best of the first n mutants are kept for
+    every n.
+
+    Raises MutationError if there are fewer mutants; what was tried until then is kept.
+    """
+    best: dict[str, list[Candidate]] = {task.id: [] for task in tasks}
+    for candidate in log.candidates():
+        best[candidate.task_id].append(candidate)
+    parts = log.parts()
+    done = sum(part.programs for number, part in parts.items() if number)
+    next_round, skipped = 0, 0  # where to continue: the round, and how many of its mutants were tried
+    for number, part in parts.items():
+        if number:
+            next_round, skipped, *keys = np.frombuffer(part.state, np.uint64).tolist()
+            mutator.restore(keys)
+
+    def try_programs(programs: Sequence[Program], state: Sequence[int] = ()) -> None:
+        """Try programs and commit them as a part. Part 0 holds the experts, which do not count as tried."""
+        found = []
+        for first in range(0, len(tasks), _TASKS_AT_ONCE):
+            some = tasks[first : first + _TASKS_AT_ONCE]
+            progress(min(done + len(programs) * first // len(tasks), count), count)
+            pairs = [task.train for task in some]
+            solved = count_solved(programs, pairs, early_exit=True, budget=budget, threads=threads)
+            for task, counts in zip(some, solved, strict=True):
+                for k in np.flatnonzero(counts == len(task.train)).tolist():
+                    one = Candidate(task.id, programs[k], len(task.train), order=done + k if parts else 0)
+                    best[task.id] = top_k([*best[task.id], one], KEPT)
+                    if one in best[task.id]:
+                        found.append(one)
+        wall, cores = (now - before for now, before in zip(_clocks(), started, strict=True))
+        part = Part(len(programs), wall, cores, np.array(state, np.uint64).tobytes())
+        log.commit(len(parts), part, found)
+        parts[len(parts)] = part
+
+    started = _clocks()
+    if not parts:
+        try_programs(list(experts.values()))
+    rounds = mutator.rounds(next_round)
+    exhausted: MutationError | None = None
+    while done < count and not exhausted:
+        started = _clocks()
+        programs: list[Program] = []
+        keys = []
+        try:
+            while len(programs) < min(MUTANTS_PER_PART, count - done):
+                made = next(rounds)
+                left = [mutant.program for mutant in made.mutants[skipped:]]
+                taken = left[: count - done - len(programs)]
+                programs += taken
+                next_round, skipped = made.number + 1, 0
+                if taken == left:
+                    keys += made.keys.ravel().tolist()
+                else:
+                    next_round, skipped = made.number, len(made.mutants) - len(left) + len(taken)
+        except MutationError as error:
+            exhausted = error
+        try_programs(programs, [next_round, skipped, *keys])
+        done += len(programs)
+    progress(done, count)
+    if exhausted:
+        raise exhausted
+
+
+def _clocks() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()
+
+
+def curve_points(programs: int) -> list[int]:
+    """Return the numbers of programs at which a curve is computed: the paper's and some between."""
+    doubled = (600 << k for k in range(programs.bit_length()))
+    return sorted(n for n in {*doubled, *PAPER_RESULTS, programs} if n <= programs)

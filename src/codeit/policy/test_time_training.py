@@ -1,0 +1,76 @@
+"""Test-time training: a copy of the policy that is trained on what was tried on one task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from codeit.config import SolveSettings
+from codeit.data.tasks import Task
+from codeit.evaluation.hindsight import relabel
+from codeit.language import Budget, ParseError, Program, run_batch
+from codeit.policy.encoding import NotEncodableError
+from codeit.policy.model import Policy
+from codeit.policy.sampling import sample
+from codeit.policy.training import Trainer, TrainingExample
+from codeit.seeds import derive
+
+
+class TestTimeTraining:
+    """A policy's copy for one task.
+
+    What it proposes depends only on the task, the seed and the programs it was trained on.
+    """
+
+    __test__ = False  # not a test class, whatever pytest makes of its name
+
+    def __init__(
+        self,
+        directory: Path,
+        task: Task,
+        seed: int,
+        settings: SolveSettings,
+        budget: Budget,
+        threads: int = 0,
+    ) -> None:
+        """Load the policy from its directory. `threads` sets torch's CPU threads (0: torch's default).
+
+        Raises PolicyError.
+        """
+        if threads:
+            torch.set_num_threads(threads)
+        self._task, self._seed, self._settings = task, seed, settings
+        self._budget, self._threads = budget, threads
+        self._trainer = Trainer(Policy.load(directory), settings.training)
+        self._turn = 0
+
+    def propose(self) -> list[Program]:
+        """Sample programs for the task; return each distinct one once."""
+        self._turn += 1
+        seeds = [derive(self._seed, "sample", self._turn)]
+        drawn = sample(self._trainer.policy, [self._task.train], self._settings.sampling, seeds=seeds)
+        programs = []
+        for text in dict.fromkeys(next(drawn)[1]):
+            try:
+                programs.append(Program.parse(text))
+            except ParseError:  # possible with the paper's encoding, which has no grammar
+                continue
+        return programs
+
+    def train(self, programs: Sequence[Program]) -> None:
+        """Train on programs in hindsight: each one solves the task that its own outputs make."""
+        pairs = self._task.train
+        inputs = [[pair.input for pair in pairs]] * len(programs)
+        encoding = self._trainer.policy.encoding
+        examples = []
+        outcomes = run_batch(programs, inputs, budget=self._budget, threads=self._threads)
+        for program, of_program in zip(programs, outcomes, strict=True):
+            if experience := relabel(of_program, pairs):
+                try:
+                    target = encoding.encode_program(program)
+                except NotEncodableError:
+                    continue
+                examples.append(TrainingExample(encoding.encode_task(experience.pairs), target))
+        self._trainer.epoch(examples, derive(self._seed, "learn", self._turn))

@@ -1,0 +1,1 @@
+"""Searches over programs: mutation and evolution. Knows no disk."""

@@ -1,0 +1,221 @@
+"""Genetic programming for one task, guided by its demonstrations.
+
+A population starts from the experts as they are. The fitness of a program is what it does on the
+demonstrations: how many it solves, on how many its output has the right shape, and the share of cells that are
+right; shorter programs win ties. Parents are drawn by rank. A mate is another member of the population or an
+expert. Of programs that give the same grids only the shortest stays, and of those with equal fitness only a
+few, so that the population does not fill up with variants of one idea.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeit.config import EvolutionConfig
+from codeit.data.tasks import Task
+from codeit.evaluation.candidate import KEPT, Candidate
+from codeit.language import Budget, Grid, Program, TypedProgram, evaluate, infer_types, vary
+
+
+class Generation(NamedTuple):
+    """What one generation of offspring brought."""
+
+    tried: int
+    """Programs tried so far, including this generation."""
+    found: list[Candidate]
+    """Of the KEPT answers with most votes, those that are new, have a shorter program, or doubled their
+    votes."""
+    best: Program
+    """The best program so far."""
+    solved: int
+    """Demonstrations that it solves."""
+
+
+class Evolution:
+    """A population of programs for one task.
+
+    Results depend only on the task, the starters, the seed and the settings.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        starters: Sequence[Program],
+        seed: int,
+        settings: EvolutionConfig | None = None,
+    ) -> None:
+        """`starters` are the first programs tried, usually the experts. They also serve as mates."""
+        self._task_id = task.id
+        self._settings = settings or EvolutionConfig()
+        self._weights = self._settings.weights.model_dump()
+        self._rng = np.random.default_rng(seed)
+        self._budget = Budget(steps=self._settings.max_steps)
+        self._demonstrations: list[tuple[Grid, Grid | None]] = [(p.input, p.output) for p in task.train]
+        self._test_inputs: list[tuple[Grid, Grid | None]] = [(p.input, None) for p in task.test]
+        self._starters = list(dict.fromkeys(starters))
+        self._experts = self._infer_types(self._starters)
+        self._members: list[Program] = []
+        self._parents: dict[int, TypedProgram] = {}  # the members by identity
+        self._verdicts = self._evaluate([])  # of the members
+        self._tried: set[int] = set()  # identities of all programs
+        self._shortest: dict[int, int] = {}  # lines of the shortest program, by behaviour
+        self._answers: dict[int, Candidate] = {}  # the shortest program and the votes, by answer
+        self._reported: dict[int | None, tuple[Program, int]] = {}  # program and bits of votes, by answer
+
+    def generations(self, programs: int) -> Iterator[Generation]:
+        """Try the starters, then offspring, until `programs` have been tried. Ends early without new ones."""
+        offspring = self._starters
+        while offspring := offspring[: max(programs - len(self._tried), 0)]:
+            found = self._try(offspring)
+            if self._members:
+                yield Generation(len(self._tried), found, self._members[0], int(self._verdicts["solved"][0]))
+            offspring = self._offspring()
+
+    def inject(self, programs: Sequence[Program]) -> None:
+        """Try programs from elsewhere between two generations. Those that are fit enough join."""
+        distinct = {program.identity: program for program in reversed(programs)}  # the first of equal ones
+        self._try([distinct[k] for k in reversed(distinct) if k not in self._tried])
+
+    @property
+    def tried(self) -> int:
+        """Programs tried so far."""
+        return len(self._tried)
+
+    def answers(self) -> list[Candidate]:
+        """Return one candidate for each answer to the tests that solves all demonstrations, by votes.
+
+        A candidate is the shortest program that gives the answer. Equal votes are ordered by length.
+        """
+        return sorted(self._answers.values(), key=lambda one: (-one.votes, len(one.program)))
+
+    def members(self) -> list[Candidate]:
+        """Return the population, best first."""
+        solved = self._verdicts["solved"].tolist()
+        return [Candidate(self._task_id, *one) for one in zip(self._members, solved, strict=True)]
+
+    def _try(self, programs: Sequence[Program]) -> list[Candidate]:
+        """Try new programs; return what is new among the best answers."""
+        self._tried.update(program.identity for program in programs)
+        verdicts = self._evaluate(programs)
+        self._select(programs, verdicts)
+        return self._count_votes(programs, verdicts)
+
+    def _offspring(self) -> list[Program]:
+        """Return the next generation: new programs only."""
+        settings, rng, n = self._settings, self._rng, self._settings.offspring
+        members = [self._parents[member.identity] for member in self._members]
+        if not members:
+            return []
+
+        def draw() -> list[TypedProgram]:
+            ranks = (len(members) * rng.random(n) ** settings.selection_pressure).astype(int)
+            return [members[rank] for rank in ranks]
+
+        parents, mates = draw(), draw()
+        with_expert = rng.random(n) < settings.expert_mates
+        for k in np.flatnonzero(with_expert).tolist():
+            mates[k] = self._experts[rng.integers(len(self._experts))]
+        seed = int(rng.integers(1 << 63))
+        made = vary(parents, mates, self._weights, seed, max_lines=settings.max_lines)
+        offspring = {child.identity: child for child in made if child is not None}
+        return [child for identity, child in offspring.items() if identity not in self._tried]
+
+    def _select(self, programs: Sequence[Program], verdicts: NDArray[np.void]) -> None:
+        """Choose the next population from the members and new programs."""
+        new = []
+        for k in np.flatnonzero(verdicts["ran"]).tolist():
+            behaviour, lines = int(verdicts["behaviour"][k]), len(programs[k])
+            if lines < self._shortest.get(behaviour, lines + 1):
+                self._shortest[behaviour] = lines
+                new.append(k)
+        pool = self._members + [programs[k] for k in new]
+        pool_verdicts = np.concatenate([self._verdicts, verdicts[new]])
+        chosen: list[int] = []
+        behaviours: set[int] = set()
+        equally_fit: Counter[tuple[int, int, float]] = Counter()
+        for k in fitness_order(pool, pool_verdicts):
+            behaviour, fitness = int(pool_verdicts["behaviour"][k]), pool_verdicts[k].item()[3:]
+            if behaviour not in behaviours and equally_fit[fitness] < self._settings.max_equal_fitness:
+                behaviours.add(behaviour)
+                equally_fit[fitness] += 1
+                chosen.append(k)
+            if len(chosen) == self._settings.population:
+                break
+        self._members, self._verdicts = [pool[k] for k in chosen], pool_verdicts[chosen]
+        newcomers = [member for member in self._members if member.identity not in self._parents]
+        typed = self._parents | {
+            program.identity: parent
+            for program, parent in zip(newcomers, self._infer_types(newcomers), strict=True)
+        }
+        self._parents = {member.identity: typed[member.identity] for member in self._members}
+
+    def _count_votes(self, programs: Sequence[Program], verdicts: NDArray[np.void]) -> list[Candidate]:
+        """Count the votes of programs that solve all demonstrations; return what is new among the best."""
+        n, order = len(self._demonstrations), len(self._tried) - 1
+        solvers = [programs[k] for k in np.flatnonzero(verdicts["solved"] == n).tolist()]
+        for program, verdict in zip(solvers, self._evaluate(solvers, self._test_inputs), strict=True):
+            if verdict["ran"] == len(self._test_inputs):
+                answer = int(verdict["behaviour"])
+                first = Candidate(self._task_id, program, n, votes=0, answer=answer)
+                known = self._answers.get(answer, first)
+                shortest = min(known.program, program, key=len)
+                self._answers[answer] = replace(known, program=shortest, votes=known.votes + 1)
+        best = {one.answer: (one.program, one.votes.bit_length()) for one in self.answers()[:KEPT]}
+        new = [
+            replace(one, order=order)
+            for one in self.answers()[:KEPT]
+            if self._reported.get(one.answer) != best[one.answer]
+        ]
+        self._reported |= best
+        return new
+
+    def _evaluate(
+        self, programs: Sequence[Program], pairs: Sequence[tuple[Grid, Grid | None]] | None = None
+    ) -> NDArray[np.void]:
+        pairs = self._demonstrations if pairs is None else pairs
+        return evaluate(programs, [0] * len(programs), [pairs], budget=self._budget, threads=1)
+
+    def _infer_types(self, programs: Sequence[Program]) -> list[TypedProgram]:
+        first = [self._demonstrations[0][0]]
+        return infer_types(programs, [0] * len(programs), first, budget=self._budget, threads=1)
+
+
+def fitness_order(programs: Sequence[Program], verdicts: NDArray[np.void]) -> list[int]:
+    """Return the indices of programs by fitness, best first.
+
+    `verdicts` are those of `language.evaluate` on the demonstrations. The order is by demonstrations solved,
+    then outputs of the right shape, then right cells, then length.
+    """
+    lengths = np.array([len(program) for program in programs])
+    solved, shaped = verdicts["solved"].astype(int), verdicts["shaped"].astype(int)
+    order: list[int] = np.lexsort((lengths, -verdicts["cells"], -shaped, -solved)).tolist()
+    return order
+
+
+def by_fitness(task: Task, programs: Sequence[Program]) -> list[Candidate]:
+    """Evaluate programs on a task's demonstrations; return them by fitness, best first, each once."""
+    programs = list(dict.fromkeys(programs))
+    verdicts = evaluate(programs, [0] * len(programs), [task.train], threads=1)
+    order = fitness_order(programs, verdicts)
+    return [Candidate(task.id, programs[k], int(verdicts["solved"][k])) for k in order]
+
+
+def evolve(
+    job: tuple[Task, Sequence[Program], int, int, EvolutionConfig],
+) -> tuple[list[Candidate], list[Program]]:
+    """Evolve a population; return the KEPT answers with most votes, and the population, best first.
+
+    `job` holds the task, the programs to start from, how many programs to try, a seed and settings. It is one
+    argument so that worker processes can receive it.
+    """
+    task, starters, programs, seed, settings = job
+    evolution = Evolution(task, starters, seed, settings)
+    for _ in evolution.generations(programs):
+        pass
+    return evolution.answers()[:KEPT], [member.program for member in evolution.members()]

@@ -1,0 +1,1 @@
+"""Everything on disk: databases, directories, the replay buffer. Knows no search."""

@@ -1,0 +1,207 @@
+"""The replay buffer: experiences, drawn in proportion to priority.
+
+An experience is a task, a program, and where they came from. No grids are stored: inputs are the task's
+demonstration inputs, and outputs are recomputed by running the program (see `evaluation.hindsight`, which
+also computes the priority).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeit.language import Program
+from codeit.storage.database import stored_program
+
+SOURCES = ("expert", "mutation", "policy", "evolution")
+"""What may add an experience."""
+
+REPLAY_SCHEMA = """
+CREATE TABLE task (
+    id INTEGER PRIMARY KEY, split TEXT NOT NULL, name TEXT NOT NULL, demonstrations INTEGER NOT NULL,
+    UNIQUE (split, name)
+);
+CREATE TABLE program (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE, length INTEGER NOT NULL);
+CREATE TABLE experience (
+    id INTEGER PRIMARY KEY,
+    task_id INTEGER NOT NULL REFERENCES task, program_id INTEGER NOT NULL REFERENCES program,
+    iteration INTEGER NOT NULL,
+    source TEXT NOT NULL CHECK (source IN ('expert', 'mutation', 'policy', 'evolution')),
+    priority REAL NOT NULL CHECK (priority BETWEEN 0 AND 1),
+    times_drawn INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (task_id, program_id)
+);
+"""
+
+
+class Draw(NamedTuple):
+    """An experience as drawn from the buffer."""
+
+    id: int
+    split: str
+    """ "train" or "test": the set that `task_id` belongs to."""
+    task_id: str
+    program: Program
+    source: str
+    priority: float
+    times_drawn: int
+    """Earlier draws."""
+    probability: float
+    """Its weight over the sum of weights in the drawn part of the buffer: the chance to be drawn first."""
+
+
+def draw_without_replacement(
+    weights: NDArray[np.float64], n: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Draw min(n, len(weights)) items one after another in proportion to weight; return their indices.
+
+    The draw is exact: the first item has probability w / sum(w), the second likewise among those left, and so
+    on. Each item gets an exponential arrival time of rate w and the n earliest are taken (the keys of
+    Efraimidis and Spirakis 2006, in logarithms). Takes O(N + n log n) time and O(N) memory for N weights.
+
+    Raises ValueError unless all weights are positive and finite.
+    """
+    if not np.all((weights > 0) & np.isfinite(weights)):
+        raise ValueError("expected positive, finite weights")
+    arrivals = rng.standard_exponential(len(weights)) / weights
+    n = min(n, len(weights))
+    first = (
+        np.argpartition(arrivals, n - 1)[:n] if 0 < n < len(weights) else np.arange(len(weights))[: n or 0]
+    )
+    return first[np.argsort(arrivals[first], kind="stable")]
+
+
+class ReplayBuffer:
+    """The experiences of a run, in its database. The caller manages transactions."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def add(
+        self,
+        split: str,
+        task_id: str,
+        program: Program,
+        *,
+        iteration: int,
+        source: str,
+        priority: float,
+    ) -> bool:
+        """Add an experience of a known task; return whether it is new. O(log N).
+
+        An experience with the same task and program stays as it is: a program always does the same on a task.
+        Raises ValueError for an unknown source or a priority outside 0 to 1.
+        """
+        if source not in SOURCES or not 0 <= priority <= 1:
+            raise ValueError(
+                f"expected a source of {SOURCES} and a priority of 0 to 1, found {source!r}, {priority}"
+            )
+        add_program(self._connection, program)
+        query = (
+            "INSERT INTO experience (task_id, program_id, iteration, source, priority) VALUES ("
+            "(SELECT id FROM task WHERE (split, name) = (?, ?)), (SELECT id FROM program WHERE text = ?), "
+            "?, ?, ?) ON CONFLICT (task_id, program_id) DO NOTHING"
+        )
+        values = (split, task_id, str(program), iteration, source, priority)
+        return self._connection.execute(query, values).rowcount == 1
+
+    def draw(
+        self,
+        n: int,
+        sources: Sequence[str],
+        rng: np.random.Generator,
+        *,
+        floor: float,
+        prioritized: bool = True,
+        short_lines: int = 0,
+    ) -> list[Draw]:
+        """Draw up to n experiences of the given sources, without replacement, in proportion to weight.
+
+        The weight of an experience is max(priority, floor), or 1 unless `prioritized`. If `short_lines` is
+        s > 0, programs of n > s lines have their weight multiplied by (s / n)^1.5. The draw is exact (see
+        `draw_without_replacement`) and depends only on the buffer and `rng`. It changes nothing: pass what is
+        used to `mark_drawn`. Takes one pass over the experiences of these sources.
+
+        Raises ValueError unless n >= 0 and floor > 0.
+        """
+        if n < 0 or floor <= 0:
+            raise ValueError(f"expected n >= 0 and floor > 0, found n = {n}, floor = {floor}")
+        marks = ", ".join("?" * len(sources))
+        query = (
+            "SELECT e.id, e.priority, p.length FROM experience AS e JOIN program AS p ON p.id = e.program_id "
+            f"WHERE e.source IN ({marks}) ORDER BY e.id"
+        )
+        rows = np.array(self._connection.execute(query, tuple(sources)).fetchall(), dtype=np.float64).reshape(
+            -1, 3
+        )
+        weights = np.maximum(rows[:, 1], floor) if prioritized else np.ones(len(rows))
+        if short_lines:
+            weights *= np.minimum(1, short_lines / rows[:, 2]) ** 1.5
+        places = draw_without_replacement(weights, n, rng)
+        ids = rows[places, 0].astype(np.int64).tolist()
+        probabilities = (weights[places] / weights.sum()).tolist() if ids else []
+        query = """
+            SELECT e.id, t.split, t.name, p.text, e.source, e.priority, e.times_drawn
+            FROM json_each(?) AS drawn JOIN experience AS e ON e.id = drawn.value
+            JOIN task AS t ON t.id = e.task_id JOIN program AS p ON p.id = e.program_id ORDER BY drawn.key
+        """
+        drawn = self._connection.execute(query, (json.dumps(ids),))
+        return [
+            Draw(number, split, name, stored_program(text), source, priority, times_drawn, probability)
+            for (number, split, name, text, source, priority, times_drawn), probability in zip(
+                drawn, probabilities, strict=True
+            )
+        ]
+
+    def mark_drawn(self, ids: Iterable[int]) -> None:
+        """Count one more draw of each experience."""
+        self._connection.executemany(
+            "UPDATE experience SET times_drawn = times_drawn + 1 WHERE id = ?", ((number,) for number in ids)
+        )
+
+    def evict(self, capacity: int) -> int:
+        """Remove experiences until at most `capacity` are left; return how many were removed.
+
+        The lowest priority goes first and, among equals, the oldest. Experts go last. Programs, samples and
+        candidates stay recorded. Sorts the buffer if there is anything to remove.
+        """
+        excess = max(0, sum(self.sizes().values()) - capacity)
+        if excess:
+            order = "SELECT id FROM experience ORDER BY source = 'expert', priority, id LIMIT ?"
+            self._connection.execute(f"DELETE FROM experience WHERE id IN ({order})", (excess,))
+        return excess
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of experiences of every source."""
+        query = "SELECT source, count(*) FROM experience GROUP BY source"
+        counts = dict(self._connection.execute(query))
+        return {source: counts.get(source, 0) for source in SOURCES}
+
+    def mutants(self, iteration: int) -> list[tuple[Program, str]]:
+        """Return the experts and mutants (program, source) added in an iteration, oldest first."""
+        query = """
+            SELECT p.text, e.source FROM experience AS e JOIN program AS p ON p.id = e.program_id
+            WHERE e.iteration = ? AND e.source IN ('expert', 'mutation') GROUP BY p.id ORDER BY min(e.id)
+        """
+        rows = self._connection.execute(query, (iteration,))
+        return [(stored_program(text), source) for text, source in rows]
+
+    def programs_on(self, task_id: str) -> list[Program]:
+        """Return the programs with an experience on a test task, highest priority first, then newest."""
+        query = """
+            SELECT p.text FROM experience AS e JOIN task AS t ON t.id = e.task_id
+            JOIN program AS p ON p.id = e.program_id
+            WHERE (t.split, t.name) = ('test', ?) ORDER BY e.priority DESC, e.id DESC
+        """
+        return [stored_program(text) for (text,) in self._connection.execute(query, (task_id,))]
+
+
+def add_program(connection: sqlite3.Connection, program: Program) -> bool:
+    """Add a program to a run's database; return whether it is new to the run. O(log N)."""
+    query = "INSERT OR IGNORE INTO program (text, length) VALUES (?, ?)"
+    return connection.execute(query, (str(program), len(program))).rowcount == 1

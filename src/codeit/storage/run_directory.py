@@ -1,0 +1,154 @@
+"""A run's directory: its lock, settings, database, checkpoints, and the files derived from them.
+
+config.toml        the resolved settings
+run.sqlite         the database (`run_database`). Everything below except checkpoints is derived from it
+checkpoints/NNNN   policy and optimizer after the training of iteration NNNN; the last two are kept
+metrics.csv        one row per iteration
+solutions.jsonl    every program that solves a demonstration: task, program, demonstrations_solved, iteration,
+                   source (and votes, if scoring.ranking is "votes"), in order of discovery
+tensorboard/       the metrics as TensorBoard events
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from codeit.config import RunSettings, flatten_toml
+from codeit.storage.files import RunError, lock_directory, write_atomically, write_directory
+from codeit.storage.metrics import METRICS
+from codeit.storage.run_database import RunDatabase
+
+CHECKPOINTS_KEPT = 2
+_EXPECTED_IN_NEW = {"lock", "config.toml.partial"}  # what a run killed in its first moment may leave
+
+
+class RunDirectory:
+    """An open run directory. No second process can open it until `close`, or until this process ends."""
+
+    def __init__(self, path: str | Path, settings: RunSettings | None = None) -> None:
+        """Start a run, or continue the run in the directory, whose settings must be the same.
+
+        Without `settings`, continue. Raises RunError if that is not possible, StoreError or ConfigError for a
+        file that cannot be read or is of another version.
+        """
+        self.path = Path(path)
+        self._tensorboard: Any = None
+        config, database = self.path / "config.toml", self.path / "run.sqlite"
+        if settings is None and not config.is_file():
+            raise RunError(
+                f"{path}: expected a run directory, found no config.toml; start one: codeit run CONFIG --out DIR"
+            )
+        with ExitStack() as resources:
+            lock = lock_directory(self.path)
+            resources.callback(lock.release)
+            is_new = not database.exists()
+            if not is_new:  # opened first, as it tells which version wrote the directory
+                self.database = resources.enter_context(RunDatabase(database))
+            if not config.is_file():
+                present = (entry.name for entry in self.path.iterdir())
+                foreign = sorted(name for name in present if name not in _EXPECTED_IN_NEW)
+                if foreign:
+                    raise RunError(
+                        f"{path}: expected a new directory or a run's, found {foreign[0]}; choose another --out"
+                    )
+                assert settings is not None
+                write_atomically(config, settings.to_toml())
+            self.settings = RunSettings.load(config)
+            if settings is not None:
+                _refuse_changes(settings.to_toml(), self.settings.to_toml(), str(config))
+            if is_new:
+                self.database = resources.enter_context(RunDatabase(database))
+            stored = self.database.config()
+            if stored is None:
+                with self.database.transaction():
+                    self.database.set_config(self.settings.to_toml())
+            else:
+                _refuse_changes(self.settings.to_toml(), stored, str(database))
+            self._resources = resources.pop_all()
+
+    def close(self) -> None:
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def checkpoint(self, iteration: int) -> Path:
+        return self.path / "checkpoints" / f"{iteration:04}"
+
+    def save_checkpoint(self, iteration: int, save: Callable[[Path], object]) -> None:
+        """Let `save` write the files of a checkpoint, which appears once it is complete and on disk."""
+        write_directory(self.checkpoint(iteration), save)
+
+    def drop_checkpoints(self, iteration: int) -> None:
+        """Delete all checkpoints except the last `CHECKPOINTS_KEPT` up to this iteration."""
+        kept = {self.checkpoint(iteration - age) for age in range(CHECKPOINTS_KEPT)}
+        for entry in (self.path / "checkpoints").iterdir():
+            if entry not in kept:
+                shutil.rmtree(entry)
+
+    def publish(self) -> None:
+        """Write metrics.csv, solutions.jsonl and the TensorBoard events from the database."""
+        metrics = self.database.metrics()
+        table = io.StringIO()
+        writer = csv.DictWriter(table, ["iteration", *METRICS], lineterminator="\n")
+        writer.writeheader()
+        for iteration, values in metrics.items():
+            writer.writerow(
+                {"iteration": iteration, **{name: f"{value:.10g}" for name, value in values.items()}}
+            )
+        write_atomically(self.path / "metrics.csv", table.getvalue())
+        rows = []
+        for one in self.database.candidates():
+            row: dict[str, object] = {
+                "task": one.task_id,
+                "program": str(one.program),
+                "demonstrations_solved": one.solved,
+                "iteration": one.iteration,
+                "source": one.source,
+            }
+            if self.settings.scoring.ranking == "votes":  # `codeit verify` ranks by votes if they are present
+                row["votes"] = one.votes
+            rows.append(json.dumps(row) + "\n")
+        write_atomically(self.path / "solutions.jsonl", "".join(rows))
+        self._publish_events(metrics)
+
+    def _publish_events(self, metrics: dict[int, dict[str, float]]) -> None:
+        """Write the TensorBoard events of iterations that this process has not written.
+
+        The first call replaces the events of earlier processes, so that a resumed run has none twice.
+        """
+        directory = self.path / "tensorboard"
+        if self._tensorboard is None:
+            from torch.utils.tensorboard import SummaryWriter  # takes 2 s to import
+
+            shutil.rmtree(directory, ignore_errors=True)
+            self._tensorboard, self._published = SummaryWriter(str(directory)), set[int]()
+        for iteration, values in metrics.items():
+            if iteration not in self._published:
+                self._published.add(iteration)
+                for name, value in values.items():
+                    self._tensorboard.add_scalar(METRICS[name].group + "/" + name, value, iteration)
+        self._tensorboard.flush()
+
+
+def _refuse_changes(found: str, recorded: str, where: str) -> None:
+    """Raise RunError if two resolved configurations differ."""
+    values, old = flatten_toml(found), flatten_toml(recorded)
+    for key in {**old, **values}:
+        if values.get(key) != old.get(key):
+            raise RunError(
+                f"{where}: {key}: expected {old.get(key)!r}, as the run began, found {values.get(key)!r}; "
+                "put the value back, or start a new run in another directory"
+            )

@@ -1,0 +1,202 @@
+"""The directory of a search: of the mutation baseline, of evolution, of a policy evaluation, of a submission.
+
+A search is a sequence of parts, each of which tries some programs. Its directory holds
+
+search.sqlite      settings, finished parts and candidates; the other files are derived from it
+solutions.jsonl    the best programs that solve all demonstrations: task, program, tried (`Candidate.order`)
+curve.csv          tasks solved against programs tried
+curve.svg          the same as a chart beside the paper's points (counts.json for a policy evaluation)
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from codeit.data.tasks import Task
+from codeit.evaluation.candidate import KEPT, TOP, Candidate, rank_answers, top_k
+from codeit.evaluation.scoring import Score, leaked_tasks, score
+from codeit.storage.database import Database, stored_program
+from codeit.storage.files import RunError, lock_directory, write_atomically
+
+SCHEMA_VERSION = 3
+CURVE_COLUMNS = (
+    "solved_top3",
+    "solved_top2",
+    "solved_top3_without_leak",
+    "solved_top2_without_leak",
+    "solved_demonstrations",
+)
+"""Fields of `Score` in curve.csv."""
+_EXPECTED_IN_NEW = {"lock", "search.sqlite", "search.sqlite-wal", "search.sqlite-shm"}
+
+_SCHEMA = """
+CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+-- What is done. A row is committed together with everything that the part found.
+CREATE TABLE part (
+    number INTEGER PRIMARY KEY, programs INTEGER NOT NULL, seconds REAL NOT NULL, core_seconds REAL NOT NULL,
+    state BLOB NOT NULL
+);
+CREATE TABLE candidate (
+    part INTEGER NOT NULL, task TEXT NOT NULL, program TEXT NOT NULL, demonstrations_solved INTEGER NOT NULL,
+    tried INTEGER NOT NULL, answer TEXT, votes INTEGER NOT NULL,
+    PRIMARY KEY (task, program, votes)
+) WITHOUT ROWID;
+"""
+
+
+class Part(NamedTuple):
+    """A finished part of a search."""
+
+    programs: int
+    """Programs tried."""
+    seconds: float
+    """Wall-clock time."""
+    core_seconds: float
+    """Processor time."""
+    state: bytes = b""
+    """What the search needs to continue from here."""
+
+
+class SearchLogReader(Database):
+    """What a search has done so far, for reading. Another process may write to it at the same time."""
+
+    def __init__(self, directory: str | Path) -> None:
+        """Open the search.sqlite of a directory. Raises StoreError for a file that cannot be read."""
+        self.directory = Path(directory)
+        super().__init__(self.directory / "search.sqlite", _SCHEMA, SCHEMA_VERSION)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the search."""
+        return {name: json.loads(text) for name, text in self.connection.execute("SELECT * FROM setting")}
+
+    def parts(self) -> dict[int, Part]:
+        """Return the finished parts by number, in order."""
+        rows = self.connection.execute("SELECT * FROM part ORDER BY number")
+        return {number: Part(*rest) for number, *rest in rows}
+
+    def candidates(self) -> list[Candidate]:
+        """Return everything that was found, in order of discovery.
+
+        Where the search counts votes, an answer occurs several times, whenever its votes had doubled or its
+        shortest program had changed.
+        """
+        rows = self.connection.execute(
+            "SELECT task, program, demonstrations_solved, tried, votes, answer FROM candidate "
+            "ORDER BY tried, task, program"
+        )
+        return [
+            Candidate(
+                task, stored_program(text), solved, tried, votes, None if answer is None else int(answer, 16)
+            )
+            for task, text, solved, tried, votes, answer in rows
+        ]
+
+    def best(self) -> dict[str, list[Candidate]]:
+        """Return the candidates of each task that are ranked: the KEPT best, or the TOP answers by votes."""
+        return _best(self.candidates())
+
+
+class SearchLog(SearchLogReader):
+    """An open directory of a search, locked until `close`."""
+
+    def __init__(
+        self, directory: str | Path, settings: Mapping[str, object], may_change: Sequence[str] = ()
+    ) -> None:
+        """Start a search, or continue the search in the directory, which must have the same settings.
+
+        Settings named in `may_change` may differ. Raises RunError if that is not possible, StoreError for a
+        file that cannot be read or is of another version.
+        """
+        self.directory = Path(directory)
+        self._lock = lock_directory(self.directory)
+        try:
+            if not (self.directory / "search.sqlite").exists():
+                present = (entry.name for entry in self.directory.iterdir())
+                foreign = sorted(name for name in present if name not in _EXPECTED_IN_NEW)
+                if foreign:
+                    raise RunError(
+                        f"{directory}: expected a new directory or a search's, found {foreign[0]}; "
+                        "choose another --out"
+                    )
+            super().__init__(directory)
+            self._store_settings(settings, may_change)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _store_settings(self, settings: Mapping[str, object], may_change: Sequence[str]) -> None:
+        recorded = self.settings()
+        for name, value in settings.items() if recorded else ():
+            if name not in may_change and recorded.get(name) != value:
+                self.connection.close()
+                raise RunError(
+                    f"{self.directory}: {name}: expected {recorded.get(name)!r}, as the search began, "
+                    f"found {value!r}; put the value back, or choose another --out"
+                )
+        with self.transaction():
+            rows = [(name, json.dumps(value)) for name, value in settings.items()]
+            self.connection.executemany("INSERT OR REPLACE INTO setting VALUES (?, ?)", rows)
+
+    def close(self) -> None:
+        super().close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def commit(self, number: int, part: Part, found: Iterable[Candidate]) -> None:
+        """Record a finished part and what it found, in place of an earlier part of this number."""
+        with self.transaction():
+            self.connection.execute("DELETE FROM candidate WHERE part = ?", (number,))
+            self.connection.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?)", (number, *part))
+            rows = [
+                (
+                    *(number, one.task_id, str(one.program), one.solved, one.order),
+                    *(None if one.answer is None else f"{one.answer:016x}", one.votes),
+                )
+                for one in found
+            ]
+            self.connection.executemany("INSERT OR IGNORE INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def publish(self, tasks: Sequence[Task], points: Iterable[int], *, threads: int = 0) -> dict[int, Score]:
+        """Write solutions.jsonl and curve.csv; return what the first n programs solve, for each n of `points`."""
+        found = self.candidates()
+        rows = (
+            json.dumps({"task": task_id, "program": str(one.program), "tried": one.order}) + "\n"
+            for task_id, of_task in sorted(_best(found).items())
+            for one in of_task
+        )
+        write_atomically(self.directory / "solutions.jsonl", "".join(rows))
+        leaked = leaked_tasks(tasks)
+        curve = {}
+        for n in points:
+            before = _best([one for one in found if one.order < n])
+            curve[n] = score(before, tasks, leaked=leaked, threads=threads)
+        table = io.StringIO()
+        writer = csv.writer(table, lineterminator="\n")
+        writer.writerow(("programs", *CURVE_COLUMNS))
+        writer.writerows((n, *(getattr(s, name) for name in CURVE_COLUMNS)) for n, s in curve.items())
+        write_atomically(self.directory / "curve.csv", table.getvalue())
+        return curve
+
+
+def _best(found: Iterable[Candidate]) -> dict[str, list[Candidate]]:
+    """Return the candidates of each task that are ranked: the KEPT best, or the TOP answers by votes."""
+    of_task: defaultdict[str, list[Candidate]] = defaultdict(list)
+    answers: defaultdict[str, dict[int, Candidate]] = defaultdict(dict)  # the last record of each
+    for one in found:
+        if one.answer is None:
+            of_task[one.task_id].append(one)
+        else:
+            answers[one.task_id][one.answer] = one
+    for task_id, last in answers.items():
+        # Votes choose the answers. Their order is by length, as solutions.jsonl has no votes to rank by.
+        of_task[task_id] = [replace(one, votes=0) for one in rank_answers(last.values())[:TOP]]
+    return {task_id: top_k(candidates, KEPT) for task_id, candidates in of_task.items()}

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from codeit.language import Grid, Program
+from codeit.evaluation.scoring import (
+    Candidate,
+    Score,
+    SolutionRow,
+    SolutionError,
+    merge_votes,
+    leaked_tasks,
+    outputs_correct,
+    rank,
+    read_solutions,
+    score,
+    top_k,
+    verify,
+)
+from codeit.data.tasks import Pair, Task, TestPair
+
+FLIP, TURN, TWICE = "O = vmirror(I)", "O = rot90(I)", "x1 = vmirror(I)\nO = vmirror(x1)"
+SAME, LONG_FLIP = "O = identity(I)", "x1 = identity(I)\nO = vmirror(x1)"
+L, J = Grid([[1, 0], [1, 1]]), Grid([[0, 1], [1, 1]])
+"""J is L mirrored left to right."""
+TEST, WANTED = Grid([[1, 2, 3]]), Grid([[3, 2, 1]])
+
+
+def task(id: str, test_output: Grid | None = WANTED) -> Task:
+    return Task(id, (Pair(L, J), Pair(J, L)), (TestPair(TEST, test_output),))
+
+
+def verified(*rows: tuple[str, str], tasks: list[Task] | None = None) -> Score:
+    return verify([SolutionRow(*row) for row in rows], tasks or [task("a"), task("b")], leaked=(), threads=1)
+
+
+def test_rank_by_demonstrations_then_length_then_time() -> None:
+    best = Candidate(Program.parse(LONG_FLIP), 2, 9)
+    shorter, late = Candidate(Program.parse(FLIP), 1, 3), Candidate(Program.parse(TURN), 1, 5)
+    longer = Candidate(Program.parse(TWICE), 1, 1)
+    assert rank([longer, late, shorter, best]) == [best, shorter, late, longer]
+    assert top_k([longer, late, shorter, best], 2) == [best, shorter]
+
+
+def test_a_program_found_again_takes_one_place_the_better() -> None:
+    flip, turn = Program.parse(FLIP), Program.parse(TURN)
+    candidates = [Candidate(flip, 1, 7), Candidate(flip, 1, 2), Candidate(turn, 1, 4)]
+    assert top_k(candidates, 2) == [Candidate(flip, 1, 2), Candidate(turn, 1, 4)]
+
+
+def test_keeping_the_best_is_enough() -> None:
+    programs = [Program.parse(text) for text in (FLIP, TURN, TWICE, SAME, LONG_FLIP)]
+    found = [Candidate(programs[i * 3 % 5], i % 3, i) for i in range(20)]
+    kept: list[Candidate] = []
+    for candidate in found:
+        kept = top_k([*kept, candidate])
+    assert kept == top_k(found)
+
+
+CROPPED = "x1 = vmirror(I)\nO = crop(x1, ORIGIN, TWO_BY_TWO)"
+"""As a mirror on the demonstrations, another answer to the test."""
+
+
+def test_programs_that_answer_alike_are_one_candidate_with_all_their_votes() -> None:
+    flip, long_flip, cropped = (Program.parse(text) for text in (FLIP, LONG_FLIP, CROPPED))
+    same = Candidate(Program.parse(SAME), 0, 3, 9)
+    found = [Candidate(cropped, 2, 0, 4), Candidate(long_flip, 2, 1, 3), Candidate(flip, 2, 2, 2), same]
+    elected = merge_votes({"a": [*found, found[2]], "b": []}, [task("a"), task("b")], threads=1)
+    assert rank(elected["a"]) == [
+        Candidate(flip, 2, 2, 5), Candidate(cropped, 2, 0, 4), same._replace(votes=0)
+    ]  # fmt: skip
+    assert elected["b"] == []
+
+
+def test_rows_with_votes_are_ranked_by_them() -> None:
+    shorter = [f"x1 = vmirror(I)\nO = crop(x1, ORIGIN, {size})" for size in ("TWO_BY_TWO", "THREE_BY_THREE")]
+    long = "x1 = identity(I)\nx2 = identity(x1)\nx3 = identity(x2)\nO = vmirror(x3)"
+    rows = [*(SolutionRow("a", text, "", 1) for text in shorter), SolutionRow("a", CROPPED, "", 1)]
+    by_votes = verify([*rows, SolutionRow("a", long, "", 3)], [task("a")], leaked=(), threads=1)
+    assert (by_votes.solved_top3, by_votes.solved_top2) == (1, 1)
+
+
+def test_a_solved_task() -> None:
+    result = verified(("a", FLIP))
+    assert (result.tasks, result.solved_top3, result.solved_top2, result.solved) == (2, 1, 1, ("a",))
+    assert (result.programs, result.invalid, result.solved_demonstrations) == (1, 0, 1)
+
+
+def test_only_the_best_ranked_programs_count() -> None:
+    def at(place: int) -> Score:
+        # No program solves the demonstration, so that the one that solves the test has `place` better ones.
+        shorter = ["O = rot90(I)", "O = rot180(I)", "O = tophalf(I)"]
+        lucky = "x1 = astuple(ONE, THREE)\nO = crop(I, ORIGIN, x1)"
+        rows = [("a", text) for text in [lucky, *shorter[:place]]]
+        return verified(*rows, tasks=[Task("a", (Pair(L, WANTED),), (TestPair(TEST, TEST),))])
+
+    places = [(at(n).solved_top2, at(n).solved_top3) for n in range(4)]
+    assert places == [(1, 1), (1, 1), (0, 1), (0, 0)]
+
+
+def test_every_test_output_is_needed() -> None:
+    two = Task("a", task("a").train, (TestPair(TEST, WANTED), TestPair(L, L)))
+    assert verified(("a", FLIP), tasks=[two]).solved_top3 == 0
+    # Two programs that solve a test each do not solve the task together.
+    assert verified(("a", FLIP), ("a", SAME), tasks=[two]).solved_top3 == 0
+
+
+def test_a_program_that_fails_or_gives_another_grid_solves_nothing() -> None:
+    result = verified(("a", SAME), ("a", "O = canvas(I, I)"), ("a", "O = shape(I)"))
+    assert (result.solved_top3, result.solved_demonstrations, result.invalid) == (0, 0, 0)
+
+
+def test_invalid_rows_are_counted_and_explained() -> None:
+    rows = [("a", "O = import(I)"), ("zzz", FLIP), ("a", ""), ("b", FLIP), ("b", "O = vmirror(x1)")]
+    result = verified(*rows)
+    assert (result.programs, result.invalid, result.solved_top3) == (5, 4, 1)
+    assert len(result.problems) == 4
+    assert "task zzz is not in the set of 2 tasks" in result.problems[1]
+    assert result.problems[1].startswith("row 2: ")
+
+
+def test_tasks_without_outputs_are_reported_not_solved() -> None:
+    result = verified(("a", FLIP), ("b", FLIP), tasks=[task("a", None), task("b")])
+    assert (result.solved_top3, result.without_outputs, result.solved) == (1, 1, ("b",))
+    assert result.solved_demonstrations == 2
+
+
+def test_candidates_of_an_unknown_task() -> None:
+    with pytest.raises(ValueError, match="task zzz, which is not in the set of 1 tasks"):
+        score({"zzz": []}, [task("a")], leaked=())
+
+
+def test_the_leak_is_found_by_content(evaluation: dict[str, Task]) -> None:
+    leaked, other = evaluation["070dd51e"], evaluation["00576224"]
+    renamed = Task("renamed", leaked.train, leaked.test)
+    assert leaked_tasks([renamed, other]) == ("renamed",)
+    assert leaked_tasks(list(evaluation.values())) == ("070dd51e",)
+
+
+def test_the_leak_is_left_out_of_one_count(training: dict[str, Task]) -> None:
+    known = training["67a3c6ac"]  # solved by a mirror image
+    result = verify([SolutionRow(known.id, FLIP), SolutionRow("a", FLIP)], [known, task("a")])
+    assert (result.solved_top3, result.solved_top3_without_leak) == (2, 1)
+    assert (result.solved_top2, result.solved_top2_without_leak) == (2, 1)
+    assert result.leaked == ("67a3c6ac",)
+
+
+def test_a_file_of_solutions(tmp_path: Path) -> None:
+    file = tmp_path / "solutions.jsonl"
+    rows = [{"task": "a", "program": LONG_FLIP, "iteration": 3}, {"task": "b", "program": "O = nothing(I)"}]
+    file.write_text("\n\n".join(map(json.dumps, rows)) + "\n")
+    solutions = list(read_solutions(file))
+    assert [(s.task, s.program) for s in solutions] == [("a", LONG_FLIP), ("b", "O = nothing(I)")]
+    result = verify(solutions, [task("a"), task("b")], leaked=())
+    assert (result.solved_top3, result.invalid) == (1, 1)
+    assert result.problems[0].startswith(f"{file}, line 3: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"task": "a", "program": "O', r"s\.jsonl, line 2: .* found no JSON"),
+        ('["a", "O = vmirror(I)"]', r"s\.jsonl, line 2: .* found a list"),
+        ('{"program": "O = vmirror(I)"}', r"s\.jsonl, line 2: .* found no task"),
+        ('{"task": "a"}', r"s\.jsonl, line 2: .* found no program"),
+        ('{"task": "a", "program": ["O = vmirror(I)"]}', r"line 2: .* found program of type list"),
+        ('{"task": 7, "program": "O = vmirror(I)"}', r"line 2: .* found task of type int"),
+        ('{"task": "a", "program": "O = vmirror(I)", "votes": -1}', r"line 2: .* found votes of -1"),
+        ("\udcff", r"line 2: .* found no JSON"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "s.jsonl"
+    good = json.dumps({"task": "a", "program": FLIP})
+    file.write_text(f"{good}\n{text}\n", errors="surrogateescape")
+    with pytest.raises(SolutionError, match=message) as caught:
+        list(read_solutions(file))
+    assert caught.value.line == 2
+    with pytest.raises(SolutionError, match="absent: expected a readable file, found No such file"):
+        list(read_solutions(tmp_path / "absent"))
+
+
+def test_attempts_are_right_if_one_of_them_is() -> None:
+    two = Task("a", (Pair(L, J),), (TestPair(TEST, WANTED), TestPair(TEST, None), TestPair(TEST, TEST)))
+    assert outputs_correct([[L, WANTED], [L, J], [L, J]], two) == [True, None, False]
+    with pytest.raises(ValueError):
+        outputs_correct([[L, WANTED]], two)

@@ -1,0 +1,156 @@
+"""Whole programs against the oracle: every expert, mutants that run, and programs that may not.
+
+With `--hypothesis-profile=long` more than twenty thousand of each, and mutants on all inputs of their tasks.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import oracle
+from hypothesis import settings
+
+from codeit.search.mutation import mutants
+from codeit.data.experts import published
+from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Program, evaluate, run_batch
+from codeit.data.tasks import Task
+
+LONG = settings.get_current_profile_name() == "long"
+PROGRAMS = 20_000 if LONG else 1_000
+BUDGET = Budget(steps=200_000, cells=200_000)
+"""What the engine may use on a run that the oracle is to repeat; one run in a hundred takes more."""
+
+
+def inputs_of(task: Task) -> list[Grid]:
+    return [*(pair.input for pair in task.train), *(pair.input for pair in task.test)]
+
+
+def smallest_input(task: Task) -> Grid:
+    return min(inputs_of(task), key=lambda grid: len(bytes(grid)))
+
+
+def classes(runs: Iterable[tuple[Program, Grid]]) -> Counter[str]:
+    """How many runs agree in every line, under "", and how many differ, by class; else it raises."""
+    found = Counter(oracle.compare_program(program, grid, BUDGET) for program, grid in runs)
+    print(f"{found.total()} runs: {dict(found.most_common())}")
+    return found
+
+
+def test_experts_solve_what_they_solve_by_the_oracle(training: dict[str, Task]) -> None:
+    experts = published().programs
+    assert len(experts) == 400
+    solving, unlike = set(), set()
+    for task_id, program in experts.items():
+        task, inputs = training[task_id], inputs_of(training[task_id])
+        found = [outcome.grid for outcome in run_batch([program], [inputs])[0]]
+        if found == [*(pair.output for pair in task.train), *(pair.output for pair in task.test)]:
+            solving.add(task_id)
+        elif any(
+            grid is None or oracle.rows(grid) != oracle.run(program, oracle.rows(given), oracle.published())
+            for grid, given in zip(found, inputs, strict=True)
+        ):
+            unlike.add(task_id)
+    assert len(solving) >= 391
+    assert unlike == set()
+
+
+def test_mutants_equal_the_oracle(training: dict[str, Task]) -> None:
+    made = mutants(published().programs, training, PROGRAMS, seed=7)
+    tasks = [training[mutant.task_id] for mutant in made]
+    found = classes(
+        (mutant.program, grid)
+        for mutant, task in zip(made, tasks, strict=True)
+        for grid in (inputs_of(task) if LONG else [smallest_input(task)])
+    )
+    assert found[""] > 0.95 * found.total()
+    assert found[""] + found[oracle.BUDGET] > 0.995 * found.total()
+
+
+def with_names_swapped(program: Program, rng: random.Random) -> Program:
+    """The program with one or two names replaced by any that may stand there, whatever their types."""
+    lines = list(program.lines)
+    for _ in range(rng.randint(1, 2)):
+        index = rng.randrange(len(lines))
+        line = lines[index]
+        place = rng.randrange(-1, len(line.arguments))
+        if place < 0:
+            arity = len(line.arguments)
+            functions = [name for name, primitive in PRIMITIVES.items() if primitive.arity == arity]
+            lines[index] = line._replace(function=rng.choice(functions))
+        else:
+            arguments = list(line.arguments)
+            variables = ["I", *(line.target for line in lines[:index])]
+            arguments[place] = rng.choice(rng.choice((variables, variables, [*CONSTANTS], [*PRIMITIVES])))
+            lines[index] = line._replace(arguments=tuple(arguments))
+    return Program.from_lines(lines)
+
+
+def test_programs_fail_where_the_oracle_does(training: dict[str, Task]) -> None:
+    rng = random.Random(11)
+    experts = sorted(published().programs.items())
+    made = [
+        (with_names_swapped(program, rng), smallest_input(training[task_id]))
+        for task_id, program in rng.choices(experts, k=PROGRAMS)
+    ]
+    failing = sum(program.run(grid, BUDGET).kind not in ("grid", "steps", "cells") for program, grid in made)
+    assert failing > 0.5 * len(made)
+    assert classes(made)[""] > 0.9 * len(made)
+
+
+def test_outcomes_do_not_depend_on_threads_or_company(training: dict[str, Task]) -> None:
+    rng = random.Random(3)
+    families = dict(list(published().programs.items())[:4])  # their mutants have much to share
+    made = mutants(published().programs, training, 300, seed=3) + mutants(families, training, 150, seed=3)
+    jobs = [(mutant.program, [p.input for p in training[mutant.task_id].train]) for mutant in made]
+    jobs += [(with_names_swapped(program, rng), inputs) for program, inputs in jobs[:200]]
+
+    def summary(batch: list[tuple[Program, list[Grid]]], threads: int, budget: Budget) -> list[Any]:
+        outcomes = run_batch(
+            [program for program, _ in batch], [inputs for _, inputs in batch], budget=budget, threads=threads
+        )
+        return [[(o.kind, o.line, o.message, o.steps, o.cells, o.grid) for o in row] for row in outcomes]
+
+    for budget in (Budget(), Budget(steps=2_000, cells=1_000)):
+        alone = [summary([job], 1, budget)[0] for job in jobs]
+        assert {outcome[0] for row in alone for outcome in row} > {"grid", "type"}
+        for size, threads in (
+            (len(jobs), 1),
+            (len(jobs), 2),
+            (len(jobs), 5),
+            (1, 2),
+            (17, 2),
+            (64, 2),
+            (129, 3),
+        ):
+            order = rng.sample(range(len(jobs)), len(jobs))
+            for start in range(0, len(order), size):
+                batch = order[start : start + size]
+                assert summary([jobs[k] for k in batch], threads, budget) == [alone[k] for k in batch]
+
+
+def test_verdicts_do_not_depend_on_threads_or_company(training: dict[str, Task]) -> None:
+    families = dict(list(published().programs.items())[:4])
+    made = mutants(families, training, 150, seed=3)
+    places = {task_id: place for place, task_id in enumerate(families)}
+    pairs = [[(pair.input, pair.output) for pair in training[task_id].train] for task_id in families]
+    programs, of = [mutant.program for mutant in made], [places[mutant.task_id] for mutant in made]
+    for budget in (Budget(), Budget(steps=2_000, cells=1_000)):
+        for every in (True, False):
+            alone = evaluate(programs, of, pairs, early_exit=not every, budget=budget, threads=1, share=False)
+            assert (alone["ran"] > 0).sum() > 0
+            for threads in (1, 2):
+                together = evaluate(programs, of, pairs, early_exit=not every, budget=budget, threads=threads)
+                assert together.tolist() == alone.tolist()
+
+
+def test_growing_programs_end_within_their_budget() -> None:
+    lines = (
+        ["x1 = upscale(I, TEN)"]
+        + [f"x{k + 1} = vconcat(x{k}, x{k})" for k in range(1, 60)]
+        + ["O = rot90(x60)"]
+    )
+    outcome = Program.parse("\n".join(lines)).run(Grid([[1]]), Budget(steps=200_000, cells=2_000))
+    assert outcome.kind == "cells" and outcome.cells <= 2_000

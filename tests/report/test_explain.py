@@ -1,0 +1,170 @@
+"""Programs line by line in the terminal, and the commands that show things."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from codeit.language import Grid, Program
+from codeit.report import PALETTE
+from codeit.cli.show import DisplayError, explain, report
+from codeit.report.explain import TraceView
+from codeit.report.runs import ReportError
+from codeit.evaluation.scoring import SolutionError
+from codeit.data.tasks import Task, TaskError
+
+PUZZLE = {
+    "train": [{"input": [[0, 2, 0], [0, 2, 0]], "output": [[2], [2]]}],
+    "test": [{"input": [[5, 0, 0], [0, 0, 0]], "output": [[5]]}],
+}
+CROP = "x1 = objects(I, T, F, T)\nx2 = first(x1)\nO = subgrid(x2, I)"
+
+
+def drawn(program: str, pairs: list[tuple[Grid, Grid | None]], width: int = 80, colour: bool = False) -> str:
+    file = io.StringIO()
+    system = "truecolor" if colour else None
+    console = Console(file=file, width=width, force_terminal=colour, color_system=system)
+    console.print(TraceView(Program.parse(program), pairs, [f"train[{k}]" for k in range(len(pairs))]))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+@pytest.fixture
+def puzzle(tmp_path: Path) -> Path:
+    (tmp_path / "puzzle.json").write_text(json.dumps(PUZZLE))
+    return tmp_path / "puzzle.json"
+
+
+def test_every_line_is_followed_by_its_values() -> None:
+    pairs = [(Grid([[0, 2, 0], [0, 2, 0]]), Grid([[2], [2]])), (Grid([[7, 0, 0], [0, 0, 0]]), None)]
+    assert drawn(CROP, pairs).splitlines() == [
+        "I", "train[0]   train[1]", "0 2 0      7 0 0", "0 2 0      0 0 0", "2x3        2x3", "",
+        "x1 = objects(I, T, F, T)", "train[0]            train[1]", "· 2 ·               7 · ·",
+        "· 2 ·               · · ·", "1 object, 2 cells   1 object, 1 cell", "",
+        "x2 = first(x1)", "train[0]          train[1]", "· 2 ·             7 · ·", "· 2 ·             · · ·",
+        "object, 2 cells   object, 1 cell", "",
+        "O = subgrid(x2, I)", "train[0]   train[1]", "2          7", "2          1x1", "2x1", "✓ right",
+    ]  # fmt: skip
+
+
+def test_what_is_wrong_and_where_a_run_ends() -> None:
+    grid, other = Grid([[1, 2]]), Grid([[3, 3]])
+    assert "✗ wrong" in drawn("O = vmirror(I)", [(grid, other)])
+    assert "wanted" in drawn("O = vmirror(I)", [(grid, other)])
+    ended = drawn("x1 = size(I)\nx2 = hmirror(x1)\nO = vmirror(x2)", [(grid, other), (other, grid)])
+    assert ended.count("✗ ends: line 2: hmirror: ") == 2
+    assert ended.splitlines()[-1] == "O = vmirror(x2)"
+
+
+def test_a_function_or_a_value_that_is_the_same_everywhere_is_said_once() -> None:
+    pairs = [(Grid([[1]]), None), (Grid([[2]]), None)]
+    shown = drawn(
+        "x1 = compose(size, first)\nx2 = size(I)\nx3 = canvas(x2, UNITY)\nO = fill(x3, ONE, I)", pairs
+    )
+    assert shown.count("compose(size, first)") == 2  # the line, and its value
+    assert shown.count("1 blue") == 2
+
+
+def test_patches_stand_out_in_colour() -> None:
+    grid = Grid([[2, 0], [0, 3]])
+    shown = drawn(
+        "x1 = asindices(I)\nx2 = ofcolor(I, TWO)\nO = fill(I, ONE, x2)", [(grid, None)], colour=True
+    )
+    red, green, blue = (int(PALETTE[2][i : i + 2], 16) for i in (1, 3, 5))
+    assert f"\x1b[37;48;2;{red};{green};{blue}m[]" in shown
+    faded = re.search(r"\x1b\[48;2;(\d+);(\d+);(\d+)m {2}\x1b", shown.split("x2 =")[1])
+    assert faded and {*map(int, faded.groups())} != {0}
+    several = drawn("x1 = partition(I)\nO = paint(I, I)", [(grid, None)], colour=True)
+    assert {" a", " b", " c"} <= {*re.findall(r"m( [a-z])", several)}
+
+
+@pytest.mark.parametrize("width", [20, 64, 200])
+@pytest.mark.parametrize("colour", [False, True])
+def test_no_line_is_wider_than_the_terminal(
+    training: dict[str, Task], experts: dict[str, Program], width: int, colour: bool
+) -> None:
+    for id in ("05f2a901", "007bbfb7", "a61f2674"):
+        shown = drawn(str(experts[id]), list(training[id].train), width, colour)
+        plain = re.sub(r"\x1b\[[\d;]*m", "", shown)
+        assert max(map(len, plain.splitlines())) <= width
+
+
+def test_explain_takes_a_text_a_file_or_the_best_of_a_solutions_file(
+    tmp_path: Path, puzzle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "crop.txt").write_text(CROP + "\n")
+    rows = [("puzzle", "O = vmirror(I)"), ("other", "O = hmirror(I)"), ("puzzle", CROP)]
+    solutions = tmp_path / "found.jsonl"
+    solutions.write_text("".join(json.dumps({"task": id, "program": text}) + "\n" for id, text in rows))
+    shown = []
+    for program in (CROP.replace("\n", "; "), str(tmp_path / "crop.txt"), str(solutions)):
+        explain(program, str(puzzle))
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] == shown[2]
+    assert "✓ right" in shown[0]
+    assert "test[0]" not in shown[0]
+    explain(CROP, "puzzle", tasks=str(tmp_path / "puzzle.json"), tests=True)
+    assert "test[0]" in capsys.readouterr().out
+    explain(CROP, str(puzzle), html=tmp_path / "page.html")
+    assert "<title>A program for puzzle</title>" in (tmp_path / "page.html").read_text()
+    assert capsys.readouterr().out == ""
+
+
+def test_mistakes_are_told(tmp_path: Path, puzzle: Path) -> None:
+    with pytest.raises(DisplayError, match=r"the program given: line 1: .*did you mean vmirror"):
+        explain("O = vmiror(I)", str(puzzle))
+    with pytest.raises(DisplayError, match=r"none.txt: expected a program .*: No such file"):
+        explain("none.txt", str(puzzle))
+    (tmp_path / "bad.txt").write_text("O = vmiror(I)")
+    with pytest.raises(DisplayError, match=r"bad.txt: line 1: "):
+        explain(str(tmp_path / "bad.txt"), str(puzzle))
+    with pytest.raises(SolutionError, match=r"none.jsonl: expected a readable file"):
+        explain("none.jsonl", str(puzzle))
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(DisplayError, match=r"empty.jsonl: expected a program for task puzzle, found none"):
+        explain(str(tmp_path / "empty.jsonl"), str(puzzle))
+    with pytest.raises(TaskError, match=r"expected a task nothing, found none"):
+        explain(CROP, "nothing")
+    two = tmp_path / "two.json"
+    two.write_text(json.dumps({"a": PUZZLE, "b": PUZZLE}))
+    with pytest.raises(DisplayError, match=r"two.json: expected a file of one task, found 2; give an id, and"):
+        explain(CROP, str(two))
+
+
+def test_report_writes_a_page_and_says_what_was_solved(
+    tmp_path: Path, puzzle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "curve.csv").write_text("programs,solved_top3\n600,1\n1200,1\n")
+    (run / "solutions.jsonl").write_text(json.dumps({"task": "puzzle", "program": CROP, "tried": 3}) + "\n")
+    out = tmp_path / "report.html"
+    report([run], out=out, tasks=str(puzzle))
+    assert "run: 1 of 1 tasks solved" in capsys.readouterr().err
+    assert "after 3 programs" not in out.read_text()  # it is packed
+    assert "What run found" in out.read_text()
+    with pytest.raises(DisplayError, match=r"found no .*nowhere"):
+        report([run], out=tmp_path / "nowhere" / "report.html", tasks=str(puzzle))
+
+
+def test_report_refuses_a_damaged_file(tmp_path: Path, puzzle: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "curve.csv").write_text("programs,solved_top3\n600,1\n")
+    (run / "solutions.jsonl").write_text('{"task": "puzzle", "prog')
+    with pytest.raises(SolutionError, match=r"solutions.jsonl, line 1: expected"):
+        report([run], out=tmp_path / "report.html", tasks=str(puzzle))
+    assert not (tmp_path / "report.html").exists()
+    (run / "solutions.jsonl").unlink()
+    for name, text in (
+        ("curve.csv", "programs,solved_top3\n600,many\n"),
+        ("metrics.csv", "loop\n1\n"),
+        ("config.toml", "[data"),
+    ):
+        (run / name).write_text(text)
+        with pytest.raises(ReportError, match=name):
+            report([run], out=tmp_path / "report.html", tasks=str(puzzle))
