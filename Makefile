@@ -1,7 +1,7 @@
 # make demo        set up, then a few meta-iterations on real evaluation tasks
-# make test        set up, then all tests
-# make bench       set up, then the engine and evolution beside the oracle in plain Python
-# make lint        ruff and mypy
+# make test        set up, then all checks and tests
+# make lint        ruff, import-linter, deptry and mypy
+# make bench       set up, then the engine and evolution against the oracle in plain Python
 # make sanitize    the engine's tests under address, undefined-behaviour and thread sanitizers
 # make fuzz        libFuzzer on the engine (needs clang) for SECONDS, or with SECONDS=0 for RUNS inputs
 
@@ -14,35 +14,34 @@ SECONDS ?= 300
 
 setup: $(VENV)/.ready
 
-# What the build and the constraints are made of; a change of either sets up again.
+# A change of what the build depends on sets up again.
 $(VENV)/.ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard engine/*.hpp engine/*.cpp engine/primitives/*)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt torch==2.13.0 nanobind scikit-build-core
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt \
-	  --no-build-isolation --editable '.[dev]'
+	  --no-build-isolation --editable '.[learn,dev]'
 	$(VENV)/bin/codeit experts
 	touch $@
 
 demo: setup
-	$(VENV)/bin/codeit run configs/smoke.toml --out $(RUN)
+	$(VENV)/bin/codeit run smoke --out $(RUN)
 
-test: setup
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
+test: lint
 	$(VENV)/bin/python -m pytest
 	$(MAKE) sanitize SOAK=20000
 
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/deptry src
 	$(VENV)/bin/mypy
 
 bench: setup
 	$(VENV)/bin/python benchmarks/engine.py
 	$(VENV)/bin/python benchmarks/evolution.py
 
-# Address and undefined behaviour: no program reads or writes where it must not. Thread: no two threads share
-# what they must not.
+# Address and undefined behaviour: no program reads or writes out of bounds. Thread: no data races.
 sanitize:
 	cmake -S . -B build/asan -DCMAKE_BUILD_TYPE=None -DCODEIT_SANITIZE=address,undefined
 	cmake --build build/asan --parallel 2
@@ -52,8 +51,8 @@ sanitize:
 	cmake --build build/tsan --parallel 2
 	build/tsan/engine_tests $(SOAK)
 
-# No input crashes the engine, takes seconds or much memory, or breaks a promise of its headers. Inputs that reach
-# new code gather in build/fuzz/found; one that fails is left in build/fuzz.
+# No input crashes the engine, takes seconds or much memory, or breaks a promise of its headers. Inputs
+# that reach new code are kept in build/fuzz/found; a failing one is left in build/fuzz.
 fuzz:
 	cmake -S . -B build/fuzz -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_COMPILER=clang++ -DCODEIT_FUZZ=ON
 	cmake --build build/fuzz --parallel 2
