@@ -1,4 +1,5 @@
-// The Python side of the engine: conversions, checks of what is given, the GIL. No logic lives here.
+// The Python module of the engine: conversions, checks of arguments, and the GIL. It has no logic
+// of its own.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/function.h>
@@ -7,8 +8,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include "breed.hpp"
+#include "calls.hpp"
 #include "primitives/table.hpp"
+#include "vary.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -16,19 +18,20 @@ using namespace codeit;
 
 namespace {
 
+[[noreturn]] void reject(const std::string& message) { throw nb::value_error(message.c_str()); }
+
 GridRef checked_grid(int64_t height, int64_t width, const std::vector<int8_t>& cells) {
     auto side = [](int64_t n, const char* name) {
         if (n < 1 || n > kMaxSide)
-            throw nb::value_error(("a grid has 1 to 30 " + std::string(name) + ", found " + std::to_string(n)).c_str());
+            reject("grid: expected 1 to 30 " + std::string(name) + ", found " + std::to_string(n));
     };
     side(height, "rows");
     side(width, "columns");
     for (size_t k = 0; k < cells.size(); ++k)
         if (cells[k] < 0 || cells[k] >= kColours)
-            throw nb::value_error(("row " + std::to_string(k / size_t(width)) + ", column " +
-                                   std::to_string(k % size_t(width)) + ": a colour is 0 to 9, found " +
-                                   std::to_string(int(cells[k])))
-                                      .c_str());
+            reject("row " + std::to_string(k / size_t(width)) + ", column " +
+                   std::to_string(k % size_t(width)) + ": expected a colour of 0 to 9, found " +
+                   std::to_string(int(cells[k])));
     auto made = Grid::make(int(height), int(width), cells.data());
     made->count();
     return made;
@@ -46,16 +49,17 @@ GridRef grid_from_rows(nb::object rows) {
         }
         if (height == 0) width = n;
         if (n != width)
-            throw nb::value_error(("row " + std::to_string(height) + " has " + std::to_string(n) +
-                                   " columns, row 0 has " + std::to_string(width))
-                                      .c_str());
+            reject("row " + std::to_string(height) + " has " + std::to_string(n) + " columns: expected " +
+                   std::to_string(width) + ", as in row 0");
         ++height;
     }
     return checked_grid(int64_t(height), int64_t(width), cells);
 }
 
 GridRef grid_from_bytes(int64_t height, int64_t width, nb::bytes data) {
-    if (height * width != int64_t(data.size())) throw nb::value_error("data is not of height * width bytes");
+    if (height * width != int64_t(data.size()))
+        reject("data: expected height * width = " + std::to_string(height * width) + " bytes, found " +
+               std::to_string(data.size()));
     auto* begin = static_cast<const int8_t*>(data.data());
     return checked_grid(height, width, std::vector<int8_t>(begin, begin + data.size()));
 }
@@ -73,7 +77,7 @@ nb::list grid_rows(const Grid& g) {
     return rows;
 }
 
-// A value as Python's own: integers, tuples, frozensets, None; a function as its text.
+// Converts a value to int, bool, None, tuple or frozenset, and a function to its text.
 nb::object to_python(Run& run, Value v);
 
 std::string function_text(Run& run, Value v) {
@@ -111,7 +115,8 @@ nb::tuple py_trace(const Program& program, const Grid& input, Budget budget) {
     static thread_local Run run;
     nb::list values;
     Outcome outcome = trace(run, program, input, budget, [&](size_t, Value v) {
-        // The conversion makes values of its own (rows of grids), which the run is not to be charged for.
+        // The conversion builds rows of grids in the run's memory. They must not be charged to the
+        // run.
         Budget own = run.budget;
         int64_t steps_left = run.steps_left;
         uint64_t peak = run.peak();
@@ -144,37 +149,51 @@ nb::list py_lines(const Program& program) {
     return lines;
 }
 
-void expect(bool holds, const char* what) {
-    if (!holds) throw nb::value_error(what);
+std::string item(const char* list, size_t k) { return std::string(list) + "[" + std::to_string(k) + "]"; }
+
+void expect_one_each(const char* list, size_t found, size_t wanted, const char* of) {
+    if (found == wanted) return;
+    reject(std::string(list) + ": expected one for each of " + std::to_string(wanted) + " " + of +
+           ", found " + std::to_string(found));
 }
 
-// nanobind takes None for a null pointer.
-template <class Ref> void expect_all(std::span<const Ref> given, const char* what) {
-    for (const Ref& one : given) expect(one != nullptr, what);
+// nanobind passes None as a null pointer.
+template <class Ref> void expect_no_none(const char* list, std::span<const Ref> items, const char* type) {
+    for (size_t k = 0; k < items.size(); ++k)
+        if (!items[k]) reject(item(list, k) + ": expected a " + type + ", found None");
 }
 
-void expect_places(std::span<const ProgramRef> programs, std::span<const uint32_t> of, size_t n) {
-    expect_all(programs, "a program is None");
-    expect(of.size() == programs.size(), "as many places as programs are needed");
-    for (uint32_t place : of) expect(place < n, "a place is beyond the last task or input");
+// `n` is the number of tasks or of inputs.
+void expect_indices(std::span<const ProgramRef> programs, std::span<const uint32_t> task_index, size_t n) {
+    expect_no_none("programs", programs, "Program");
+    expect_one_each("task_index", task_index.size(), programs.size(), "programs");
+    for (size_t k = 0; k < task_index.size(); ++k)
+        if (task_index[k] >= n)
+            reject(item("task_index", k) + ": expected an index below " + std::to_string(n) + ", found " +
+                   std::to_string(task_index[k]));
 }
 
 std::vector<std::vector<Outcome>> py_run_batch(std::vector<ProgramRef> programs,
-                                               std::vector<std::vector<GridRef>> inputs, Budget budget, int threads,
-                                               bool share) {
-    expect(programs.size() == inputs.size(), "as many lists of inputs as programs are needed");
-    expect_all<ProgramRef>(programs, "a program is None");
-    for (auto& grids : inputs) expect_all<GridRef>(grids, "an input is None");
+                                               std::vector<std::vector<GridRef>> inputs, Budget budget,
+                                               int threads, bool share) {
+    expect_one_each("inputs", inputs.size(), programs.size(), "programs");
+    expect_no_none<ProgramRef>("programs", programs, "Program");
+    for (size_t k = 0; k < inputs.size(); ++k)
+        expect_no_none<GridRef>(item("inputs", k).c_str(), inputs[k], "Grid");
     nb::gil_scoped_release release;
     return run_batch(programs, inputs, budget, threads, share);
 }
 
-std::vector<std::vector<Example>> examples_of(const std::vector<std::vector<std::pair<GridRef, GridRef>>>& tasks) {
+std::vector<std::vector<Example>>
+examples_of(const std::vector<std::vector<std::pair<GridRef, GridRef>>>& tasks) {
     std::vector<std::vector<Example>> examples(tasks.size());
     for (size_t k = 0; k < tasks.size(); ++k) {
-        expect(tasks[k].size() <= UINT8_MAX, "a task has over 255 pairs, more than can be counted");
+        // Counts of solved pairs are bytes.
+        if (tasks[k].size() > UINT8_MAX)
+            reject(item("tasks", k) + ": expected at most 255 pairs, found " +
+                   std::to_string(tasks[k].size()));
         for (auto& [input, output] : tasks[k]) {
-            expect(input != nullptr, "an input is None");
+            if (!input) reject(item("tasks", k) + ": expected a Grid as the input of a pair, found None");
             examples[k].push_back({input, output});
         }
     }
@@ -185,9 +204,11 @@ nb::bytes py_count_solved(std::vector<ProgramRef> programs,
                           std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget,
                           bool early_exit, int threads) {
     auto examples = examples_of(tasks);
-    expect_all<ProgramRef>(programs, "a program is None");
-    for (auto& task : examples)
-        for (auto& example : task) expect(example.output != nullptr, "an output is None");
+    expect_no_none<ProgramRef>("programs", programs, "Program");
+    for (size_t k = 0; k < examples.size(); ++k)
+        for (auto& example : examples[k])
+            if (!example.output)
+                reject(item("tasks", k) + ": expected a Grid as the output of a pair, found None");
     std::vector<uint8_t> solved;
     {
         nb::gil_scoped_release release;
@@ -196,54 +217,64 @@ nb::bytes py_count_solved(std::vector<ProgramRef> programs,
     return nb::bytes(reinterpret_cast<const char*>(solved.data()), solved.size());
 }
 
-nb::bytes py_evaluate(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
-                   std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget, bool early_exit, int threads,
-                   bool share) {
-    // As `_VERDICT` in language.py reads it.
+nb::bytes py_evaluate(std::vector<ProgramRef> programs, std::vector<uint32_t> task_index,
+                      std::vector<std::vector<std::pair<GridRef, GridRef>>> tasks, Budget budget,
+                      bool early_exit, int threads, bool share) {
+    // The layout that `_VERDICT` in language.py reads.
     static_assert(sizeof(Verdict) == 24 && offsetof(Verdict, ran) == 8 && offsetof(Verdict, changed) == 10 &&
-                  offsetof(Verdict, shaped) == 12 && offsetof(Verdict, solved) == 14 && offsetof(Verdict, cells) == 16);
+                  offsetof(Verdict, shaped) == 12 && offsetof(Verdict, solved) == 14 &&
+                  offsetof(Verdict, cells) == 16);
     auto examples = examples_of(tasks);
-    expect_places(programs, of, tasks.size());
+    expect_indices(programs, task_index, tasks.size());
     std::vector<Verdict> verdicts;
     {
         nb::gil_scoped_release release;
-        verdicts = judge(programs, of, examples, budget, !early_exit, threads, share);
+        verdicts = evaluate(programs, task_index, examples, budget, early_exit, threads, share);
     }
     return nb::bytes(reinterpret_cast<const char*>(verdicts.data()), verdicts.size() * sizeof(Verdict));
 }
 
-std::vector<std::shared_ptr<const Parent>> py_infer_types(std::vector<ProgramRef> programs, std::vector<uint32_t> of,
-                                                      std::vector<GridRef> inputs, Budget budget, int threads) {
-    expect_places(programs, of, inputs.size());
-    expect_all<GridRef>(inputs, "an input is None");
+std::vector<TypedProgramRef> py_infer_types(std::vector<ProgramRef> programs,
+                                            std::vector<uint32_t> task_index, std::vector<GridRef> inputs,
+                                            Budget budget, int threads) {
+    expect_indices(programs, task_index, inputs.size());
+    expect_no_none<GridRef>("inputs", inputs, "Grid");
     nb::gil_scoped_release release;
-    auto types = observe(programs, of, inputs, budget, threads);
-    std::vector<std::shared_ptr<const Parent>> parents;
+    auto types = infer_types(programs, task_index, inputs, budget, threads);
+    std::vector<TypedProgramRef> parents;
     for (size_t k = 0; k < programs.size(); ++k)
-        parents.push_back(std::make_shared<Parent>(Parent{programs[k], std::move(types[k])}));
+        parents.push_back(std::make_shared<TypedProgram>(TypedProgram{programs[k], std::move(types[k])}));
     return parents;
 }
 
-std::vector<ProgramRef> py_vary(std::vector<std::shared_ptr<const Parent>> parents,
-                                 std::vector<std::shared_ptr<const Parent>> mates, std::vector<double> weights,
-                                 size_t longest, uint64_t seed) {
-    expect(mates.size() == parents.size(), "as many mates as parents are needed");
-    expect_all<std::shared_ptr<const Parent>>(parents, "a parent is None");
-    expect_all<std::shared_ptr<const Parent>>(mates, "a mate is None");
+std::vector<ProgramRef> py_vary(std::vector<TypedProgramRef> parents,
+                                 std::vector<TypedProgramRef> mates, std::vector<double> weights,
+                                 size_t max_lines, uint64_t seed) {
+    expect_one_each("mates", mates.size(), parents.size(), "parents");
+    expect_no_none<TypedProgramRef>("parents", parents, "TypedProgram");
+    expect_no_none<TypedProgramRef>("mates", mates, "TypedProgram");
     Weights given{};
-    expect(weights.size() == given.size(), "a weight for each operator is needed");
+    expect_one_each("weights", weights.size(), given.size(), "operators");
     std::copy(weights.begin(), weights.end(), given.begin());
     double sum = 0;
-    for (double weight : weights) {
-        expect(weight >= 0 && std::isfinite(weight), "a weight is no number from 0 on");
-        sum += weight;
+    for (size_t k = 0; k < given.size(); ++k) {
+        if (!(given[k] >= 0 && std::isfinite(given[k])))
+            reject(std::string("weights: ") + kOperators[k] + ": expected a finite number >= 0, found " +
+                   std::to_string(given[k]));
+        sum += given[k];
     }
-    expect(sum > 0, "all weights are 0");
+    if (!(sum > 0)) reject("weights: expected at least one above 0, found none");
     nb::gil_scoped_release release;
-    return breed(parents, mates, given, longest, seed);
+    return vary(parents, mates, given, max_lines, seed);
 }
 
-// One primitive on one set of arguments given as Python's own values: for tests against the oracle.
+int primitive_id(const std::string& name) {
+    int id = find_primitive(name);
+    if (id < 0) reject("expected the name of a primitive, found " + name);
+    return id;
+}
+
+// Converts Python values to the arguments of a primitive, for tests against the oracle.
 struct Converter {
     Run& run;
     Value operator()(nb::handle h) {
@@ -251,12 +282,11 @@ struct Converter {
         if (PyBool_Check(h.ptr())) return Value::boolean(nb::cast<bool>(h));
         if (PyLong_Check(h.ptr())) return checked(nb::cast<int64_t>(h));
         if (PyUnicode_Check(h.ptr())) {
-            int id = find_primitive(nb::cast<std::string>(h));
-            if (id < 0) throw nb::value_error("no primitive of that name");
-            return primitive_function(id);
+            return primitive_function(primitive_id(nb::cast<std::string>(h)));
         }
         bool tuple = PyTuple_Check(h.ptr());
-        if (!tuple && !PyAnySet_Check(h.ptr())) throw nb::type_error("expected int, bool, None, str, tuple or frozenset");
+        if (!tuple && !PyAnySet_Check(h.ptr()))
+            throw nb::type_error("expected int, bool, None, str, tuple or frozenset");
         std::vector<Value> items;
         for (nb::handle item : h) items.push_back((*this)(item));
         std::span<const Value> all(items);
@@ -265,9 +295,10 @@ struct Converter {
 };
 
 nb::tuple py_call_primitive(const std::string& name, nb::tuple arguments, Budget budget) {
-    int id = find_primitive(name);
-    if (id < 0) throw nb::value_error(("no primitive is named " + name).c_str());
-    if (int(arguments.size()) != primitives()[size_t(id)].arity) throw nb::value_error("wrong number of arguments");
+    int id = primitive_id(name), arity = primitives()[size_t(id)].arity;
+    if (int(arguments.size()) != arity)
+        reject(name + ": expected " + std::to_string(arity) + " arguments, found " +
+               std::to_string(arguments.size()));
     static thread_local Run run;
     run.start(budget);
     try {
@@ -285,39 +316,51 @@ nb::tuple py_call_primitive(const std::string& name, nb::tuple arguments, Budget
 } // namespace
 
 NB_MODULE(_engine, m) {
-    m.doc() = "The engine of codeit: parses and runs programs of the ARC language. See codeit.language.";
+    m.doc() =
+        "The engine of codeit: parses and runs programs of the ARC language. Use it through codeit.language.";
 
-    nb::class_<Grid>(m, "Grid", "An ARC grid: 1 to 30 rows and columns of colours 0 to 9. Immutable and hashable.")
-        .def(nb::new_(&grid_from_rows), "rows"_a, "From rows of colours; ValueError names the row and column at fault.")
+    nb::class_<Grid>(m, "Grid",
+                     "An ARC grid: 1 to 30 rows and columns of colours 0 to 9. Immutable and hashable.")
+        .def(nb::new_(&grid_from_rows), "rows"_a,
+             "Make a grid from rows of colours. Raises ValueError, which names the row and column at fault.")
         .def_static("from_bytes", &grid_from_bytes, "height"_a, "width"_a, "data"_a,
-                    "From one byte a cell, row by row.")
-        .def_prop_ro("shape", [](const Grid& g) { return nb::make_tuple(g.height(), g.width()); },
-                     "(height, width)")
-        .def("tolist", &grid_rows, "The rows as lists of integers.")
-        .def("__bytes__", &grid_bytes, "One byte a cell, row by row.")
-        .def("__eq__", [](const Grid& a, nb::object b) { return nb::isinstance<Grid>(b) && a == nb::cast<const Grid&>(b); },
-             "other"_a.none())
+                    "Make a grid from one byte per cell, row by row.")
+        .def_prop_ro(
+            "shape", [](const Grid& g) { return nb::make_tuple(g.height(), g.width()); }, "(height, width)")
+        .def("tolist", &grid_rows, "Return the rows as lists of integers.")
+        .def("__bytes__", &grid_bytes, "Return one byte per cell, row by row.")
+        .def(
+            "__eq__",
+            [](const Grid& a, nb::object b) {
+                return nb::isinstance<Grid>(b) && a == nb::cast<const Grid&>(b);
+            },
+            "other"_a.none())
         .def("__hash__", [](const Grid& g) { return nb::hash(nb::make_tuple(g.height(), grid_bytes(g))); })
         .def("__repr__", [](const Grid& g) { return nb::str("Grid({!r})").format(grid_rows(g)); })
-        .def("__reduce__", [](const Grid& g) {
-            return nb::make_tuple(nb::type<Grid>(), nb::make_tuple(grid_rows(g)));
-        });
+        .def("__reduce__",
+             [](const Grid& g) { return nb::make_tuple(nb::type<Grid>(), nb::make_tuple(grid_rows(g))); });
 
-    nb::class_<Budget>(m, "Budget", "What one run may use: steps (cells touched, calls) and cells of memory (16 bytes each) in use.")
-        .def("__init__", [](Budget* self, uint64_t steps, uint64_t cells) { new (self) Budget{steps, cells}; },
-             "steps"_a = Budget{}.steps, "cells"_a = Budget{}.cells)
+    nb::class_<Budget>(
+        m, "Budget",
+        "Limits of one run: steps (cells touched, calls) and cells of memory in use (16 bytes each).")
+        .def(
+            "__init__", [](Budget* self, uint64_t steps, uint64_t cells) { new (self) Budget{steps, cells}; },
+            "steps"_a = Budget{}.steps, "cells"_a = Budget{}.cells)
         .def_ro("steps", &Budget::steps)
         .def_ro("cells", &Budget::cells);
 
     nb::class_<Outcome>(m, "Outcome", "How a run ended.")
-        .def_prop_ro("kind", [](const Outcome& o) { return kind_name(o.kind); },
-                     "'grid', or why there is none: 'type', 'value', 'overflow', 'steps', 'cells', 'depth', "
-                     "'not a grid', 'bad grid'.")
-        .def_ro("line", &Outcome::line, "The line at fault, from 1; 0 for a grid.")
-        .def_prop_ro("message", &Outcome::message, "The line, the primitive, what was expected and found.")
-        .def_prop_ro("grid", [](const Outcome& o) { return o.grid; }, "The result, or None.")
+        .def_prop_ro(
+            "kind", [](const Outcome& o) { return kind_name(o.kind); },
+            "'grid', or the reason why there is none: 'type', 'value', 'overflow', 'steps', 'cells', "
+            "'depth', 'not a grid', 'bad grid'.")
+        .def_ro("line", &Outcome::line, "The line at fault, from 1; 0 if there is a grid.")
+        .def_prop_ro("message", &Outcome::message,
+                     "The line, the primitive, what was expected and what was found; '' if there is a grid.")
+        .def_prop_ro(
+            "grid", [](const Outcome& o) { return o.grid; }, "The resulting grid, or None.")
         .def_ro("steps", &Outcome::steps, "Steps taken.")
-        .def_ro("cells", &Outcome::cells, "Cells of memory in use at most.");
+        .def_ro("cells", &Outcome::cells, "Maximum of cells of memory in use.");
 
     nb::class_<ParseFailure>(m, "ParseFailure")
         .def_ro("line", &ParseFailure::line)
@@ -349,17 +392,20 @@ NB_MODULE(_engine, m) {
     m.def("parse", &py_parse, "text"_a);
     m.def("run_batch", &py_run_batch, "programs"_a, "inputs"_a, "budget"_a, "threads"_a, "share"_a = true);
     m.def("count_solved", &py_count_solved, "programs"_a, "tasks"_a, "budget"_a, "early_exit"_a, "threads"_a);
-    m.def("evaluate", &py_evaluate, "programs"_a, "task_index"_a, "tasks"_a, "budget"_a, "early_exit"_a, "threads"_a,
-          "share"_a = true);
-    nb::class_<Parent>(m, "TypedProgram").def_ro("program", &Parent::program).def_prop_ro("types", [](const Parent& p) {
-        nb::list names;
-        for (Atom atom : p.types) names.append(name(atom));
-        return nb::tuple(names);
-    });
+    m.def("evaluate", &py_evaluate, "programs"_a, "task_index"_a, "tasks"_a, "budget"_a, "early_exit"_a,
+          "threads"_a, "share"_a = true);
+    nb::class_<TypedProgram>(m, "TypedProgram")
+        .def_ro("program", &TypedProgram::program)
+        .def_prop_ro("types", [](const TypedProgram& p) {
+            nb::list names;
+            for (Atom atom : p.types) names.append(name(atom));
+            return nb::tuple(names);
+        });
     m.def("infer_types", &py_infer_types, "programs"_a, "task_index"_a, "inputs"_a, "budget"_a, "threads"_a);
     m.def("vary", &py_vary, "parents"_a, "mates"_a, "weights"_a, "max_lines"_a, "seed"_a);
     m.def("call_primitive", &py_call_primitive, "name"_a, "arguments"_a, "budget"_a = Budget{},
-          "('ok' or the kind of fault, value) of one primitive on Python values; primitives as arguments are given by name. For tests.");
+          "Call one primitive with Python values; a function is given by the name of a primitive. Return "
+          "('ok', result), or (kind of fault, None). For tests.");
 
     nb::dict admits;
     for (const Type& type : types()) {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "calls.hpp"
 #include "hash.hpp"
 #include "primitives/table.hpp"
 
@@ -19,113 +20,119 @@ namespace codeit {
 namespace {
 
 Value input_value(Run& run, const Grid& input) {
-    if (const GridNode* node = input.counted()) return given_grid(run, node);
+    if (const GridNode* node = input.counted()) return input_grid(run, node);
     int8_t* cells;
     Value v = new_grid(run, input.height(), input.width(), cells);
     std::memcpy(cells, input.cells(), input.area());
     return v;
 }
 
-// How a run ended: with a value, in the run's memory until its next start, or early, at a line.
+// How a run ended: with a value, which is valid until the next start of the Run, or with a fault.
 struct Ending {
     Value value;
     std::optional<Fault> fault;
-    const Step* at; // the line that was last begun
+    const Step* at; // the last line that was started
 };
 
-// Calls each line's function in turn: `call(step, arguments, fault)`. The results of the first lines may be given, and
-// are read before `see` is shown a new one.
-template <class Call, class See>
-void run_lines(Run& run, const Program& program, Value input, std::span<const Value> given, Ending& end, Call call,
-               See see) {
+// Calls the function of each line in turn: `call(step, arguments, fault)`. `results` has those of
+// the first lines; they are read before the first call of `on_line`.
+template <class Call, class OnLine>
+void run_lines(Run& run, const Program& program, Value input, std::span<const Value> results, Ending& end,
+               Call call, OnLine on_line) {
     if (run.frame.size() < program.frame.size()) run.frame.resize(program.frame.size());
     Value* const frame = run.frame.data();
     std::copy(program.frame.begin(), program.frame.end(), frame);
     const uint32_t* use = program.uses.data();
-    auto give = [&](Value v, uint32_t uses) {
+    auto copy_to_uses = [&](Value v, uint32_t uses) {
         for (const uint32_t* behind = use + uses; use < behind; ++use) put(frame[*use], v);
     };
-    auto give_result = [&](const Step* step, Value v) {
+    auto set_result = [&](const Step* step, Value v) {
         put(frame[step->result], v);
-        give(v, step->more_uses);
+        copy_to_uses(v, step->more_uses);
     };
-    give(input, program.input_uses);
-    const Step *const first = program.steps.data(), *const behind = first + program.steps.size(), *step = first;
-    for (Value v : given) give_result(step++, v);
+    copy_to_uses(input, program.input_uses);
+    const Step *const first = program.steps.data(), *const behind = first + program.steps.size(),
+                      *step = first;
+    for (Value v : results) set_result(step++, v);
     for (; step < behind; ++step) {
         end.at = step;
         run.primitive = -1;
         Value result = call(*step, frame + step->arguments, end.fault);
         if (end.fault) return;
-        give_result(step, result);
-        see(size_t(step - first), result);
+        set_result(step, result);
+        on_line(size_t(step - first), result);
     }
     put(end.value, frame[program.frame.size() - 1]);
 }
 
-// As call, apart from the loop over the lines, which needs the registers.
-[[gnu::noinline]] Value call_value(Run& run, Value function, const Value* a, int n) { return call(run, function, a, n); }
+// Like `call`, but not inlined into the loop over the lines, which needs the registers.
+[[gnu::noinline]] Value call_value(Run& run, Value function, const Value* a, int n) {
+    return call(run, function, a, n);
+}
 
-template <class See>
-Ending run_alone(Run& run, const Program& program, const Grid& input, const Budget& budget, See see) {
+template <class OnLine>
+Ending run_unshared(Run& run, const Program& program, const Grid& input, const Budget& budget,
+                    OnLine on_line) {
     Ending end{{}, {}, program.steps.data()};
     try {
         run.start(budget);
         auto plain = [&](const Step& step, const Value* a, std::optional<Fault>&) {
             if (!step.primitive) return call_value(run, a[-1], a, int(step.n));
-            return call_primitive(run, step.primitive, a); // of as many arguments as it takes: see parse
+            return call_primitive(run, step.primitive, a); // parse has checked the number of arguments
         };
-        run_lines(run, program, input_value(run, input), {}, end, plain, see);
+        run_lines(run, program, input_value(run, input), {}, end, plain, on_line);
     } catch (const Fault& fault) {
         end.fault = fault;
     }
     return end;
 }
 
-auto ignore = [](size_t, Value) {};
+auto ignore_line = [](size_t, Value) {};
 
-// Programs run one after another on one input, and share their work.
-class Company {
+// Runs programs one after another on one input. They share their calls, and the results of the
+// lines that a program has in common with the one before it.
+class SharedRun {
   public:
-    // The next programs run on this input. If `brief`, no fault's kind or message counts: only that there is one.
-    void gather(const Grid& input, Budget budget, bool brief = false) {
+    // Sets the input of the next programs. With `skip_over_budget` a fault may have another kind
+    // and message: only that there is one is certain.
+    void begin_input(const Grid& input, Budget budget, bool skip_over_budget = false) {
         input_ = &input;
         budget_ = budget;
-        run_.brief = brief;
+        run_.skip_over_budget = skip_over_budget;
         Budget enough;
         run_.start({std::max(budget.steps, enough.steps), std::max(budget.cells, enough.cells)});
         value_ = input_value(run_, input);
         steps_ = run_.steps();
         cells_ = run_.cells;
-        alone_ = steps_ > budget.steps || cells_ > budget.cells;
+        too_large_ = steps_ > budget.steps || cells_ > budget.cells;
         last_ = nullptr;
         results_.clear();
-        after_.clear();
+        states_.clear();
     }
     Run& run() { return run_; }
 
-    Ending run(const Program& program) { return run(program, ignore); }
-    // `see` is given the value of each line as it is computed, in order.
-    template <class See> Ending run(const Program& program, See see) {
-        if (alone_) return run_alone(run_, program, *input_, budget_, see); // the input is too much as it is
-        if (!run_.has_room()) gather(*input_, budget_, run_.brief);
-        run_.join(budget_);
-        size_t same = lines_as_before(program);
+    Ending run(const Program& program) { return run(program, ignore_line); }
+    // Calls `on_line` with the index and the value of each line, in order.
+    template <class OnLine> Ending run(const Program& program, OnLine on_line) {
+        if (too_large_) return run_unshared(run_, program, *input_, budget_, on_line);
+        if (!run_.has_room()) begin_input(*input_, budget_, run_.skip_over_budget);
+        run_.start_shared(budget_);
+        size_t same = common_lines(program);
         results_.resize(same);
-        after_.resize(same);
-        State before = same ? after_.back() : State{steps_, cells_, cells_};
+        states_.resize(same);
+        RunState before = same ? states_.back() : RunState{steps_, cells_, cells_};
         run_.steps_left -= int64_t(before.steps);
         run_.cells = before.cells;
         run_.cells_peak = before.cells_peak;
         Ending end{{}, {}, program.steps.data()};
-        auto shared = [&](const Step& step, const Value* a, std::optional<Fault>& fault) {
-            return call_shared(run_, step.primitive ? Value(step.primitive) : a[-1], a, int(step.n), fault);
+        auto memoized = [&](const Step& step, const Value* a, std::optional<Fault>& fault) {
+            return call_memoized(run_, step.primitive ? Value(step.primitive) : a[-1], a, int(step.n), fault);
         };
-        for (size_t k = 0; k < same; ++k) see(k, results_[k]);
-        run_lines(run_, program, value_, results_, end, shared, [&](size_t line, Value value) {
+        for (size_t k = 0; k < same; ++k) on_line(k, results_[k]);
+        run_lines(run_, program, value_, results_, end, memoized, [&](size_t line, Value value) {
             results_.push_back(value);
-            after_.push_back({run_.steps(), run_.cells, run_.peak()});
-            see(line, value);
+            states_.push_back({run_.steps(), run_.cells, run_.peak()});
+            on_line(line, value);
         });
         last_ = &program;
         return end;
@@ -137,43 +144,44 @@ class Company {
     Budget budget_;
     Value value_;
     uint64_t steps_ = 0, cells_ = 0; // of the input
-    bool alone_ = false;
+    bool too_large_ = false; // the input alone exceeds the budget
 
-    // How many lines the program has in common with the last one, from the first on, of those that gave a value.
-    size_t lines_as_before(const Program& program) const {
+    // The length of the common prefix of the program and the last one, up to the last line that
+    // gave a value.
+    size_t common_lines(const Program& program) const {
         if (!last_) return 0;
         size_t most = std::min(results_.size(), program.lines.size()), k = 0;
-        while (k < most && program.lines[k].calls_as(last_->lines[k])) ++k;
+        while (k < most && program.lines[k].same_call(last_->lines[k])) ++k;
         return k;
     }
 
-    struct State {
+    struct RunState {
         uint64_t steps, cells, cells_peak;
     };
     const Program* last_ = nullptr;
     std::vector<Value> results_; // of the last program's lines
-    std::vector<State> after_;   // how the run stood after each
+    std::vector<RunState> states_; // of the run, after each of these lines
 };
 
-// Whether all cells are of 0 to 9.
+// Whether all cells are colours, 0 to 9.
 bool are_colours(const int8_t* cells, size_t n) {
     typedef uint8_t Bytes __attribute__((vector_size(16)));
     typedef uint64_t Words __attribute__((vector_size(16)));
-    auto is_none = [](int8_t cell) { return uint8_t(cell) >= kColours; }; // below zero counts as great
+    auto is_none = [](int8_t cell) { return uint8_t(cell) >= kColours; }; // negative ones become large
     if (n < sizeof(Bytes)) return std::none_of(cells, cells + n, is_none);
     Bytes greatest{};
-    auto see = [&](size_t k) {
+    auto include = [&](size_t k) {
         Bytes some;
         std::memcpy(&some, cells + k, sizeof some);
         greatest = some > greatest ? some : greatest;
     };
-    for (size_t k = 0; k + sizeof greatest < n; k += sizeof greatest) see(k);
-    see(n - sizeof greatest); // so that none is left over
+    for (size_t k = 0; k + sizeof greatest < n; k += sizeof greatest) include(k);
+    include(n - sizeof greatest); // the last cells, which the loop may skip
     auto words = reinterpret_cast<Words>(greatest >= uint8_t(kColours));
     return (words[0] | words[1]) == 0;
 }
 
-bool is_answer(Value v, const char*& what, Kind& kind) {
+bool check_result(Value v, const char*& what, Kind& kind) {
     if (v.tag != Tag::Grid) {
         kind = Kind::NotAGrid;
         what = "the result to be a grid";
@@ -199,7 +207,7 @@ Outcome outcome(const Run& run, const Program& program, const Ending& end) {
         out.what = end.fault->what;
         out.found = end.fault->found;
         if (run.primitive >= 0) out.primitive = primitives()[size_t(run.primitive)].name;
-    } else if (is_answer(end.value, out.what, out.kind)) {
+    } else if (check_result(end.value, out.what, out.kind)) {
         GridView g = grid(end.value);
         out.grid = Grid::make(g.h, g.w, g.cells);
         out.kind = Kind::Grid;
@@ -211,29 +219,30 @@ Outcome outcome(const Run& run, const Program& program, const Ending& end) {
     return out;
 }
 
-bool gives(const Ending& end, const Grid& want) {
+bool result_is(const Ending& end, const Grid& want) {
     if (end.fault || end.value.tag != Tag::Grid) return false;
     GridView g = grid(end.value);
     return g.h == want.height() && g.w == want.width() && std::memcmp(g.cells, want.cells(), g.area()) == 0;
 }
 
-// A company for as long as a thread works, with the memory that an earlier one has warmed.
-class Borrowed {
+// A SharedRun from a pool, for the lifetime of a thread's work. Its memory was touched by earlier
+// uses, which saves page faults.
+class PooledRun {
   public:
-    Borrowed() {
+    PooledRun() {
         std::lock_guard hold(lock());
         if (idle().empty()) return;
         own_ = std::move(idle().back());
         idle().pop_back();
     }
-    ~Borrowed() {
+    ~PooledRun() {
         if (!own_) return;
         std::lock_guard hold(lock());
         idle().push_back(std::move(own_));
     }
-    Borrowed(const Borrowed&) = delete;
-    Company& operator*() {
-        if (!own_) own_ = std::make_unique<Company>();
+    PooledRun(const PooledRun&) = delete;
+    SharedRun& operator*() {
+        if (!own_) own_ = std::make_unique<SharedRun>();
         return *own_;
     }
 
@@ -242,14 +251,14 @@ class Borrowed {
         static std::mutex one;
         return one;
     }
-    static std::vector<std::unique_ptr<Company>>& idle() {
-        static std::vector<std::unique_ptr<Company>> all;
+    static std::vector<std::unique_ptr<SharedRun>>& idle() {
+        static std::vector<std::unique_ptr<SharedRun>> all;
         return all;
     }
-    std::unique_ptr<Company> own_;
+    std::unique_ptr<SharedRun> own_;
 };
 
-// Does job(company, k) for k below n on some threads.
+// Calls job(shared_run, k) for each k below n, on several threads.
 template <class Job> void parallel(size_t n, int threads, Job job) {
     size_t count = threads > 0 ? size_t(threads) : std::max(1u, std::thread::hardware_concurrency());
     count = std::min(count, n);
@@ -258,29 +267,31 @@ template <class Job> void parallel(size_t n, int threads, Job job) {
     std::mutex error_lock;
     auto work = [&] {
         try {
-            Borrowed company;
-            for (size_t k; (k = next.fetch_add(1)) < n;) job(*company, k);
-        } catch (...) { // out of memory: reported by the caller's thread
+            PooledRun run;
+            for (size_t k; (k = next.fetch_add(1)) < n;) job(*run, k);
+        } catch (...) { // out of memory; rethrown in the caller's thread
             std::lock_guard lock(error_lock);
             error = std::current_exception();
         }
     };
-    std::vector<std::jthread> helpers; // joined whatever happens, even where no more can be started
+    std::vector<std::jthread> helpers; // joined in any case, also if a thread cannot be started
     for (size_t t = 1; t < count; ++t) helpers.emplace_back(work);
     work();
     helpers.clear();
     if (error) std::rethrow_exception(error);
 }
 
-struct Job { // one program on one of its inputs
+// A program, and one of its inputs.
+struct Job {
     uint32_t program, input;
 };
 
-// The jobs of a batch with those on equal grids side by side; each group in the order of its first.
-std::vector<std::vector<Job>> by_input(std::span<const std::vector<GridRef>> inputs) {
+// Groups the jobs of a batch by equal grids, in the order of the first job of each group.
+std::vector<std::vector<Job>> group_by_input(std::span<const std::vector<GridRef>> inputs) {
     std::vector<std::vector<Job>> groups;
     std::unordered_map<const Grid*, size_t> known;
-    std::unordered_multimap<std::string_view, std::pair<const Grid*, size_t>> by_cells; // shapes may differ
+    // Grids with equal cells may have different shapes.
+    std::unordered_multimap<std::string_view, std::pair<const Grid*, size_t>> by_cells;
     auto group_of = [&](const Grid* grid) {
         auto [found, is_new] = known.try_emplace(grid, groups.size());
         if (!is_new) return found->second;
@@ -293,12 +304,14 @@ std::vector<std::vector<Job>> by_input(std::span<const std::vector<GridRef>> inp
         return found->second;
     };
     for (uint32_t k = 0; k < inputs.size(); ++k)
-        for (uint32_t m = 0; m < inputs[k].size(); ++m) groups[group_of(inputs[k][m].get())].push_back({k, m});
+        for (uint32_t m = 0; m < inputs[k].size(); ++m)
+            groups[group_of(inputs[k][m].get())].push_back({k, m});
     return groups;
 }
 
-// An order of programs that puts those side by side which begin alike: they have the most to share.
-std::vector<uint32_t> by_beginning(std::span<const ProgramRef> programs) {
+// An order of programs by their lines. It puts programs with a long common prefix next to each
+// other, which share most.
+std::vector<uint32_t> order_by_prefix(std::span<const ProgramRef> programs) {
     auto words = [](const Program& program) {
         std::vector<uint32_t> made;
         for (const Line& line : program.lines)
@@ -313,14 +326,18 @@ std::vector<uint32_t> by_beginning(std::span<const ProgramRef> programs) {
     return order;
 }
 
-constexpr size_t kBlock = 1024; // programs that one thread runs on one input at once
+constexpr size_t kBlockPrograms = 1024; // programs that a thread runs on one input before it takes the next
 
-// Programs in blocks, each of one group (`of[k]`), in an order in which they have the most to share.
-struct Grouped {
-    Grouped(std::span<const ProgramRef> programs, std::span<const uint32_t> of) : order(by_beginning(programs)) {
-        std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return of[a] < of[b]; });
+// Programs in blocks, each of one task, in the order in which they share most.
+struct TaskBlocks {
+    TaskBlocks(std::span<const ProgramRef> programs, std::span<const uint32_t> task_index)
+        : order(order_by_prefix(programs)) {
+        std::stable_sort(order.begin(), order.end(),
+                         [&](uint32_t a, uint32_t b) { return task_index[a] < task_index[b]; });
         for (size_t begin = 0, end = 0; begin < order.size(); begin = end) {
-            while (end < order.size() && of[order[end]] == of[order[begin]] && end - begin < kBlock) ++end;
+            while (end < order.size() && task_index[order[end]] == task_index[order[begin]] &&
+                   end - begin < kBlockPrograms)
+                ++end;
             blocks.push_back(std::span(order).subspan(begin, end - begin));
         }
     }
@@ -331,7 +348,7 @@ struct Grouped {
 } // namespace
 
 std::shared_ptr<Grid> Grid::make(int height, int width, const int8_t* cells) {
-    // One allocation for all of it, of one of three sizes.
+    // One allocation for the object and its cells, of one of three sizes.
     auto with_room = [&]<size_t N>(std::integral_constant<size_t, N>) -> std::shared_ptr<Grid> {
         struct WithRoom : Grid {
             alignas(GridNode) std::byte room[sizeof(GridNode) + N];
@@ -353,21 +370,6 @@ void Grid::count() {
     node_->background = int8_t(std::ranges::max_element(counts_) - counts_.begin());
 }
 
-const char* kind_name(Kind kind) {
-    switch (kind) {
-    case Kind::Grid: return "grid";
-    case Kind::Type: return "type";
-    case Kind::Value: return "value";
-    case Kind::Overflow: return "overflow";
-    case Kind::Steps: return "steps";
-    case Kind::Cells: return "cells";
-    case Kind::Depth: return "depth";
-    case Kind::NotAGrid: return "not a grid";
-    case Kind::BadGrid: return "bad grid";
-    }
-    return "";
-}
-
 std::string Outcome::message() const {
     if (kind == Kind::Grid) return "";
     std::string text = "line " + std::to_string(line) + ": ";
@@ -381,26 +383,28 @@ std::string Outcome::message() const {
 
 bool Outcome::operator==(const Outcome& other) const {
     bool grids = grid && other.grid ? *grid == *other.grid : grid == other.grid;
-    return grids && kind == other.kind && line == other.line && steps == other.steps && cells == other.cells &&
-           message() == other.message();
+    return grids && kind == other.kind && line == other.line && steps == other.steps &&
+           cells == other.cells && message() == other.message();
 }
 
 Outcome execute(Run& run, const Program& program, const Grid& input, Budget budget) {
-    return outcome(run, program, run_alone(run, program, input, budget, ignore));
+    return outcome(run, program, run_unshared(run, program, input, budget, ignore_line));
 }
 
 Outcome trace(Run& run, const Program& program, const Grid& input, Budget budget,
-              const std::function<void(size_t, Value)>& see) {
-    return outcome(run, program, run_alone(run, program, input, budget, see));
+              const std::function<void(size_t, Value)>& on_line) {
+    return outcome(run, program, run_unshared(run, program, input, budget, on_line));
 }
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double seconds_since(Clock::time_point begin) {
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
-double processor_seconds() { // of this thread
+double cpu_seconds() { // of this thread
     timespec now;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return double(now.tv_sec) + 1e-9 * double(now.tv_nsec);
@@ -409,16 +413,17 @@ double processor_seconds() { // of this thread
 } // namespace
 
 double run_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats) {
-    double begin = processor_seconds();
+    double begin = cpu_seconds();
     for (int k = 0; k < repeats; ++k) execute(run, program, input, budget);
-    return (processor_seconds() - begin) / repeats;
+    return (cpu_seconds() - begin) / repeats;
 }
 
-std::vector<double> line_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats) {
+std::vector<double> line_seconds(Run& run, const Program& program, const Grid& input, Budget budget,
+                                 int repeats) {
     std::vector<double> least(program.lines.size(), std::numeric_limits<double>::infinity());
     for (int k = 0; k < repeats; ++k) {
         auto before = Clock::now();
-        run_alone(run, program, input, budget, [&](size_t line, Value) {
+        run_unshared(run, program, input, budget, [&](size_t line, Value) {
             least[line] = std::min(least[line], seconds_since(before));
             before = Clock::now();
         });
@@ -431,28 +436,29 @@ std::vector<std::vector<Outcome>> run_batch(std::span<const ProgramRef> programs
                                             int threads, bool share) {
     std::vector<std::vector<Outcome>> outcomes(programs.size());
     for (size_t k = 0; k < programs.size(); ++k) outcomes[k].resize(inputs[k].size());
-    constexpr size_t kJobs = 128; // that one thread takes at once
+    constexpr size_t kBlockJobs = 128; // that a thread takes at once
     std::vector<std::span<const Job>> blocks;
-    std::vector<std::vector<Job>> groups = by_input(inputs);
+    std::vector<std::vector<Job>> groups = group_by_input(inputs);
     if (share && groups.size() < programs.size()) {
-        std::vector<uint32_t> order = by_beginning(programs), rank(programs.size());
+        std::vector<uint32_t> order = order_by_prefix(programs), rank(programs.size());
         for (uint32_t k = 0; k < order.size(); ++k) rank[order[k]] = k;
         for (auto& group : groups)
             std::stable_sort(group.begin(), group.end(),
                              [&](Job a, Job b) { return rank[a.program] < rank[b.program]; });
     }
     for (std::span<const Job> group : groups)
-        for (size_t at = 0; at < group.size(); at += kJobs)
-            blocks.push_back(group.subspan(at, std::min(kJobs, group.size() - at)));
-    parallel(blocks.size(), threads, [&](Company& together, size_t b) {
+        for (size_t at = 0; at < group.size(); at += kBlockJobs)
+            blocks.push_back(group.subspan(at, std::min(kBlockJobs, group.size() - at)));
+    parallel(blocks.size(), threads, [&](SharedRun& shared, size_t b) {
         std::span<const Job> block = blocks[b];
         const Grid& input = *inputs[block[0].program][block[0].input];
         bool alone = !share || block.size() == 1;
-        if (!alone) together.gather(input, budget);
+        if (!alone) shared.begin_input(input, budget);
         for (Job job : block) {
             const Program& program = *programs[job.program];
-            Ending end = alone ? run_alone(together.run(), program, input, budget, ignore) : together.run(program);
-            outcomes[job.program][job.input] = outcome(together.run(), program, end);
+            Ending end =
+                alone ? run_unshared(shared.run(), program, input, budget, ignore_line) : shared.run(program);
+            outcomes[job.program][job.input] = outcome(shared.run(), program, end);
         }
     });
     return outcomes;
@@ -462,15 +468,16 @@ std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
                                   std::span<const std::vector<Example>> tasks, Budget budget, bool early_exit,
                                   int threads) {
     std::vector<uint8_t> solved(programs.size() * tasks.size());
-    size_t blocks = (programs.size() + kBlock - 1) / kBlock;
-    std::vector<uint32_t> order = by_beginning(programs);
-    parallel(blocks * tasks.size(), threads, [&](Company& together, size_t b) {
-        size_t task = b / blocks, begin = b % blocks * kBlock, end = std::min(programs.size(), begin + kBlock);
-        std::vector<uint32_t> left(order.begin() + begin, order.begin() + end); // still to be tried
+    size_t blocks = (programs.size() + kBlockPrograms - 1) / kBlockPrograms;
+    std::vector<uint32_t> order = order_by_prefix(programs);
+    parallel(blocks * tasks.size(), threads, [&](SharedRun& shared, size_t b) {
+        size_t task = b / blocks, begin = b % blocks * kBlockPrograms,
+               end = std::min(programs.size(), begin + kBlockPrograms);
+        std::vector<uint32_t> left(order.begin() + begin, order.begin() + end); // programs that still run
         for (const Example& example : tasks[task]) {
-            together.gather(*example.input, budget, true);
+            shared.begin_input(*example.input, budget, true);
             std::erase_if(left, [&](uint32_t k) {
-                bool right = gives(together.run(*programs[k]), *example.output);
+                bool right = result_is(shared.run(*programs[k]), *example.output);
                 solved[task * programs.size() + k] += right;
                 return !right && early_exit;
             });
@@ -481,19 +488,22 @@ std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
 
 namespace {
 
-// No grid is so high: what was given and what was not reads in one way only.
+// Marks an example without a grid. It cannot be confused with a grid, whose first word is its
+// height.
 constexpr uint64_t kNoGrid = UINT64_MAX;
 
-uint64_t hash_grid(uint64_t hash, GridView g) { return hash_bytes(mix(mix(hash, g.h), g.w), g.cells, g.area()); }
+uint64_t hash_grid(uint64_t hash, GridView g) {
+    return hash_bytes(mix(mix(hash, g.h), g.w), g.cells, g.area());
+}
 
-void see(Verdict& verdict, const Example& example, const Ending& end) {
+void add_example(Verdict& verdict, const Example& example, const Ending& end) {
     const char* what;
     Kind kind;
-    bool ran = !end.fault && is_answer(end.value, what, kind);
+    bool ran = !end.fault && check_result(end.value, what, kind);
     verdict.behaviour = ran ? hash_grid(verdict.behaviour, grid(end.value)) : mix(verdict.behaviour, kNoGrid);
     if (!ran) return;
     ++verdict.ran;
-    verdict.changed += !gives(end, *example.input);
+    verdict.changed += !result_is(end, *example.input);
     GridView g = grid(end.value);
     const Grid* want = example.output.get();
     if (!want || g.h != want->height() || g.w != want->width()) return;
@@ -506,38 +516,41 @@ void see(Verdict& verdict, const Example& example, const Ending& end) {
 
 } // namespace
 
-std::vector<Verdict> judge(std::span<const ProgramRef> programs, std::span<const uint32_t> of,
-                           std::span<const std::vector<Example>> tasks, Budget budget, bool all, int threads,
-                           bool share) {
+std::vector<Verdict> evaluate(std::span<const ProgramRef> programs, std::span<const uint32_t> task_index,
+                              std::span<const std::vector<Example>> tasks, Budget budget, bool early_exit,
+                              int threads, bool share) {
     std::vector<Verdict> verdicts(programs.size());
-    Grouped grouped(programs, of);
-    parallel(grouped.blocks.size(), threads, [&](Company& together, size_t b) {
-        std::vector<uint32_t> left(grouped.blocks[b].begin(), grouped.blocks[b].end()); // still to be tried
-        for (const Example& example : tasks[of[left.front()]]) {
+    TaskBlocks task_blocks(programs, task_index);
+    parallel(task_blocks.blocks.size(), threads, [&](SharedRun& shared, size_t b) {
+        std::span<const uint32_t> block = task_blocks.blocks[b];
+        std::vector<uint32_t> left(block.begin(), block.end()); // programs that still run
+        for (const Example& example : tasks[task_index[left.front()]]) {
             if (left.empty()) break;
-            if (share) together.gather(*example.input, budget, true);
+            if (share) shared.begin_input(*example.input, budget, true);
             std::erase_if(left, [&](uint32_t k) {
                 uint16_t ran = verdicts[k].ran;
-                Ending end = share ? together.run(*programs[k])
-                                   : run_alone(together.run(), *programs[k], *example.input, budget, ignore);
-                see(verdicts[k], example, end);
+                Ending end =
+                    share ? shared.run(*programs[k])
+                          : run_unshared(shared.run(), *programs[k], *example.input, budget, ignore_line);
+                add_example(verdicts[k], example, end);
                 bool failed = verdicts[k].ran == ran;
-                if (failed && !all) verdicts[k].behaviour = 0;
-                return failed && !all;
+                if (failed && early_exit) verdicts[k].behaviour = 0;
+                return failed && early_exit;
             });
         }
     });
     return verdicts;
 }
 
-std::vector<std::vector<Atom>> observe(std::span<const ProgramRef> programs, std::span<const uint32_t> of,
-                                       std::span<const GridRef> inputs, Budget budget, int threads) {
+std::vector<std::vector<Atom>> infer_types(std::span<const ProgramRef> programs,
+                                           std::span<const uint32_t> task_index,
+                                           std::span<const GridRef> inputs, Budget budget, int threads) {
     std::vector<std::vector<Atom>> types(programs.size());
-    Grouped grouped(programs, of);
-    parallel(grouped.blocks.size(), threads, [&](Company& together, size_t b) {
-        together.gather(*inputs[of[grouped.blocks[b].front()]], budget, true);
-        for (uint32_t k : grouped.blocks[b])
-            together.run(*programs[k], [&](size_t, Value v) { types[k].push_back(atom(v)); });
+    TaskBlocks task_blocks(programs, task_index);
+    parallel(task_blocks.blocks.size(), threads, [&](SharedRun& shared, size_t b) {
+        shared.begin_input(*inputs[task_index[task_blocks.blocks[b].front()]], budget, true);
+        for (uint32_t k : task_blocks.blocks[b])
+            shared.run(*programs[k], [&](size_t, Value v) { types[k].push_back(atom(v)); });
     });
     return types;
 }

@@ -1,4 +1,4 @@
-// Running programs: one, and many on many grids with all cores.
+// Running programs: one program on one grid, and batches on several threads.
 #pragma once
 
 #include <array>
@@ -15,9 +15,7 @@
 
 namespace codeit {
 
-inline constexpr int kMaxSide = 30, kColours = 10;
-
-// A grid that outlives a run: 1 to 30 rows and columns of colours 0 to 9.
+// A grid outside a run: 1 to 30 rows and columns of colours 0 to 9.
 class Grid {
   public:
     static std::shared_ptr<Grid> make(int height, int width, const int8_t* cells);
@@ -27,9 +25,10 @@ class Grid {
     int8_t* cells() { return node_->cells; }
     const int8_t* cells() const { return node_->cells; }
     size_t area() const { return node_->area(); }
-    // Counts the colours: worth it for inputs, which runs then read where they are.
+    // Counts the colours, so that runs can read the grid in place instead of copying it. This pays
+    // off for inputs.
     void count();
-    // What a run can read and need not write to; nullptr before count().
+    // The node that runs can read; nullptr before count().
     const GridNode* counted() const { return node_->counts ? node_ : nullptr; }
     bool operator==(const Grid& other) const {
         return height() == other.height() && width() == other.width() &&
@@ -46,29 +45,30 @@ class Grid {
     std::array<uint16_t, kColours> counts_{};
 };
 
+// How a run ended: with a grid, or with a fault.
 struct Outcome {
     Kind kind = Kind::Grid;
-    int line = 0; // from 1, where it ended early; 0 otherwise
-    const char* primitive = nullptr;
-    const char* what = nullptr;
+    int line = 0;                    // of the fault, from 1; 0 without a fault
+    const char* primitive = nullptr; // that raised the fault; nullptr if none did
+    const char* what = nullptr;      // see Fault
     const char* found = nullptr;
-    uint64_t steps = 0, cells = 0;
+    uint64_t steps = 0, cells = 0; // steps taken; maximum of cells in use
     std::shared_ptr<const Grid> grid;
-    std::string message() const;
+    std::string message() const; // "" without a fault
     bool operator==(const Outcome& other) const;
 };
 
-const char* kind_name(Kind kind);
-
+// Runs a program on a grid. Never throws for what the program does.
 Outcome execute(Run& run, const Program& program, const Grid& input, Budget budget);
-// As execute; `see` is given the value of each line as it is computed.
+// Like `execute`. Calls `on_line` with the index and the value of each line when it is computed.
 Outcome trace(Run& run, const Program& program, const Grid& input, Budget budget,
-              const std::function<void(size_t, Value)>& see);
+              const std::function<void(size_t, Value)>& on_line);
 
-// Seconds of the processor that a run takes, of `repeats` in a row the mean; and by the clock that each line takes, of
-// so many runs the least.
+// The CPU time of a run in seconds: the mean of `repeats` runs in a row.
 double run_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats);
-std::vector<double> line_seconds(Run& run, const Program& program, const Grid& input, Budget budget, int repeats);
+// The wall-clock time of each line in seconds: the minimum of `repeats` runs.
+std::vector<double> line_seconds(Run& run, const Program& program, const Grid& input, Budget budget,
+                                 int repeats);
 
 using ProgramRef = std::shared_ptr<const Program>;
 using GridRef = std::shared_ptr<const Grid>;
@@ -77,38 +77,42 @@ struct Example {
     GridRef input, output;
 };
 
-// programs[k] on each of inputs[k]; `threads` of 0 means one a core. Programs on equal grids share their work with
-// `share`. No outcome depends on `threads` or `share`.
+// Runs programs[k] on each grid of inputs[k]. `threads` = 0 uses every core. With `share`, programs
+// on equal grids share their calls. Outcomes do not depend on `threads` or `share`.
 std::vector<std::vector<Outcome>> run_batch(std::span<const ProgramRef> programs,
-                                            std::span<const std::vector<GridRef>> inputs, Budget budget, int threads,
-                                            bool share = true);
+                                            std::span<const std::vector<GridRef>> inputs, Budget budget,
+                                            int threads, bool share = true);
 
-// How many examples of each task each program solves, by task and then by program. With `early_exit` a program
-// stops at the first example that it fails.
+// Returns the number of examples of each task that each program solves: first for all programs on
+// tasks[0], and so on. With `early_exit` a program is not run on a task's examples after the first
+// that it fails. An output must not be missing, and a task has at most 255 examples.
 std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
                                   std::span<const std::vector<Example>> tasks, Budget budget, bool early_exit,
                                   int threads);
 
-// What a program did on some examples.
+// The results of a program on the examples of a task.
 struct Verdict {
-    uint64_t behaviour = 0; // a hash of the grids that it gave, and where it gave none
-    uint16_t ran = 0;       // examples on which it gave a grid,
-    uint16_t changed = 0;   // one that is not the input,
-    uint16_t shaped = 0;    // one of the output's shape,
-    uint16_t solved = 0;    // the output
-    double cells = 0;       // the share of the cells that are right, summed over the examples of the right shape
+    uint64_t behaviour = 0; // a hash of its grids, and of the examples without one
+    uint16_t ran = 0;       // the number of examples on which it gave a grid
+    uint16_t changed = 0;   // those whose grid differs from the input
+    uint16_t shaped = 0;    // those whose grid has the shape of the output
+    uint16_t solved = 0;    // those whose grid is the output
+    double cells = 0;       // the fraction of correct cells, summed over the examples counted in `shaped`
     bool operator==(const Verdict&) const = default;
 };
 
-// programs[k] on the examples of tasks[of[k]]; an output may be missing. With `all` false a program stops at the
-// first example on which it gives no grid, and then has a behaviour of 0. Programs of one task share their work with
-// `share`; no verdict depends on it.
-std::vector<Verdict> judge(std::span<const ProgramRef> programs, std::span<const uint32_t> of,
-                           std::span<const std::vector<Example>> tasks, Budget budget, bool all, int threads,
-                           bool share = true);
+// Runs programs[k] on the examples of tasks[task_index[k]], whose outputs may be missing. With
+// `early_exit` a program stops at the first example on which it gives no grid, and its behaviour is
+// 0. With `share`, programs of the same task share their calls. Verdicts do not depend on `threads`
+// or `share`.
+std::vector<Verdict> evaluate(std::span<const ProgramRef> programs, std::span<const uint32_t> task_index,
+                              std::span<const std::vector<Example>> tasks, Budget budget, bool early_exit,
+                              int threads, bool share = true);
 
-// The types of the variables of programs[k] on inputs[of[k]], line by line as far as it runs.
-std::vector<std::vector<Atom>> observe(std::span<const ProgramRef> programs, std::span<const uint32_t> of,
-                                       std::span<const GridRef> inputs, Budget budget, int threads);
+// Returns the types of the variables of programs[k] on inputs[task_index[k]]: one for each line up
+// to the last that gives a value.
+std::vector<std::vector<Atom>> infer_types(std::span<const ProgramRef> programs,
+                                           std::span<const uint32_t> task_index,
+                                           std::span<const GridRef> inputs, Budget budget, int threads);
 
 } // namespace codeit

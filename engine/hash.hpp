@@ -1,5 +1,6 @@
-// Hashes of words and bytes: for tables, and to tell programs and grids apart. Searches keep `identity` and `behaviour`
-// on disk: whoever changes what they are raises SCHEMA_VERSION in src/codeit/record.py.
+// Hashes of words and bytes: for hash tables, and to distinguish programs and grids. Searches store
+// `identity` and `behaviour` on disk, so a change of these functions must raise SCHEMA_VERSION in
+// src/codeit/record.py.
 #pragma once
 
 #include <cstddef>

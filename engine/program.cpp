@@ -40,7 +40,7 @@ struct Parser {
     size_t at = 0;
     int number = 0;
     std::shared_ptr<Program> program = std::make_shared<Program>();
-    std::unordered_map<std::string_view, uint16_t> variables{}; // name → the line that defines it
+    std::unordered_map<std::string_view, uint16_t> variables{}; // from a name to the line that defines it
 
     ParseFailure fail(std::string_view token, std::string expected, std::string suggestion = "") const {
         constexpr size_t kShown = 40;
@@ -53,12 +53,12 @@ struct Parser {
         while (at < line.size() && (line[at] == ' ' || line[at] == '\t' || line[at] == '\r')) ++at;
     }
 
-    // The next name or sign; empty at the end of the line.
+    // The next name or character that is not part of a name; empty at the end of the line.
     std::string_view token() {
         skip_spaces();
         size_t begin = at;
         while (at < line.size() && is_name_char(line[at])) ++at;
-        if (at == begin && at < line.size()) // one character, of any number of bytes
+        if (at == begin && at < line.size()) // one character of UTF-8, of one byte or more
             do ++at;
             while (at < line.size() && (line[at] & 0xc0) == 0x80);
         return line.substr(begin, at - begin);
@@ -66,7 +66,7 @@ struct Parser {
 
     static std::string_view or_end(std::string_view token) { return token.empty() ? "end of line" : token; }
 
-    // The known name closest to an unknown one, if it is close at all.
+    // The known name with the smallest edit distance to an unknown one; "" if none is close.
     std::string nearest(std::string_view name) const {
         if (name.size() > 32) return "";
         size_t best = std::max<size_t>(2, name.size() / 3) + 1;
@@ -115,7 +115,8 @@ struct Parser {
         int arity = head.kind == Operand::Kind::Primitive ? primitives()[head.index].arity : 0;
         auto wanted = [&] {
             return std::string(function) + " to have " +
-                   (arity ? std::to_string(arity) + (arity == 1 ? " argument" : " arguments") : "1 to 4 arguments");
+                   (arity ? std::to_string(arity) + (arity == 1 ? " argument" : " arguments")
+                          : "1 to 4 arguments");
         };
         for (;;) {
             std::string_view name = token();
@@ -136,12 +137,12 @@ struct Parser {
     }
 };
 
-// Lays out the frame.
+// Fills in the steps and the frame: see Program.
 void lay_out(Program& program) {
     std::vector<std::vector<uint32_t>> uses(program.lines.size() + 1); // of the input, and of each line
     for (const Line& line : program.lines) {
         auto place = [&](Operand o) {
-            Value value; // what is not known yet
+            Value value; // None for what only a run knows
             switch (o.kind) {
             case Operand::Kind::Input: uses[0].push_back(uint32_t(program.frame.size())); break;
             case Operand::Kind::Variable: uses[1u + o.index].push_back(uint32_t(program.frame.size())); break;
@@ -197,7 +198,8 @@ std::variant<std::shared_ptr<const Program>, ParseFailure> parse(std::string_vie
     if (text.size() > kMaxText)
         return ParseFailure{0, std::to_string(text.size()) + " bytes",
                             "a text of at most " + std::to_string(kMaxText) + " bytes", ""};
-    parser.program->lines.reserve(std::min(kMaxLines, size_t(std::count(text.begin(), text.end(), '\n')) + 1));
+    parser.program->lines.reserve(
+        std::min(kMaxLines, size_t(std::count(text.begin(), text.end(), '\n')) + 1));
     for (size_t begin = 0; begin <= text.size();) {
         size_t end = std::min(text.find('\n', begin), text.size());
         parser.line = text.substr(begin, end - begin);
@@ -207,34 +209,38 @@ std::variant<std::shared_ptr<const Program>, ParseFailure> parse(std::string_vie
         parser.skip_spaces();
         if (parser.at == parser.line.size()) continue;
         auto& lines = parser.program->lines;
-        if (!lines.empty() && lines.back().target == "O") return parser.fail(parser.token(), "the end: O is defined");
+        if (!lines.empty() && lines.back().target == "O")
+            return parser.fail(parser.token(), "no line after the one that defines O");
         if (lines.size() == kMaxLines)
             return parser.fail(parser.token(), "at most " + std::to_string(kMaxLines) + " lines");
         parser.at = 0;
         auto parsed = parser.parse_line();
         if (auto* failure = std::get_if<ParseFailure>(&parsed)) return *failure;
         lines.push_back(std::get<Line>(std::move(parsed)));
-        // Reserved above, so the text of a target stays where it is.
+        // The views stay valid: the lines were reserved above, so their targets do not move.
         parser.variables.emplace(lines.back().target, uint16_t(lines.size() - 1));
     }
-    if (parser.program->lines.empty()) return ParseFailure{0, "an empty text", "at least one line, O = …", ""};
+    if (parser.program->lines.empty())
+        return ParseFailure{0, "an empty text", "at least one line, O = …", ""};
     if (parser.program->lines.back().target != "O")
-        return ParseFailure{parser.number, parser.program->lines.back().target, "a last line that defines O", ""};
+        return ParseFailure{parser.number, parser.program->lines.back().target, "a last line that defines O",
+                            ""};
     lay_out(*parser.program);
     return std::shared_ptr<const Program>(parser.program);
 }
 
-std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t result, size_t longest) {
-    auto refer = [](Line& line, const std::vector<uint16_t>& to) {
+std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t result, size_t max_lines) {
+    auto remap = [](Line& line, const std::vector<uint16_t>& to) {
         each_operand(line, [&](Operand& o) {
             if (o.kind == Operand::Kind::Variable) o.index = to[o.index];
         });
     };
     std::vector<Line> merged(lines.begin(), lines.begin() + long(result) + 1);
-    std::vector<uint16_t> first(merged.size()); // the line that each is equal to, the earliest
+    std::vector<uint16_t> first(merged.size()); // for each line, the first one that is equal
     for (size_t k = 0; k < merged.size(); ++k) {
-        refer(merged[k], first);
-        auto found = std::find_if(merged.begin(), merged.begin() + long(k), [&](auto& l) { return l.calls_as(merged[k]); });
+        remap(merged[k], first);
+        auto found = std::find_if(merged.begin(), merged.begin() + long(k),
+                                  [&](auto& l) { return l.same_call(merged[k]); });
         first[k] = uint16_t(found - merged.begin());
     }
     std::vector<bool> needed(merged.size());
@@ -246,19 +252,19 @@ std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t resu
         });
     }
     auto program = std::make_shared<Program>();
-    std::vector<uint16_t> place_of(merged.size());
+    std::vector<uint16_t> new_index(merged.size());
     for (size_t k = 0; k < merged.size(); ++k) {
         if (!needed[k]) continue;
         Line line = merged[k];
-        refer(line, place_of);
+        remap(line, new_index);
         bool primitive = line.function.kind == Operand::Kind::Primitive;
         if (primitive ? primitives()[line.function.index].arity != line.n
                       : line.function.kind != Operand::Kind::Variable)
             return nullptr;
-        place_of[k] = uint16_t(program->lines.size());
+        new_index[k] = uint16_t(program->lines.size());
         line.target = k == first[result] ? "O" : "x" + std::to_string(program->lines.size() + 1);
         program->lines.push_back(std::move(line));
-        if (program->lines.size() > std::min(longest, kMaxLines)) return nullptr;
+        if (program->lines.size() > std::min(max_lines, kMaxLines)) return nullptr;
     }
     lay_out(*program);
     return program;

@@ -1,7 +1,7 @@
-// Programs: from text to lines that can be executed.
+// Programs: parsing of their text, and the form in which they are executed.
 //
-//   x1 = objects(I, T, F, F)      one call a line: of a primitive, or of an earlier variable that holds a function
-//   O = paint(I, x1)              the last line, and only it, defines O
+//   x1 = objects(I, T, F, F)      each line calls a primitive, or an earlier variable that holds a function
+//   O = paint(I, x1)              the last line, and only this one, defines O
 #pragma once
 
 #include <algorithm>
@@ -12,16 +12,14 @@
 #include <variant>
 #include <vector>
 
-#include "memo.hpp"
+#include "fault.hpp"
+#include "value.hpp"
 
 namespace codeit {
 
-inline constexpr size_t kMaxLines = 1000;
-inline constexpr size_t kMaxText = 1 << 18; // bytes
-
 struct Operand {
     enum class Kind : uint8_t { Input, Variable, Primitive, Constant } kind;
-    uint16_t index; // the line that defines a variable, or the place in the table
+    uint16_t index; // the line that defines a variable, or the index into primitives() or constants()
     bool operator==(const Operand&) const = default;
 };
 
@@ -29,51 +27,57 @@ struct Line {
     Operand function; // a Primitive or a Variable
     uint8_t n;
     Operand arguments[kMaxArguments];
-    std::string target;
-    bool calls_as(const Line& other) const {
-        return n == other.n && function == other.function && std::equal(arguments, arguments + n, other.arguments);
+    std::string target; // the variable that the line defines, or O
+    bool same_call(const Line& other) const {
+        return n == other.n && function == other.function &&
+               std::equal(arguments, arguments + n, other.arguments);
     }
 };
 
-template <class SomeLine, class See> void each_operand(SomeLine& line, See see) {
-    see(line.function);
-    std::for_each(line.arguments, line.arguments + line.n, see);
+// Calls `visit` with the function and then with each argument of a line.
+template <class SomeLine, class Visit> void each_operand(SomeLine& line, Visit visit) {
+    visit(line.function);
+    std::for_each(line.arguments, line.arguments + line.n, visit);
 }
 
-// A line as it is run: see Program.
+// A line in the form in which it is executed: see Program.
 struct Step {
-    const FunctionNode* primitive; // that is called; nullptr for a variable, whose value lies before the arguments
-    uint32_t arguments, n;         // where they lie in the frame, and how many
-    uint32_t result, more_uses;    // where the result is used first, and how often then
+    const FunctionNode* primitive; // nullptr if a variable is called; its value precedes the arguments
+    uint32_t arguments, n;         // the first argument's index in the frame, and the number of arguments
+    uint32_t result, more_uses;    // the index of the first use of the result, and the number of others
 };
 
-// A run keeps its values in a frame, where the arguments of each line lie side by side. Constants and primitives are
-// there from the start; the input, and the result of each line, are written to all places where they are used. The
-// result of the last line is the last of the frame; so is, until then, one that is used nowhere.
+// A run keeps its values in a frame, in which the arguments of each line are adjacent. Constants
+// and primitives are in it from the start; the input and the result of each line are copied to all
+// places where they are used. The last place of the frame is for the result of the last line, and
+// before that for results that are not used.
 struct Program {
     std::vector<Line> lines;
-    std::vector<Step> steps; // one a line
+    std::vector<Step> steps; // one for each line
     std::vector<Value> frame;
     uint32_t input_uses = 0;
-    std::vector<uint32_t> uses; // places in the frame: so many of the input, then of each line all but the first
+    std::vector<uint32_t> uses; // indices: input_uses of the input, then more_uses of each line
     std::string text() const;
     std::string name(Operand operand) const;
 };
 
 struct ParseFailure {
-    int line; // from 1; 0 when the text as a whole is at fault
-    std::string token, expected, suggestion;
+    int line; // from 1; 0 if the error concerns the whole text
+    std::string token;      // what was found there
+    std::string expected;   // what should be there
+    std::string suggestion; // the closest known name, or ""
 };
 
 std::variant<std::shared_ptr<const Program>, ParseFailure> parse(std::string_view text);
 
-// The program of some lines of which `result` is the last that counts: equal ones merged, those that nothing needs
-// dropped, the targets named x1, x2, … and O. A line may refer to those before it only. None if it has over `longest` lines, or a line that calls no function
-// or one with the wrong number of arguments.
-std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t result, size_t longest);
+// Returns the program of some lines, of which `result` is the one that becomes O. Merges equal
+// lines, drops those that `result` does not need, and names the targets x1, x2, … and O. Lines may
+// refer only to earlier ones. nullptr if the program has over `max_lines` lines, or a line that
+// calls a constant or the input, or a primitive with the wrong number of arguments.
+std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t result, size_t max_lines);
 
-// What a program is, whatever its variables are called: equal for programs with equal lines, and, but for a chance
-// of one in 2^64, for no others.
+// A hash of the lines that ignores the names of variables. Programs with different lines have equal
+// hashes only by chance, with a probability of about 2^-64.
 uint64_t identity(const Program& program);
 
 } // namespace codeit

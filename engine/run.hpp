@@ -1,8 +1,8 @@
-// The context of one run: memory, budgets, faults.
+// The state of one run: memory, budget, and remembered calls.
 //
-// A budget counts steps (cells touched) and cells (memory in use), never seconds: the same program on the
-// same grid ends the same way on every machine. (Sorting by a program's own function takes as many steps as the
-// standard library's sort makes comparisons.)
+// A budget counts steps (cells touched) and cells (memory in use), not seconds, so that a program
+// on a grid has the same outcome on every machine. One exception is sorting by a program's own
+// function: its steps depend on the number of comparisons that the standard library's sort makes.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 
 #include "memo.hpp"
 
-// Under the address sanitizer, memory that was given back may not be touched until it is handed out again.
+// Under the address sanitizer, released memory is poisoned until it is allocated again.
 #if defined(__SANITIZE_ADDRESS__)
 #define CODEIT_ASAN 1
 #elif defined(__has_feature)
@@ -32,21 +32,17 @@
 
 namespace codeit {
 
-inline constexpr size_t kCellBytes = 16; // what a budget's cell is: room for one value, or 16 colours of a grid
-
+// What one run may use.
 struct Budget {
     uint64_t steps = 5'000'000;
-    uint64_t cells = 2'000'000;
+    uint64_t cells = 2'000'000; // of kCellBytes each
 };
 
-inline constexpr int kMaxDepth = 1000;        // nested calls of function values
-inline constexpr uint32_t kMaxNesting = 1000; // levels of a value: sets in tuples, functions of functions
-
-// Memory handed out in order, and given back in the reverse order down to a mark. It is one region, of which
-// the system provides only the pages that were touched.
+// A stack allocator. Memory is released in the reverse order of allocation, down to a mark. It is
+// one region, in which the system backs only the pages that were touched.
 class Arena {
   public:
-    // Room for so many bytes; forgets what it holds when it has to move.
+    // Ensures a capacity of at least `bytes`. Discards the contents if the region has to grow.
     void reserve(size_t bytes) {
         if (bytes > size_t(end_ - base_.get())) replace(bytes);
     }
@@ -56,7 +52,7 @@ class Arena {
         highest_ = std::max(highest_, at_);
         at_ = mark;
     }
-    // Forget everything. What an unusually large run touched is given back to the system.
+    // Discards the contents. Returns the pages to the system if a run touched unusually many.
     void clear() {
         constexpr size_t kKept = 16 << 20;
         release(base_.get());
@@ -71,7 +67,7 @@ class Arena {
         return p;
     }
     size_t used() const { return size_t(at_ - base_.get()); }
-    // As memmove; the source may have been given back, or lie elsewhere.
+    // Like memmove. The source may have been released, or lie outside the arena.
     void copy(void* to, const void* from, size_t bytes) {
         ASAN_UNPOISON_MEMORY_REGION(from, bytes);
         std::memmove(to, from, bytes);
@@ -82,7 +78,7 @@ class Arena {
 
   private:
     void replace(size_t bytes) {
-        base_.reset(); // first, so that two are never held
+        base_.reset(); // first, so that two regions never exist at once
         base_.reset(new std::byte[bytes]);
         at_ = highest_ = base_.get();
         end_ = at_ + bytes;
@@ -91,52 +87,56 @@ class Arena {
 
     std::unique_ptr<std::byte[]> base_;
     std::byte *at_ = nullptr, *end_ = nullptr;
-    std::byte* highest_ = nullptr; // where memory was given back
+    std::byte* highest_ = nullptr; // the highest end of memory that was released
 };
 
 struct Run {
     Budget budget;
-    int64_t steps_left = 0; // of the budget
+    int64_t steps_left = 0;  // of the budget
     uint64_t cells = 0;      // in use now
-    uint64_t cells_peak = 0; // in use at most when some were given back: see peak
-    int depth = 0;
-    int deepest = 0;
-    int primitive = -1; // the one being executed, for messages
-    bool brief = false; // nobody asks why it ends early: what is known to go over its budget is not tried
+    uint64_t cells_peak = 0; // the maximum of `cells` at releases of memory; see peak()
+    int depth = 0;           // of nested calls of function values
+    int depth_peak = 0;
+    int primitive = -1;            // the one being executed, for messages
+    bool skip_over_budget = false; // skip calls known to exceed the budget; a fault may then differ
     Memo memo;
-    std::vector<Value> frame; // of a program's values
+    std::vector<Value> frame; // of the program's values: see Program
 
-    // A new run in empty memory.
+    // Starts a run in empty memory.
     void start(const Budget& b) {
-        begin(b);
+        reset(b);
         shares_ = false;
-        wanted_ = nullptr;
+        memo_end_ = nullptr;
         memo.clear();
-        heap_.reserve(size_t(std::min(b.cells, kMostCells)) * kCellBytes + kSharedBytes);
+        heap_.reserve(size_t(std::min(b.cells, kMaxArenaCells)) * kCellBytes + kSharedBytes);
         heap_.clear();
     }
-    // A new run behind what earlier ones have left, which it may share; from the last start on.
-    void join(const Budget& b) {
-        begin(b);
+    // Starts a run that keeps, and may use, the memory and the calls of the runs since the last
+    // start().
+    void start_shared(const Budget& b) {
+        reset(b);
         shares_ = true;
-        wanted_ = heap_.mark();
+        memo_end_ = heap_.mark();
     }
-    // Whether there is room for more to share.
+    // Whether more values and calls can be kept for later runs.
     bool has_room() const { return heap_.used() <= kSharedBytes && !memo.full(); }
 
     uint64_t steps() const { return budget.steps - uint64_t(steps_left); }
-    uint64_t peak() const { return std::max(cells_peak, cells); } // cells in use at most
+    uint64_t peak() const { return std::max(cells_peak, cells); } // the maximum of cells in use
 
-    void charge(uint64_t n) { // below 2^63: the size of something, or of two multiplied
+    // Counts n < 2^63 steps, for example the product of two sizes. A Steps fault if the budget has
+    // fewer left.
+    void charge(uint64_t n) {
         steps_left -= int64_t(n);
         if (steps_left >= 0) return;
-        steps_left = 0; // by how much it was missed depends on what was recalled
+        steps_left = 0; // the excess would depend on which calls were remembered
         fail(Kind::Steps, "over the budget of steps");
     }
 
-    // Counts so many bytes as in use; gives them rounded up to whole cells.
-    size_t hold(size_t bytes) {
-        size_t n = whole(bytes);
+    // Counts bytes as in use, and returns them rounded up to whole cells. A Cells fault if the
+    // budget has less left.
+    size_t count_memory(size_t bytes) {
+        size_t n = whole_cells(bytes);
         cells += n;
         if (cells > budget.cells) {
             cells -= n;
@@ -144,25 +144,28 @@ struct Run {
         }
         return n * kCellBytes;
     }
-    void* allocate(size_t bytes) { return heap_.allocate(hold(bytes)); }
-    // Room for a node with n elements of T behind its header; its elements are charged as steps.
+    void* allocate(size_t bytes) { return heap_.allocate(count_memory(bytes)); }
+    // Allocates a node with n elements of T behind its header, and charges n + 1 steps.
     template <class Node, class T> Node* allocate(uint64_t n) {
         charge(n + 1);
         return static_cast<Node*>(allocate(sizeof(Node) + n * sizeof(T)));
     }
 
-    // Whether p is what was allocated last, of so many bytes; it can then be made longer, or shorter. The count of
-    // cells does not show it: it must not depend on what else is in memory.
+    // Whether the `bytes` at p were allocated last: their end can then be moved. The count of cells
+    // ignores this, since it must not depend on what else is in memory.
     bool is_last(const void* p, size_t bytes) const {
-        return static_cast<const std::byte*>(p) + whole(bytes) * kCellBytes == heap_.mark();
+        return static_cast<const std::byte*>(p) + whole_cells(bytes) * kCellBytes == heap_.mark();
     }
-    void shorten(void* p, size_t bytes) { heap_.release(static_cast<std::byte*>(p) + whole(bytes) * kCellBytes); }
-    // More room for what is at p, of so many bytes: there, or elsewhere with a copy of those that are used.
+    void shorten(void* p, size_t bytes) {
+        heap_.release(static_cast<std::byte*>(p) + whole_cells(bytes) * kCellBytes);
+    }
+    // Grows the allocation of `bytes` at p to `more`, in place or elsewhere with a copy of the
+    // first `used`.
     void* grow(void* p, size_t bytes, size_t used, size_t more) {
         if (!is_last(p, bytes)) return std::memcpy(allocate(more), p, used);
-        hold(more);
+        count_memory(more);
         heap_.release(static_cast<std::byte*>(p));
-        return heap_.allocate(whole(more) * kCellBytes);
+        return heap_.allocate(whole_cells(more) * kCellBytes);
     }
 
     struct Mark {
@@ -170,59 +173,66 @@ struct Run {
         uint64_t cells;
     };
     Mark mark() const { return {heap_.mark(), cells}; }
-    bool untouched(const Mark& m) const { return heap_.mark() == m.heap && cells == m.cells; } // since the mark
+    // Whether nothing was allocated or released since the mark.
+    bool untouched(const Mark& m) const { return heap_.mark() == m.heap && cells == m.cells; }
+    // Releases the memory that was allocated since the mark. Memory of remembered calls that runs
+    // share stays in place, but no longer counts; when there is no room for more, it is released
+    // and these calls are forgotten.
     void release(const Mark& m) {
         cells_peak = peak();
         cells = m.cells;
-        if (m.heap < wanted_) {
+        if (m.heap < memo_end_) {
             if (shares_ && has_room()) return;
-            wanted_ = m.heap;
+            memo_end_ = m.heap;
         }
         memo.forget_since(m.heap);
         heap_.release(m.heap);
     }
-    bool is_much_since(const Mark& m) const { return cells - m.cells > kMuch; }
-    // Gives back what was allocated since a mark, if it is much, but for the node of `bytes` at p; where that is now.
-    // An older node is copied too: whether a value was made in this call or recalled must change nothing.
+    bool worth_reclaiming_since(const Mark& m) const { return cells - m.cells > kReclaimThreshold; }
+    // Releases what was allocated since the mark except the node of `bytes` at p, if that is worth
+    // it. Returns where the node is now. A node from before the mark is copied too: the count of
+    // cells must not depend on whether a value was computed in this call or remembered.
     const void* keep_only(const Mark& m, const void* p, size_t bytes) {
-        if (cells - m.cells <= 2 * whole(bytes) + kMuch) return p;
+        if (cells - m.cells <= 2 * whole_cells(bytes) + kReclaimThreshold) return p;
         release(m);
         void* kept = allocate(bytes);
         heap_.copy(kept, p, bytes);
         return kept;
     }
 
-    // Remembers a call until memory that is in use now is given back; for the programs to come too, if they share.
+    // Remembers a call until memory that is in use now is released, and for later runs if they
+    // share calls.
     void remember(Call& call) {
-        if (shares_ && !call.failed) call.result = memo.known_as(call.result, heap_.mark());
+        if (shares_ && !call.failed) call.result = memo.intern(call.result, heap_.mark());
         memo.insert(call, heap_.mark());
-        if (shares_) wanted_ = heap_.mark();
+        if (shares_) memo_end_ = heap_.mark();
     }
     bool shares() const { return shares_; }
 
   private:
-    static constexpr uint64_t kMostCells = uint64_t(1) << 28; // 4 GiB, whatever the budget
-    static constexpr size_t kSharedBytes = 8 << 20;
-    static constexpr uint64_t kMuch = 16; // cells
+    static constexpr uint64_t kMaxArenaCells = uint64_t(1) << 28; // 4 GiB, for any budget
+    static constexpr size_t kSharedBytes = 8 << 20; // for what runs share, in addition to the budget
+    static constexpr uint64_t kReclaimThreshold = 16; // cells
 
-    void begin(const Budget& b) {
+    void reset(const Budget& b) {
         steps_left = int64_t(std::min<uint64_t>(b.steps, INT64_MAX));
         budget.steps = uint64_t(steps_left);
         budget.cells = b.cells;
         cells = cells_peak = 0;
-        depth = deepest = 0;
+        depth = depth_peak = 0;
         primitive = -1;
     }
 
-    static size_t whole(size_t bytes) { return (bytes + kCellBytes - 1) / kCellBytes; } // cells
+    static size_t whole_cells(size_t bytes) { return (bytes + kCellBytes - 1) / kCellBytes; }
 
     Arena heap_;
-    bool shares_ = false;
-    std::byte* wanted_ = nullptr; // what lies before it is remembered
+    bool shares_ = false;           // calls with later runs
+    std::byte* memo_end_ = nullptr; // remembered calls use the memory below it
 };
 
-// A growing array for a primitive's own work, in the run's memory when it is not small. The memory is given back at
-// the end of its scope if nothing was allocated behind it, and with the call's otherwise; it counts until then.
+// A growing array for a primitive's temporary data. A small one is on the stack, others are in the
+// run's memory, which is released at the end of the scope if nothing was allocated behind it, and
+// with the call's memory otherwise.
 template <class T, size_t kInline = 256 / sizeof(T)> class Buffer {
     static_assert(std::is_trivially_copyable_v<T>);
 
@@ -231,7 +241,7 @@ template <class T, size_t kInline = 256 / sizeof(T)> class Buffer {
         if (capacity > kInline) grow(capacity);
     }
     ~Buffer() {
-        if (run_.is_last(data_, bytes())) run_.shorten(data_, 0); // a small array never is
+        if (run_.is_last(data_, bytes())) run_.shorten(data_, 0); // never true for a small array
     }
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;

@@ -1,19 +1,21 @@
-// Types: those that values are seen to have, and which of them a type of a signature admits.
+// The types of values, and the types that signatures name.
 #pragma once
 
 #include <span>
 
-#include "memo.hpp"
+#include "fault.hpp"
+#include "value.hpp"
 
 namespace codeit {
 
+// The type of a value. Each value has exactly one.
 enum class Atom : uint8_t {
     None, Boolean, Integer, Callable,
     IntegerTuple, Cell, Grid, Tuple, TupleTuple,                           // tuples
     Indices, Object, Objects, IndicesSet, IntegerSet, FrozenSet,           // sets
 };
 inline constexpr int kAtoms = 15;
-using Atoms = uint32_t; // a set of them: a bit each
+using Atoms = uint32_t; // a set of types: one bit each
 
 inline constexpr Atoms bit(Atom atom) { return Atoms(1) << int(atom); }
 inline constexpr bool has(Atoms atoms, Atom atom) { return atoms >> int(atom) & 1; }
@@ -21,7 +23,8 @@ inline constexpr bool has(Atoms atoms, Atom atom) { return atoms >> int(atom) & 
 Atom atom(Value v);
 const char* name(Atom atom);
 
-// The types that signatures name: Patch admits Object and Indices, Any all but None.
+// A type that signatures name, and the types of values that it admits: Patch admits Object and
+// Indices, Any admits all except None.
 struct Type {
     const char* name;
     Atoms admits;
@@ -32,6 +35,6 @@ struct Signature {
     Atoms parameters[kMaxArguments];
     Atoms result;
 };
-const Signature& signature(int primitive);
+const Signature& signature(int primitive); // by its index in primitives()
 
 } // namespace codeit

@@ -1,18 +1,20 @@
 // Values of the language: what a variable of a program can hold.
 //
-// A value has one representation. Python's rules decide what is equal (a grid is a tuple of tuples of
-// integers, a pair of integers is a coordinate, True is 1 inside a container), and the constructors below
-// always pick the most compact form that fits, so equality is a comparison of tags and bytes:
+// Each value has exactly one representation. Equality follows Python: a grid is a tuple of tuples
+// of integers, a coordinate is a pair of integers, and True is 1 inside a container. The functions
+// that build values (values.hpp) choose the most compact representation that fits, so that equality
+// is a comparison of tags and bytes:
 //
 //   Pair     a tuple of two integers of 16 bits                  inline
 //   Cell     a tuple (integer, Pair): a colour and its place     inline
-//   Grid     a non-empty tuple of tuples, all of one length, of integers of 8 bits
+//   Grid     a non-empty tuple of tuples of equal length, of integers of 8 bits
 //   Indices  a non-empty set of Pairs, sorted
 //   Object   a non-empty set of Cells, sorted
-//   Tuple    any other tuple; the empty one too
-//   Set      any other set, sorted and without repetition; the empty one too
+//   Tuple    any other tuple, including the empty one
+//   Set      any other set, including the empty one, sorted and without duplicates
 //
-// Values live in the arena of a run (run.hpp) and are plain handles: copied freely, never freed one by one.
+// A Value is a handle of two words that can be copied freely. What it points to is in the arena of
+// a run (run.hpp) and is released with the arena's memory.
 #pragma once
 
 #include <cstddef>
@@ -30,13 +32,16 @@ template <class T> struct PatchNode;
 using IndicesNode = PatchNode<uint32_t>;
 using ObjectNode = PatchNode<uint64_t>;
 
-// Coordinates and colours are stored biased, so that unsigned keys sort as the tuples do.
+// Coordinates and colours are stored with a bias, so that keys, as unsigned integers, sort like the
+// tuples.
 inline constexpr int kBias = 32768;
 
 inline constexpr uint32_t pair_key(int i, int j) {
     return (uint32_t(i + kBias) << 16) | uint32_t(j + kBias);
 }
-inline constexpr uint64_t cell_key(int value, uint32_t pair) { return (uint64_t(value + kBias) << 32) | pair; }
+inline constexpr uint64_t cell_key(int value, uint32_t pair) {
+    return (uint64_t(value + kBias) << 32) | pair;
+}
 inline constexpr int key_i(uint32_t key) { return int(key >> 16) - kBias; }
 inline constexpr int key_j(uint32_t key) { return int(key & 0xffff) - kBias; }
 inline constexpr int key_value(uint64_t key) { return int(key >> 32) - kBias; }
@@ -79,19 +84,20 @@ struct Value {
 
 struct GridNode {
     uint32_t height, width;         // height >= 1
-    mutable const uint16_t* counts; // of the colours 0 to 9, where no others occur; nullptr if not known
-    mutable int8_t background;      // the most frequent colour, or kUnknown: never asked for, or that colour
-    int8_t cells[];                 // row by row; kBehind bytes more can be read
+    mutable const uint16_t* counts; // of the colours 0 to 9, if others do not occur; nullptr if not counted
+    mutable int8_t background;      // the most frequent colour; kUnknown until it is computed
+    int8_t cells[];                 // row by row; kPadding more bytes are readable
     static constexpr int8_t kUnknown = INT8_MAX;
-    static constexpr size_t kBehind = 7;
+    static constexpr size_t kPadding = 7;
     uint32_t area() const { return height * width; }
 };
 
-static_assert(sizeof(GridNode) >= offsetof(GridNode, cells) + GridNode::kBehind); // a node has sizeof and its cells
+// A node is allocated with sizeof(GridNode) bytes in addition to its cells.
+static_assert(sizeof(GridNode) >= offsetof(GridNode, cells) + GridNode::kPadding);
 
-// `weight` is the number of cells the value would have if written out in full: values may share parts, and
-// a bound on the weight bounds the work of comparing, hashing or printing them. `nesting` is the number of
-// levels that it has, and bounds the recursion of the same.
+// `weight` is the number of elements of the value if it were written out in full. Values can share
+// parts, so a bound on the weight is what bounds the time of comparing, hashing or printing a
+// value. `nesting` is the number of levels, and bounds the recursion.
 struct ItemsNode {
     uint32_t n, weight, nesting;
     Value items[];
@@ -108,20 +114,21 @@ struct Run;
 
 struct FunctionNode {
     Closure kind;
-    uint8_t arity;      // arguments that a call takes
-    uint8_t n;          // captured values
-    bool quick;         // it and all that it calls take a fixed, short time
-    mutable bool remembered; // some call of it is
-    mutable uint8_t vain;    // calls in a row that it was no use to watch
-    uint16_t primitive; // index into the table, and its code, for Primitive
+    uint8_t arity;                      // arguments that a call takes
+    uint8_t n;                          // captured values
+    bool constant_time;                 // the function and all that it calls take a fixed, short time
+    mutable bool memoized;              // a call of the function was remembered
+    mutable uint8_t consecutive_misses; // calls in a row for which the memo was of no use
+    uint16_t primitive;                 // the index into primitives(), and its code, if `kind` is Primitive
     uint32_t weight, nesting;
     Value (*code)(Run& run, const Value* arguments);
     Value captured[];
 };
 
-// The name of a value's type, as signatures write it: Integer, Grid, Objects, ...
+// The name of a value's type: Integer, Grid, Objects, …
 const char* type_name(Value v);
 
+// See ItemsNode.
 struct Bulk {
     uint64_t weight;
     uint32_t nesting;
@@ -140,7 +147,7 @@ inline Bulk bulk(Value v) {
 }
 inline uint64_t weight(Value v) { return bulk(v).weight; }
 
-// Copies field by field: a value that was just made comes from registers, and a wider load would wait for memory.
+// Copies field by field. A value that was just written as two words would stall a wider load.
 inline void put(Value& to, const Value& from) {
     Tag tag = from.tag;
     uint64_t key = from.key;
@@ -148,7 +155,7 @@ inline void put(Value& to, const Value& from) {
     to.key = key;
 }
 
-// The same inline value, or the same node.
+// Whether both are the same inline value or share a node.
 inline bool identical(Value a, Value b) { return a.tag == b.tag && a.key == b.key; }
 
 } // namespace codeit

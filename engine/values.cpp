@@ -10,32 +10,29 @@ namespace codeit {
 namespace {
 
 const ItemsNode* const kEmpty = [] {
-    auto* node = new ItemsNode; // for as long as the program runs
+    auto* node = new ItemsNode; // never freed
     node->n = 0;
     node->weight = node->nesting = 1;
     return node;
 }();
 
-uint64_t heaviest(const Run& run) {
-    constexpr uint64_t kHeaviest = 2'000'000; // so that whoever walks through a value comes to an end
-    return std::min(kHeaviest, run.budget.cells * kCellBytes);
-}
+uint64_t max_weight(const Run& run) { return std::min(kMaxWeight, run.budget.cells * kCellBytes); }
 
 uint64_t checked_weight(Run& run, uint64_t weight) {
-    if (weight > heaviest(run)) fail(Kind::Cells, "over the budget of cells");
+    if (weight > max_weight(run)) fail(Kind::Cells, "over the budget of cells");
     return weight;
 }
 
 uint32_t checked_nesting(uint32_t deepest_part) {
-    if (deepest_part >= kMaxNesting) fail(Kind::Depth, "a value nested too deeply");
+    if (deepest_part >= kMaxNesting) fail(Kind::Depth, "the value is nested too deeply");
     return deepest_part + 1;
 }
 
-// Inside a container a Boolean is the integer that it equals.
-Value settled(Value v) { return v.tag == Tag::Bool ? Value::integer(v.num) : v; }
+// A Boolean inside a container is stored as the integer that it equals.
+Value bool_to_int(Value v) { return v.tag == Tag::Bool ? Value::integer(v.num) : v; }
 
-// The length of a tuple of integers that fit a grid's row; -1 for anything else. `wanted` is the only length of
-// interest, or -1 for any.
+// The length of a tuple of integers that can be a row of a grid; -1 for any other value, or if the
+// length is not `wanted`, where -1 stands for any length.
 int row_width(Run& run, Value v, int wanted = -1) {
     if (v.tag == Tag::Pair) {
         bool fits = v.i() >= INT8_MIN && v.i() <= INT8_MAX && v.j() >= INT8_MIN && v.j() <= INT8_MAX;
@@ -56,10 +53,11 @@ Value make_items(Run& run, Tag tag, std::span<const Value> items) {
     uint32_t deepest = 0;
     Value* to = node->items;
     for (const Value& item : items) {
-        Bulk part = item.tag == Tag::Object ? Bulk{item.object->n + 1, 4} : bulk(item); // most are
+        // Most items are objects: test for them first.
+        Bulk part = item.tag == Tag::Object ? Bulk{item.object->n + 1, 4} : bulk(item);
         total += part.weight;
         deepest = std::max(deepest, part.nesting);
-        put(*to++, settled(item));
+        put(*to++, bool_to_int(item));
     }
     node->n = uint32_t(items.size());
     node->weight = uint32_t(checked_weight(run, total));
@@ -91,11 +89,11 @@ template <class T> Value sorted_patch(Run& run, std::span<const Value> items) {
 typedef int16_t Lanes __attribute__((vector_size(16)));
 
 struct Bounds {
-    int low[3], high[3]; // of columns, of rows, and of cells' values
+    int low[3], high[3]; // of columns, rows and colours
 };
 
-// The bounds of n >= 1 keys, read as lanes of 16 bits: (column, row) over and over, or (column, row, value, nothing).
-// A biased lane with its highest bit flipped is the number.
+// The bounds of n >= 1 keys. A vector holds them as lanes of 16 bits: (column, row) each, or
+// (column, row, colour, unused). A biased lane with its highest bit flipped is the number itself.
 template <class T> Bounds bounds(const T* keys, size_t n) {
     static_assert(std::endian::native == std::endian::little);
     constexpr size_t kAtOnce = sizeof(Lanes) / sizeof(T), kParts = sizeof(T) / sizeof(int16_t);
@@ -115,7 +113,7 @@ template <class T> Bounds bounds(const T* keys, size_t n) {
         std::memcpy(&lanes, from, sizeof lanes);
         return lanes ^ static_cast<int16_t>(INT16_MIN);
     };
-    Lanes low = load(keys + n - kAtOnce), high = low; // the last ones, so that none is left over
+    Lanes low = load(keys + n - kAtOnce), high = low; // the last keys, which the loop may skip
     for (size_t k = 0; k + kAtOnce <= n; k += kAtOnce) {
         Lanes lanes = load(keys + k);
         low = lanes < low ? lanes : low;
@@ -131,13 +129,15 @@ template <class T> Bounds bounds(const T* keys, size_t n) {
     return {{low[0], low[1], kParts == 4 ? low[2] : 0}, {high[0], high[1], kParts == 4 ? high[2] : 0}};
 }
 
-// The places of keys that lie close together, as one bit each: a word for a row of one colour. Reading the bits in
-// order sorts the keys. False, and nothing done, where the keys are too few or too far apart for it to pay.
+// Sorts keys that lie close together with a bit set: a word for each row of each colour, a bit for
+// each column. False, with the keys unchanged, if they are too few or too far apart for this to be
+// fast.
 template <class T> bool sort_by_bits(Run& run, std::span<T> keys, size_t& distinct) {
-    constexpr size_t kFew = 16;
-    if (keys.size() < kFew) return false;
+    constexpr size_t kMinKeys = 16;
+    if (keys.size() < kMinKeys) return false;
     Bounds b = bounds(keys.data(), keys.size());
-    size_t values = size_t(b.high[2] - b.low[2] + 1), height = size_t(b.high[1] - b.low[1] + 1), words = values * height;
+    size_t values = size_t(b.high[2] - b.low[2] + 1), height = size_t(b.high[1] - b.low[1] + 1),
+           words = values * height;
     if (b.high[0] - b.low[0] >= 64 || words > 64 + 4 * keys.size()) return false;
 
     Buffer<uint64_t> bits(run, words);
@@ -145,9 +145,9 @@ template <class T> bool sort_by_bits(Run& run, std::span<T> keys, size_t& distin
     std::fill(bits.begin(), bits.end(), 0);
     const T first = T(sizeof(T) == sizeof(uint64_t) ? cell_key(b.low[2], pair_key(b.low[1], b.low[0]))
                                                     : pair_key(b.low[1], b.low[0]));
-    auto row_of = [](T key) { return key >> 16; }; // with the value
+    auto row_of = [](T key) { return key >> 16; }; // and colour
     T row = row_of(first);
-    uint64_t* word = bits.begin(); // of that row; what is found in it is kept in a register
+    uint64_t* word = bits.begin(); // of that row; its new bits are kept in a register
     uint64_t found = 0;
     for (T key : keys) {
         if (row_of(key) != row) {
@@ -175,7 +175,7 @@ template <class T> size_t sort_distinct_keys(Run& run, T* keys, size_t n) {
     run.charge(2 * n);
     size_t k = 1;
     while (k < n && keys[k - 1] < keys[k]) ++k;
-    if (k >= n) return n; // as they often are
+    if (k >= n) return n; // often they are sorted already
     if (sort_by_bits(run, std::span(keys, n), n)) return n;
     run.charge(n * size_t(std::bit_width(n)));
     std::sort(keys, keys + n);
@@ -207,12 +207,12 @@ Value empty_set() { return {Tag::Set, kEmpty}; }
 
 namespace {
 
-// To be asked before a grid is made.
+// A Cells fault if a grid of this size would be too large. Charges a step for each row.
 void check_area(Run& run, uint64_t height, uint64_t width) {
-    uint64_t most = heaviest(run);
-    // Each factor is bounded before the product is taken, so that the product cannot wrap.
+    uint64_t most = max_weight(run);
+    // Checks each factor first, so that the product cannot overflow.
     if (height > most || width > most || height * width > most) fail(Kind::Cells, "over the budget of cells");
-    run.charge(height); // a grid may have rows and no columns
+    run.charge(height); // a grid can have rows without columns
 }
 
 } // namespace
@@ -231,22 +231,22 @@ Value new_grid(Run& run, int64_t height, int64_t width, int8_t*& cells) {
     return Value(node);
 }
 
-Value given_grid(Run& run, const GridNode* node) {
+Value input_grid(Run& run, const GridNode* node) {
     check_area(run, node->height, node->width);
     run.charge(node->area() + 1);
-    run.hold(sizeof(GridNode) + node->area());
+    run.count_memory(sizeof(GridNode) + node->area());
     return Value(node);
 }
 
 Value make_tuple(Run& run, std::span<const Value> items) {
     if (items.empty()) return empty_tuple();
-    Value first = settled(items[0]);
+    Value first = bool_to_int(items[0]);
     if (items.size() == 2) {
-        Value second = settled(items[1]);
+        Value second = bool_to_int(items[1]);
         if (first.tag == Tag::Int && second.tag == Tag::Int) return make_pair(first.num, second.num);
         if (first.tag == Tag::Int && second.tag == Tag::Pair) {
             if (first.num < INT16_MIN || first.num > INT16_MAX)
-                fail(Kind::Overflow, "a cell's value beyond 16 bits");
+                fail(Kind::Overflow, "the value of a cell exceeds 16 bits");
             return Value::cell(cell_key(int(first.num), uint32_t(second.key)));
         }
     }
@@ -275,16 +275,17 @@ Value make_set(Run& run, std::span<const Value> items) {
     run.charge(items.size() * size_t(std::bit_width(items.size())));
     if (items.size() == 1) return make_sorted_set(run, items);
     auto all = [&](Tag tag) {
-        return !items.empty() && std::all_of(items.begin(), items.end(), [&](Value v) { return v.tag == tag; });
+        return !items.empty() &&
+               std::all_of(items.begin(), items.end(), [&](Value v) { return v.tag == tag; });
     };
-    auto patch = [&]<class T>(NewPatch<T> keys) {
+    auto patch = [&]<class T>(PatchBuilder<T> keys) {
         for (Value v : items) keys.push(T(v.key));
-        return keys.any_order();
+        return keys.finish_unsorted();
     };
-    if (all(Tag::Pair)) return patch(NewIndices(run, items.size()));
-    if (all(Tag::Cell)) return patch(NewObject(run, items.size()));
+    if (all(Tag::Pair)) return patch(IndicesBuilder(run, items.size()));
+    if (all(Tag::Cell)) return patch(ObjectBuilder(run, items.size()));
     Buffer<Value> sorted(run, items.size());
-    for (Value v : items) sorted.push(settled(v));
+    for (Value v : items) sorted.push(bool_to_int(v));
     sort(run, sorted);
     auto same = [&](Value a, Value b) { return compare(run, a, b) == 0; };
     sorted.resize(size_t(std::unique(sorted.begin(), sorted.end(), same) - sorted.begin()));
@@ -293,7 +294,7 @@ Value make_set(Run& run, std::span<const Value> items) {
 
 void sort(Run& run, Buffer<Value>& items) {
     bool integers = std::all_of(items.begin(), items.end(), [](Value v) { return v.tag == Tag::Int; });
-    // Values that compare equal are the same: no need for a stable order.
+    // The sort need not be stable, since equal values are indistinguishable.
     if (integers) {
         std::sort(items.begin(), items.end(), [](Value a, Value b) { return a.num < b.num; });
     } else {
@@ -305,21 +306,22 @@ Value make_function(Run& run, Closure kind, int arity, std::span<const Value> ca
     auto* node = run.allocate<FunctionNode, Value>(captured.size());
     uint64_t total = 1;
     uint32_t deepest = 0;
-    bool quick = true;
+    bool constant_time = true;
     for (size_t k = 0; k < captured.size(); ++k) {
         Value part = captured[k];
         Bulk size = bulk(part);
         total += size.weight;
         deepest = std::max(deepest, size.nesting);
-        quick = quick && (part.tag == Tag::Function ? part.function->quick : part.is_inline());
+        constant_time =
+            constant_time && (part.tag == Tag::Function ? part.function->constant_time : part.is_inline());
         put(node->captured[k], part);
     }
     node->kind = kind;
     node->arity = uint8_t(arity);
     node->n = uint8_t(captured.size());
-    node->quick = quick;
-    node->remembered = false;
-    node->vain = 0;
+    node->constant_time = constant_time;
+    node->memoized = false;
+    node->consecutive_misses = 0;
     node->primitive = 0;
     node->code = nullptr;
     node->weight = uint32_t(checked_weight(run, total));
@@ -329,8 +331,9 @@ Value make_function(Run& run, Closure kind, int arity, std::span<const Value> ca
 
 namespace {
 
-// Primitives whose time does not grow with their arguments, other than in a comparison of values.
-bool is_quick(std::string_view name) {
+// Whether the time of a primitive does not grow with its arguments, except by a comparison of
+// values.
+bool is_constant_time(std::string_view name) {
     static constexpr std::string_view names[] = {"branch", "size",   "first", "last",
                                                  "color",  "height", "width", "index"};
     auto in = [&](const std::vector<Primitive>& theme) {
@@ -351,7 +354,7 @@ Value primitive_function(int id) {
             node->n = 0;
             node->primitive = uint16_t(made.size());
             node->code = p.function;
-            node->quick = is_quick(p.name);
+            node->constant_time = is_constant_time(p.name);
             node->weight = node->nesting = 1;
             made.push_back(std::move(node));
         }
@@ -362,8 +365,8 @@ Value primitive_function(int id) {
 
 // --- comparing --------------------------------------------------------------------------------------
 
-// What a comparison is charged depends on the two values alone, not on whether they share memory: equal ones
-// cost their weight, by whatever way that is found.
+// The steps charged depend only on the two values, not on whether they share memory: equal values
+// cost their weight, whichever way equality is found.
 int compare(Run& run, Value a, Value b) {
     if (identical(a, b)) {
         run.charge(weight(a));
@@ -375,12 +378,14 @@ int compare(Run& run, Value a, Value b) {
         case Tag::Int: run.charge(1); return three_way(a.num, b.num);
         case Tag::Pair:
         case Tag::Cell: run.charge(1); return three_way(a.key, b.key);
-        case Tag::Indices: return compare_keys(run, a.indices->keys, a.indices->n, b.indices->keys, b.indices->n);
+        case Tag::Indices:
+            return compare_keys(run, a.indices->keys, a.indices->n, b.indices->keys, b.indices->n);
         case Tag::Object: return compare_keys(run, a.object->keys, a.object->n, b.object->keys, b.object->n);
         case Tag::Grid: {
             if (a.grid->width != b.grid->width) break;
             int order = compare_keys(run, a.grid->cells, a.grid->area(), b.grid->cells, b.grid->area());
-            return order ? order : three_way(a.grid->height, b.grid->height); // rows may be empty
+            // Without columns, grids of different heights have equal cells.
+            return order ? order : three_way(a.grid->height, b.grid->height);
         }
         default: break;
         }
@@ -442,7 +447,7 @@ void wrong_type(const char* expected, Value found) { fail(Kind::Type, expected, 
 
 int colour(Value v) {
     int64_t n = number(v);
-    if (n < INT8_MIN || n > INT8_MAX) fail(Kind::Overflow, "a grid's cell beyond 8 bits");
+    if (n < INT8_MIN || n > INT8_MAX) fail(Kind::Overflow, "a cell of a grid exceeds 8 bits");
     return int(n);
 }
 
@@ -497,7 +502,7 @@ bool coloured(Run& run, Value patch) {
     return result;
 }
 
-void Places::list(Run& run, Value patch) {
+void Places::collect(Run& run, Value patch) {
     auto thin = [&] { store_.resize(sort_distinct(run, store_.begin(), store_.size())); };
     if (patch.tag == Tag::Object) {
         const ObjectNode* node = patch.object;
@@ -515,7 +520,7 @@ void Places::list(Run& run, Value patch) {
         }
         run.charge(items.size());
         if (cells) {
-            thin(); // toindices makes a set of them
+            thin(); // toindices returns a set in this case
         } else {
             sorted_ = items.size() == 0 || patch.is_set();
         }
@@ -523,7 +528,7 @@ void Places::list(Run& run, Value patch) {
     keys_ = {store_.begin(), store_.size()};
 }
 
-void Cells::list(Run& run, Value object) {
+void Cells::collect(Run& run, Value object) {
     Items items(run, object);
     for (size_t k = 0; k < items.size(); ++k) {
         Value item = items[k];
@@ -551,204 +556,6 @@ Extent extent(Run& run, Value patch) {
     if (patch.tag == Tag::Indices) return extent_of(run, patch.indices->keys, patch.indices->n);
     if (patch.tag == Tag::Object) return extent_of(run, patch.object->keys, patch.object->n);
     return extent(run, Places(run, patch));
-}
-
-// --- calling ----------------------------------------------------------------------------------------
-
-namespace {
-
-template <class Call> Value call_parts(Run& run, const FunctionNode* f, const Value* a, int n, Call call) {
-    const Value* c = f->captured;
-    auto call_one = [&](Value function, Value argument) { return call(function, &argument, 1); };
-    switch (f->kind) {
-    case Closure::Primitive: break; // call has done it
-    case Closure::Compose: return call_one(c[0], call_one(c[1], a[0]));
-    case Closure::Chain: return call_one(c[0], call_one(c[1], call_one(c[2], a[0])));
-    case Closure::Matcher: return Value::boolean(equal(run, call_one(c[0], a[0]), c[1]));
-    case Closure::Fork: {
-        Value both[] = {call_one(c[1], a[0]), call_one(c[2], a[0])};
-        return call(c[0], both, 2);
-    }
-    case Closure::Rbind: {
-        Value full[4];
-        for (int k = 0; k < n; ++k) put(full[k], a[k]);
-        put(full[n], c[1]);
-        return call(c[0], full, n + 1);
-    }
-    case Closure::Lbind: {
-        Value full[4];
-        put(full[0], c[1]);
-        for (int k = 0; k < n; ++k) put(full[k + 1], a[k]);
-        return call(c[0], full, n + 1);
-    }
-    }
-    return Value::none();
-}
-
-Value call_closure(Run& run, const FunctionNode* f, const Value* a, int n) {
-    return call_parts(run, f, a, n,
-                      [&run](Value function, const Value* b, int m) { return call(run, function, b, m); });
-}
-
-// A value whose node holds no others is given another place for it: `move(node, bytes)`.
-template <class Move> void move_flat_node(Value& v, Move move) {
-    auto place = [&]<class Node>(const Node*& node, size_t bytes) {
-        node = static_cast<const Node*>(move(node, bytes));
-    };
-    switch (v.tag) {
-    case Tag::Grid:
-        place(v.grid, sizeof(GridNode) + v.grid->area());
-        break;
-    case Tag::Indices:
-        place(v.indices, sizeof(IndicesNode) + v.indices->n * sizeof(uint32_t));
-        break;
-    case Tag::Object:
-        place(v.object, sizeof(ObjectNode) + v.object->n * sizeof(uint64_t));
-        break;
-    default: break;
-    }
-}
-
-// Where a budget may end a call, it must be made.
-bool affordable(const Run& run, const Cost& cost) {
-    return cost.steps <= uint64_t(run.steps_left) && run.cells + cost.peak <= run.budget.cells &&
-           run.depth + cost.depth <= kMaxDepth;
-}
-
-Value recall(Run& run, const Call& call) {
-    run.steps_left -= int64_t(call.cost.steps);
-    run.cells_peak = std::max(run.cells_peak, run.cells + call.cost.peak);
-    run.cells += call.cost.held;
-    run.deepest = std::max(run.deepest, run.depth + call.cost.depth);
-    if (call.failed) run.primitive = call.primitive;
-    return call.result;
-}
-
-// What a scope costs the run. While it lives, the run's peaks are those of this scope alone; then they are those of
-// the run again.
-class Meter {
-  public:
-    explicit Meter(Run& run)
-        : run_(run), steps_(run.steps()), cells_(run.cells), peak_(run.peak()), deepest_(run.deepest) {
-        run.cells_peak = run.cells;
-        run.deepest = run.depth;
-    }
-    ~Meter() {
-        run_.cells_peak = std::max(run_.cells_peak, peak_);
-        run_.deepest = std::max(run_.deepest, deepest_);
-    }
-    Meter(const Meter&) = delete;
-    Cost cost() const {
-        return {run_.steps() - steps_, run_.cells - cells_, run_.peak() - cells_, run_.deepest - run_.depth};
-    }
-
-  private:
-    Run& run_;
-    uint64_t steps_, cells_, peak_;
-    int deepest_;
-};
-
-constexpr uint8_t kWhile = 8; // calls
-
-// Expensive calls of functions that were made are remembered, until that has been in vain for a while.
-[[gnu::noinline]] Value call_watched(Run& run, const FunctionNode* f, const Value* a, int n) {
-    constexpr uint64_t kExpensive = 100; // steps
-    auto question = [&] { return Memo::question(Call::Place::Within, Value(f), a, n); };
-    const Call* known = f->remembered ? run.memo.find(question()) : nullptr;
-    if (known && affordable(run, known->cost)) {
-        f->vain = 0;
-        return recall(run, *known);
-    }
-    auto mark = run.mark();
-    Meter meter(run);
-    Value result = settle(run, mark, call_closure(run, f, a, n));
-    Cost cost = meter.cost();
-    bool expensive = cost.steps >= kExpensive;
-    if (!expensive || !run.shares()) ++f->vain; // of programs in company, a later one may ask
-    if (!expensive || known) return result;
-    Call call = question();
-    call.result = result;
-    call.failed = false;
-    call.cost = cost;
-    run.remember(call);
-    f->remembered = true;
-    return call.result;
-}
-
-} // namespace
-
-Value call_shared(Run& run, Value function, const Value* a, int n, std::optional<Fault>& fault) {
-    auto over_budget = [](const Fault& f) { return f.kind == Kind::Steps || f.kind == Kind::Cells; };
-    Call call = Memo::question(Call::Place::Line, function, a, n);
-    const Call* known = run.memo.find(call);
-    if (known && !affordable(run, known->cost)) {
-        if (run.brief) return fault = Fault{Kind::Steps, "over the budget of steps"}, Value::none();
-    } else if (known && !(known->failed && over_budget(known->fault))) {
-        if (known->failed) fault = known->fault;
-        return recall(run, *known);
-    }
-    auto mark = run.mark();
-    uint64_t steps_left = uint64_t(run.steps_left), cells_left = run.budget.cells - run.cells;
-    Meter meter(run);
-    try {
-        call.result = codeit::call(run, function, a, n);
-        call.failed = false;
-        call.cost = meter.cost();
-    } catch (const Fault& thrown) {
-        fault = thrown;
-        run.depth = 0;
-        call.result = Value::none();
-        call.failed = true;
-        call.fault = thrown;
-        call.primitive = run.primitive;
-        call.cost = meter.cost();
-        if (over_budget(thrown)) {
-            if (!run.brief) return Value::none();
-            // It costs more than was left; that is all that is known.
-            call.cost = thrown.kind == Kind::Steps ? Cost{steps_left + 1, 0, 0, 0} : Cost{0, 0, cells_left + 1, 0};
-            run.release(mark);
-        }
-    }
-    if (!known) run.remember(call);
-    return call.result;
-}
-
-Value keep_only(Run& run, const Run::Mark& mark, Value result) {
-    move_flat_node(result, [&](const void* node, size_t bytes) { return run.keep_only(mark, node, bytes); });
-    return result;
-}
-
-// No quick function applies another to itself, so its calls are nested as deep as its parts and no deeper; and what
-// it allocates, the row of a grid at most, goes with its caller's memory.
-Value call_quick(Run& run, const FunctionNode* f, const Value* a, int n) {
-    return call_parts(run, f, a, n, [&run](Value function, const Value* b, int m) {
-        if (function.tag != Tag::Function) wrong_type("a function", function);
-        const FunctionNode* g = function.function;
-        run.charge(kCallSteps);
-        if (m != g->arity) fail(Kind::Type, "a function of another number of arguments");
-        if (g->kind != Closure::Primitive) return call_quick(run, g, b, m);
-        run.primitive = g->primitive;
-        return g->code(run, b);
-    });
-}
-
-Value call_made(Run& run, const FunctionNode* f, const Value* a, int n) {
-    if (++run.depth > kMaxDepth) fail(Kind::Depth, "calls nested too deeply");
-    run.deepest = std::max(run.deepest, run.depth);
-    // Of a place or a cell there is little to remember, and of small patches.
-    constexpr uint64_t kSmall = 24;
-    auto small = [](Value v) {
-        return v.is_inline() ? v.tag == Tag::Pair || v.tag == Tag::Cell : weight(v) < kSmall;
-    };
-    Value result;
-    if (f->vain < kWhile && !small(a[0])) {
-        result = call_watched(run, f, a, n);
-    } else {
-        auto mark = run.mark();
-        result = settle(run, mark, call_closure(run, f, a, n));
-    }
-    --run.depth;
-    return result;
 }
 
 } // namespace codeit

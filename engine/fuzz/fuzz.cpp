@@ -1,14 +1,17 @@
-// Fuzzing of parse, execute and run_batch: whatever the bytes, nothing crashes, hangs or leaves its budget, and what
-// their headers promise holds. A libFuzzer target (`make fuzz`); replay.cpp runs its corpus without.
+// A libFuzzer target (`make fuzz`) for parse, execute and run_batch. For any input, nothing may
+// crash, hang or exceed its budget, and the guarantees of the headers must hold. replay.cpp runs
+// the corpus without libFuzzer.
 //
-// The first line of an input is a mode, the height and the width of a grid (a letter each, from A for 1 to ^ for
-// 30) and the grid's colours, repeated as often as it takes: tCC012 is a text and a grid of 3 × 3. The rest is
+// The first line of an input has a mode, the height and the width of a grid (one character each,
+// from A for 1 to ^ for 30) and the colours of the grid, which are repeated: tCC012 is a text and a
+// grid of 3 × 3. The mode says what the rest of the input is:
 //
 //   t   the text of a program
-//   s   a soup: every byte a name, a sign or the end of a line
-//   c   calls: bytes choose a primitive, and its arguments among what fits their types, line by line
+//   s   a token soup: each byte is a name, a sign or the end of a line
+//   c   calls: for each line, bytes choose a primitive, and its arguments among operands of fitting types
 //
-// The corpus was written by hand: for each theme of primitives programs that call all of it, and a few odd inputs.
+// The corpus was written by hand. It has programs that call all primitives of each theme, and a few
+// unusual inputs.
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -21,7 +24,7 @@
 
 using namespace codeit;
 
-// Whether a primitive, by its place in the table, was called on a line and gave a value.
+// For each primitive, whether the call of a line has given a value.
 std::vector<bool>& reached() {
     static std::vector<bool> made(primitives().size());
     return made;
@@ -29,7 +32,7 @@ std::vector<bool>& reached() {
 
 namespace {
 
-constexpr Budget kBudget{8'000, 5'000}; // small: what there is to find lies in many runs, not in long ones
+constexpr Budget kBudget{8'000, 5'000}; // small, since many short runs find more than a few long ones
 constexpr int kMostLines = 20;
 
 struct Bytes {
@@ -47,19 +50,21 @@ void expect(bool holds, const char* what, std::string_view text) {
 // --- inputs -----------------------------------------------------------------------------------------
 
 GridRef read_grid(Bytes& bytes) {
-    auto side = [&] { return 1 + (bytes.next() + 25) % kMaxSide; }; // of A: 1
+    auto side = [&] { return 1 + (bytes.next() + 25) % kMaxSide; }; // A is 1
     int height = side(), width = side();
     std::string colours;
-    for (uint8_t b; !bytes.empty() && (b = bytes.next()) != '\n';) colours += char((b + 2) % kColours); // of 0: 0
+    for (uint8_t b; !bytes.empty() && (b = bytes.next()) != '\n';)
+        colours += char((b + 2) % kColours); // '0': 0
     if (colours.empty()) colours = '\0';
     std::vector<int8_t> cells;
     for (size_t k = 0; k < size_t(height * width); ++k) cells.push_back(int8_t(colours[k % colours.size()]));
     return Grid::make(height, width, cells.data());
 }
 
-std::string soup(Bytes bytes) {
+std::string token_soup(Bytes bytes) {
     static const std::vector<std::string> pieces = [] {
-        std::vector<std::string> made = {"\n", " = ", "(", ")", ", ", "I", "O", "\n", "=", ",", " ", "\t\r", "é"};
+        std::vector<std::string> made = {"\n", " = ", "(", ")", ", ",   "I", "O",
+                                         "\n", "=",   ",", " ", "\t\r", "é"};
         for (const Primitive& p : primitives()) made.push_back(p.name);
         for (const Constant& c : constants()) made.push_back(c.name);
         for (int k = 1; made.size() < 256; ++k) made.push_back("x" + std::to_string(k));
@@ -70,7 +75,7 @@ std::string soup(Bytes bytes) {
     return text;
 }
 
-// What a value may be, as far as signatures tell: a set of kinds.
+// The kinds of value that a type of a signature admits, as a bit set.
 enum : unsigned {
     Truth = 1, Number = 2, Place = 4, Rows = 8, List = 16,
     Places = 32, Cells = 64, Parts = 128, Bag = 256, Code = 512,
@@ -79,17 +84,30 @@ enum : unsigned {
 
 unsigned kinds(std::string_view type) {
     static const std::unordered_map<std::string_view, unsigned> table = {
-        {"Boolean", Truth}, {"Integer", Number}, {"IntegerTuple", Place}, {"Numerical", Number | Place},
-        {"Grid", Rows}, {"Tuple", List | Rows}, {"TupleTuple", List | Rows}, {"Indices", Places}, {"Object", Cells},
-        {"Objects", Parts}, {"Patch", Places | Cells}, {"Element", Rows | Cells}, {"Piece", Rows | Places | Cells},
-        {"IntegerSet", Bag}, {"FrozenSet", Sets}, {"Container", Containers},
+        {"Boolean", Truth},
+        {"Integer", Number},
+        {"IntegerTuple", Place},
+        {"Numerical", Number | Place},
+        {"Grid", Rows},
+        {"Tuple", List | Rows},
+        {"TupleTuple", List | Rows},
+        {"Indices", Places},
+        {"Object", Cells},
+        {"Objects", Parts},
+        {"Patch", Places | Cells},
+        {"Element", Rows | Cells},
+        {"Piece", Rows | Places | Cells},
+        {"IntegerSet", Bag},
+        {"FrozenSet", Sets},
+        {"Container", Containers},
         {"ContainerContainer", Rows | List | Parts},
-        {"Callable", Code}, {"Any", Anything},
+        {"Callable", Code},
+        {"Any", Anything},
     };
     return table.at(type);
 }
 
-// What the elements of such a container may be.
+// The kinds of the elements of a container.
 unsigned elements(unsigned container) {
     if (container == Places) return Place;
     if (container == Parts) return Cells;
@@ -97,7 +115,7 @@ unsigned elements(unsigned container) {
     return Anything;
 }
 
-// Programs whose arguments fit their parameters, by the signatures, more often than not.
+// Generates programs whose arguments usually fit the signatures.
 class Calls {
   public:
     explicit Calls(Bytes bytes) : bytes_(bytes) {}
@@ -127,7 +145,7 @@ class Calls {
         std::string_view signature = primitive.signature, name = primitive.name, type;
         size_t arrow = signature.find(" -> ");
         std::string_view result = signature.substr(arrow + 4);
-        unsigned known = kinds(result), narrow = 0; // narrow: what the arguments say of the result
+        unsigned known = kinds(result), narrow = 0; // narrow: inferred from the arguments
         std::string line = std::string(name) + "(";
         for (int k = 0; k < primitive.arity; ++k) {
             size_t end = std::min(signature.find(", "), signature.find(" -> "));
@@ -142,7 +160,7 @@ class Calls {
         add(line + ")", narrow & known ? narrow & known : known);
     }
 
-    // The variables that may be of these kinds, the latest first.
+    // The variables that may have these kinds, latest first.
     std::vector<std::string> variables(unsigned wanted) const {
         std::vector<std::string> found;
         for (size_t k = lines_.size(); k-- > 0;)
@@ -150,7 +168,8 @@ class Calls {
         return found;
     }
 
-    // A name of one of these kinds; of the primitives those with so many arguments (0: more than one).
+    // An operand of one of these kinds. A primitive must have the given arity; 0 stands for more
+    // than one argument.
     std::string operand(unsigned wanted, int arity) {
         static const std::vector<unsigned> of_constants = [] {
             std::vector<unsigned> made;
@@ -191,8 +210,8 @@ class Calls {
 void expect_same(const Outcome& a, const Outcome& b, const char* what, const Program& program) {
     if (a == b) return;
     for (const Outcome* o : {&a, &b})
-        std::fprintf(stderr, "%s, steps %llu, cells %llu; %s\n", kind_name(o->kind), (unsigned long long)o->steps,
-                     (unsigned long long)o->cells, o->message().c_str());
+        std::fprintf(stderr, "%s, steps %llu, cells %llu; %s\n", kind_name(o->kind),
+                     (unsigned long long)o->steps, (unsigned long long)o->cells, o->message().c_str());
     expect(false, what, program.text());
 }
 
@@ -201,17 +220,18 @@ void check_promises(const Outcome& outcome, const Program& program, Budget budge
         if (!holds) expect(false, what, program.text());
     };
     promise(outcome.steps <= budget.steps, "more steps than the budget");
-    promise(outcome.cells <= budget.cells, "more cells held than the budget");
-    promise((outcome.kind == Kind::Grid) == bool(outcome.grid), "a grid, if and only if that is the outcome");
+    promise(outcome.cells <= budget.cells, "more cells in use than the budget");
+    promise((outcome.kind == Kind::Grid) == bool(outcome.grid), "a grid if and only if the kind is Grid");
     if (!outcome.grid) {
-        promise(outcome.line >= 1 && size_t(outcome.line) <= program.lines.size(), "the line at fault");
-        promise(!outcome.message().empty(), "a message");
+        promise(outcome.line >= 1 && size_t(outcome.line) <= program.lines.size(), "a fault has a line");
+        promise(!outcome.message().empty(), "a fault has a message");
         return;
     }
     const Grid& grid = *outcome.grid;
     promise(grid.height() >= 1 && grid.height() <= kMaxSide && grid.width() >= 1 && grid.width() <= kMaxSide,
-            "1 to 30 rows and columns");
-    for (size_t k = 0; k < grid.area(); ++k) promise(grid.cells()[k] >= 0 && grid.cells()[k] < kColours, "colours 0 to 9");
+            "a grid has 1 to 30 rows and columns");
+    for (size_t k = 0; k < grid.area(); ++k)
+        promise(grid.cells()[k] >= 0 && grid.cells()[k] < kColours, "a grid has colours 0 to 9");
 }
 
 ProgramRef must_parse(const std::string& text) {
@@ -236,14 +256,14 @@ ProgramRef mutant(const Program& program, uint64_t seed) {
 void check_again(const Program& program, const Grid& grid, const Outcome& outcome, uint64_t seed) {
     static Run run;
     std::string text = program.text();
-    expect(must_parse(text)->text() == text, "a program's text is a text of that program", text);
-    expect_same(outcome, execute(run, program, grid, kBudget), "the same outcome when run again", program);
+    expect(must_parse(text)->text() == text, "the text of a program parses to that program", text);
+    expect_same(outcome, execute(run, program, grid, kBudget), "a second run has the same outcome", program);
 
     Budget less{uint64_t(1) << seed % 13, uint64_t(1) << (seed >> 8) % 13};
     Outcome limited = execute(run, program, grid, less);
     check_promises(limited, program, less);
     if (limited.kind != Kind::Steps && limited.kind != Kind::Cells)
-        expect_same(outcome, limited, "a smaller budget changes nothing but where a run ends", program);
+        expect_same(outcome, limited, "a smaller budget changes nothing except where a run ends", program);
 }
 
 // A batch of the program and its mutants, on one grid or on two.
@@ -252,7 +272,7 @@ void check_batch(const ProgramRef& program, const Grid& grid, const Outcome& out
     std::vector<ProgramRef> batch = {program, mutant(*program, seed), mutant(*program, seed >> 8)};
     auto first = Grid::make(grid.height(), grid.width(), grid.cells());
     auto second = Grid::make(grid.height(), grid.width(), grid.cells());
-    first->count(); // as inputs are, and this one alone is not
+    first->count(); // like inputs from Python; `grid` is not counted
     int8_t& cell = second->cells()[seed % grid.area()];
     cell = int8_t((cell + 1) % kColours);
     std::vector<GridRef> inputs = {first};
@@ -261,11 +281,13 @@ void check_batch(const ProgramRef& program, const Grid& grid, const Outcome& out
     for (size_t p = 0; p < batch.size(); ++p)
         for (size_t k = 0; k < inputs.size(); ++k) {
             Outcome alone = p + k ? execute(run, *batch[p], *inputs[k], kBudget) : outcome;
-            expect_same(alone, outcomes[p][k], "the same outcome alone and in a batch", *batch[p]);
+            expect_same(alone, outcomes[p][k], "a program has the same outcome alone and in a batch",
+                        *batch[p]);
         }
 }
 
-// A run, and one of the other checks in turn: all of them for each input would halve the inputs.
+// Runs the program, and makes one of the other checks. Making all of them would halve the number of
+// inputs.
 void check_run(const ProgramRef& program, const Grid& grid, uint64_t seed) {
     static Run run;
     Outcome outcome = trace(run, *program, grid, kBudget, [&](size_t line, Value) {
@@ -280,7 +302,7 @@ void check_run(const ProgramRef& program, const Grid& grid, uint64_t seed) {
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-    uint64_t seed = 14695981039346656037u; // FNV-1a: what an input does depends on its bytes alone
+    uint64_t seed = 14695981039346656037u; // FNV-1a, so that an input is reproducible
     for (size_t k = 0; k < size; ++k) seed = (seed ^ data[k]) * 1099511628211u;
     seed ^= seed >> 32;
 
@@ -288,12 +310,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     int mode = bytes.next() % 3; // c, s, t
     GridRef grid = read_grid(bytes);
     std::string text = mode == 0   ? Calls(bytes).text()
-                       : mode == 1 ? soup(bytes)
+                       : mode == 1 ? token_soup(bytes)
                                    : std::string(bytes.at, bytes.end);
     auto parsed = parse(text);
     if (auto* failure = std::get_if<ParseFailure>(&parsed)) {
-        expect(mode != 0, "calls are a program", text);
-        expect(failure->line >= 0 && !failure->expected.empty() && failure->token.size() <= 64, "a failure", text);
+        expect(mode != 0, "generated calls are a valid program", text);
+        expect(failure->line >= 0 && !failure->expected.empty() && failure->token.size() <= 64,
+               "a parse failure has a line, a short token and what was expected", text);
     } else {
         check_run(std::get<ProgramRef>(parsed), *grid, seed);
     }

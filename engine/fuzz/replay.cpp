@@ -1,6 +1,6 @@
-// Runs the fuzz target on files, without libFuzzer: the corpus as a test of every build.
+// Runs the fuzz target on files without libFuzzer, so that the corpus is a test of every build.
 //
-//   fuzz_replay DIRECTORY      fails if a check does, or if some primitive never gives a value
+//   fuzz_replay DIRECTORY      fails if a check fails, or if a primitive never gives a value
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>

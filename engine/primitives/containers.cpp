@@ -1,8 +1,8 @@
-// Tuples and sets of anything. A set is walked in its sorted order.
+// Primitives on tuples and sets of any values. A set is traversed in sorted order.
 #include <algorithm>
 #include <bit>
 
-#include "../applied.hpp"
+#include "../compiled.hpp"
 #include "table.hpp"
 
 namespace codeit {
@@ -56,7 +56,8 @@ bool contains(Run& run, Value container, Value value) {
     }
     if (container.tag == Tag::Object) {
         if (value.tag != Tag::Cell) return false;
-        return std::binary_search(container.object->keys, container.object->keys + container.object->n, value.key);
+        return std::binary_search(container.object->keys, container.object->keys + container.object->n,
+                                  value.key);
     }
     if (container.tag == Tag::Set) {
         const ItemsNode* node = container.items;
@@ -75,12 +76,12 @@ bool contains(Run& run, Value container, Value value) {
 template <class Keep> Value filter(Run& run, Value container, Keep keep) {
     run.charge(length(container));
     auto patch = [&]<class T>(const PatchNode<T>* node, Value element(T)) {
-        NewPatch<T> kept(run, node->n);
+        PatchBuilder<T> kept(run, node->n);
         T *const keys = kept.keys(), *end = keys;
         for (uint32_t k = 0; k < node->n; ++k)
             if (keep(element(node->keys[k]))) *end++ = node->keys[k];
         kept.resize(size_t(end - keys));
-        return kept.in_order();
+        return kept.finish_sorted();
     };
     if (container.tag == Tag::Indices) return patch(container.indices, Value::pair);
     if (container.tag == Tag::Object) return patch(container.object, Value::cell);
@@ -98,12 +99,12 @@ enum class SetOp { Union, Intersection, Difference };
 
 template <class T> Value combine_keys(Run& run, SetOp op, const PatchNode<T>* x, const PatchNode<T>* y) {
     const T *a = x->keys, *b = y->keys, *a_end = a + x->n, *b_end = b + y->n;
-    NewPatch<T> out(run, op == SetOp::Union ? size_t(x->n) + y->n : x->n);
+    PatchBuilder<T> out(run, op == SetOp::Union ? size_t(x->n) + y->n : x->n);
     T* end = op == SetOp::Union          ? std::set_union(a, a_end, b, b_end, out.keys())
              : op == SetOp::Intersection ? std::set_intersection(a, a_end, b, b_end, out.keys())
                                          : std::set_difference(a, a_end, b, b_end, out.keys());
     out.resize(size_t(end - out.keys()));
-    return out.in_order();
+    return out.finish_sorted();
 }
 
 Value combine_sets(Run& run, SetOp op, Value a, Value b) {
@@ -146,11 +147,11 @@ Value intersection(Run& run, const Value* a) {
 
 Value difference(Run& run, const Value* a) {
     if (a[0].is_set() && a[1].is_set()) return combine_sets(run, SetOp::Difference, a[0], a[1]);
-    if (length(a[0]) > 0) length(a[1]); // b must be a container only if it is asked
+    if (length(a[0]) > 0) length(a[1]); // like the oracle, the type of b is checked only if a is not empty
     return filter(run, a[0], [&](Value v) { return !contains(run, a[1], v); });
 }
 
-// The rows of a grid that `keep` accepts, by their number.
+// A grid of the rows whose numbers `keep` accepts.
 template <class Keep> Value filter_rows(Run& run, const GridNode* g, Keep keep) {
     Buffer<uint32_t> kept(run);
     for (uint32_t i = 0; i < g->height; ++i)
@@ -179,7 +180,8 @@ Value dedupe(Run& run, const Value* a) {
     for (size_t k = 0; k < items.size(); ++k) {
         Value item = items[k];
         run.charge(kept.size() + 1);
-        if (std::none_of(kept.begin(), kept.end(), [&](Value v) { return equal(run, v, item); })) kept.push(item);
+        if (std::none_of(kept.begin(), kept.end(), [&](Value v) { return equal(run, v, item); }))
+            kept.push(item);
     }
     return make_tuple(run, {kept.begin(), kept.size()});
 }
@@ -191,7 +193,7 @@ Value order(Run& run, const Value* a) {
     };
     run.charge(2 * items.size() * size_t(std::bit_width(items.size())));
     Buffer<Keyed> keyed(run, items.size());
-    Applied key(run, a[1], items.size());
+    CompiledFunction key(run, a[1], items.size());
     for (size_t k = 0; k < items.size(); ++k) {
         Value item = items[k];
         keyed.push({item, key(item)});
@@ -213,7 +215,8 @@ Value repeat(Run& run, const Value* a) {
 
 enum class Extreme { Least, Greatest };
 
-// The first element whose key is extreme, and that key.
+// Finds the first element with the greatest (or least) key, and that key. False if there are no
+// elements.
 template <class Key>
 bool best(Run& run, const Items& items, Extreme extreme, Value& item, Value& key, Key key_of) {
     run.charge(items.size());
@@ -235,7 +238,8 @@ bool best(Run& run, const Items& items, Extreme extreme, Value& item, Value& key
 template <Extreme E> Value best_element(Run& run, const Value* a) {
     if (a[0].tag == Tag::Pair) {
         run.charge(2);
-        return Value::integer(E == Extreme::Greatest ? std::max(a[0].i(), a[0].j()) : std::min(a[0].i(), a[0].j()));
+        return Value::integer(E == Extreme::Greatest ? std::max(a[0].i(), a[0].j())
+                                                     : std::min(a[0].i(), a[0].j()));
     }
     Value item, key;
     return best(run, Items(run, a[0]), E, item, key, [](Value x) { return x; }) ? item : Value::integer(0);
@@ -243,7 +247,7 @@ template <Extreme E> Value best_element(Run& run, const Value* a) {
 
 template <Extreme E> bool best_by_function(Run& run, const Value* a, Value& item, Value& key) {
     Items items(run, a[0]);
-    return best(run, items, E, item, key, Applied(run, a[1], items.size()));
+    return best(run, items, E, item, key, CompiledFunction(run, a[1], items.size()));
 }
 
 template <Extreme E> Value best_key(Run& run, const Value* a) {
@@ -266,13 +270,13 @@ template <bool most> Value commonest(Run& run, const Value* a) {
 }
 
 Value sfilter(Run& run, Value container, Value condition) {
-    Applied holds(run, condition, length(container));
+    CompiledFunction holds(run, condition, length(container));
     return filter(run, container, [&](Value v) { return holds.test(v); });
 }
 
 Value extract(Run& run, const Value* a) {
     Items items(run, a[0]);
-    Applied holds(run, a[1], items.size());
+    CompiledFunction holds(run, a[1], items.size());
     for (size_t k = 0; k < items.size(); ++k) {
         Value item = items[k];
         if (holds.test(item)) return item;
@@ -340,7 +344,8 @@ Value product(Run& run, const Value* a) {
     for (size_t k = 0; k < x.size(); ++k)
         for (size_t m = 0; m < y.size(); ++m) pairs.push(make_tuple(run, x[k], y[m]));
     std::span<const Value> all{pairs.begin(), pairs.size()};
-    return a[0].is_set() && a[1].is_set() ? make_sorted_set(run, all) : make_set(run, all); // of sets it is sorted
+    bool sorted = a[0].is_set() && a[1].is_set(); // as their elements are
+    return sorted ? make_sorted_set(run, all) : make_set(run, all);
 }
 
 Value pair(Run& run, const Value* a) {
@@ -364,49 +369,54 @@ Value totuple(Run& run, const Value* a) {
 const std::vector<Primitive> themes::containers = {
     {"contained", 2, "Any, Container -> Boolean", "Whether the value is an element of the container.",
      [](Run& run, const Value* a) { return Value::boolean(contains(run, a[1], a[0])); }},
-    {"combine", 2, "Container, Container -> Container", "Union of sets; one tuple after another.", combine},
-    {"intersection", 2, "FrozenSet, FrozenSet -> FrozenSet", "The elements that are in both sets.", intersection},
-    {"difference", 2, "Container, Container -> Container", "The elements of the first that are not in the second.",
-     difference},
-    {"dedupe", 1, "Tuple -> Tuple", "A tuple without its repetitions; the first of each stays.", dedupe},
-    {"order", 2, "Container, Callable -> Tuple", "The elements sorted by a key, as a tuple.", order},
-    {"repeat", 2, "Any, Integer -> Tuple", "A tuple that holds an item n times.", repeat},
+    {"combine", 2, "Container, Container -> Container", "The union of two sets, or two tuples joined.",
+     combine},
+    {"intersection", 2, "FrozenSet, FrozenSet -> FrozenSet", "The elements that are in both sets.",
+     intersection},
+    {"difference", 2, "Container, Container -> Container",
+     "The elements of the first that are not in the second.", difference},
+    {"dedupe", 1, "Tuple -> Tuple", "The tuple without duplicates; the first of each is kept.", dedupe},
+    {"order", 2, "Container, Callable -> Tuple", "The elements as a tuple, sorted by a key function.", order},
+    {"repeat", 2, "Any, Integer -> Tuple", "A tuple with an item n times.", repeat},
     {"size", 1, "Container -> Integer", "The number of elements.",
      [](Run&, const Value* a) { return Value::integer(int64_t(length(a[0]))); }},
-    {"merge", 1, "ContainerContainer -> Container", "The elements of the elements.",
+    {"merge", 1, "ContainerContainer -> Container", "All elements of the elements, in one container.",
      [](Run& run, const Value* a) { return merge(run, a[0]); }},
-    {"maximum", 1, "IntegerSet -> Integer", "The greatest element; 0 of an empty container.",
+    {"maximum", 1, "IntegerSet -> Integer", "The greatest element; 0 if there is none.",
      best_element<Extreme::Greatest>},
-    {"minimum", 1, "IntegerSet -> Integer", "The least element; 0 of an empty container.",
+    {"minimum", 1, "IntegerSet -> Integer", "The least element; 0 if there is none.",
      best_element<Extreme::Least>},
     {"valmax", 2, "Container, Callable -> Integer", "The greatest key of any element.",
      best_key<Extreme::Greatest>},
-    {"valmin", 2, "Container, Callable -> Integer", "The least key of any element.", best_key<Extreme::Least>},
+    {"valmin", 2, "Container, Callable -> Integer", "The least key of any element.",
+     best_key<Extreme::Least>},
     {"argmax", 2, "Container, Callable -> Any", "The first element with the greatest key.",
      best_argument<Extreme::Greatest>},
     {"argmin", 2, "Container, Callable -> Any", "The first element with the least key.",
      best_argument<Extreme::Least>},
     {"mostcommon", 1, "Container -> Any", "The most frequent element of a tuple.", commonest<true>},
     {"leastcommon", 1, "Container -> Any", "The least frequent element of a tuple.", commonest<false>},
-    {"initset", 1, "Any -> FrozenSet", "The set of one value.",
+    {"initset", 1, "Any -> FrozenSet", "A set of one value.",
      [](Run& run, const Value* a) { return make_set(run, {a, 1}); }},
     {"sfilter", 2, "Container, Callable -> Container", "The elements for which the condition holds.",
      [](Run& run, const Value* a) { return sfilter(run, a[0], a[1]); }},
-    {"mfilter", 2, "Container, Callable -> FrozenSet", "The elements of the elements for which the condition holds.",
+    {"mfilter", 2, "Container, Callable -> FrozenSet",
+     "All elements of the elements for which the condition holds, in one set.",
      [](Run& run, const Value* a) { return merge(run, sfilter(run, a[0], a[1])); }},
     {"extract", 2, "Container, Callable -> Any", "The first element for which the condition holds.", extract},
     {"totuple", 1, "FrozenSet -> Tuple", "The elements as a tuple.", totuple},
     {"first", 1, "Container -> Any", "The first element.", first},
     {"last", 1, "Container -> Any", "The last element.", last},
-    {"insert", 2, "Any, FrozenSet -> FrozenSet", "The set with one more value.", insert},
+    {"insert", 2, "Any, FrozenSet -> FrozenSet", "The set with a value added.", insert},
     {"remove", 2, "Any, Container -> Container", "The container without a value.", remove},
     {"other", 2, "Container, Any -> Any", "The first element that differs from the value.", other},
-    {"interval", 3, "Integer, Integer, Integer -> Tuple", "The integers from start to before stop, by step.",
-     interval},
+    {"interval", 3, "Integer, Integer, Integer -> Tuple",
+     "The integers from start up to, but excluding, stop, in steps.", interval},
     {"astuple", 2, "Integer, Integer -> IntegerTuple", "The tuple (a, b).",
      [](Run& run, const Value* a) { return make_tuple(run, a[0], a[1]); }},
-    {"product", 2, "Container, Container -> FrozenSet", "All tuples (i, j) with i of a and j of b.", product},
-    {"pair", 2, "Tuple, Tuple -> TupleTuple", "The tuples of elements at the same place.", pair},
+    {"product", 2, "Container, Container -> FrozenSet", "All tuples (i, j) with i from a and j from b.",
+     product},
+    {"pair", 2, "Tuple, Tuple -> TupleTuple", "The tuples of the elements at equal positions.", pair},
 };
 
 } // namespace codeit

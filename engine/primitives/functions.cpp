@@ -1,7 +1,8 @@
-// Functions as values: building them, and applying them to containers.
+// Functions as values: composition, partial application, and application to the elements of
+// containers.
 #include <algorithm>
 
-#include "../applied.hpp"
+#include "../compiled.hpp"
 #include "table.hpp"
 
 namespace codeit {
@@ -13,7 +14,8 @@ Value compose(Run& run, Value outer, Value inner) {
     return make_function(run, Closure::Compose, 1, captured);
 }
 
-// Fixing an argument of a function of 2 or 3 gives one of 1 or 2; of any other, one of 3, as the oracle does.
+// Binding an argument of a function with arity 2 or 3 gives a function with arity 1 or 2; with any
+// other arity it gives a function with arity 3, like the oracle.
 template <Closure kind> Value bind(Run& run, const Value* a) {
     if (a[0].tag != Tag::Function) wrong_type("a function", a[0]);
     int arity = a[0].function->arity;
@@ -22,7 +24,7 @@ template <Closure kind> Value bind(Run& run, const Value* a) {
 
 Value power(Run& run, const Value* a) {
     int64_t n = number(a[1]);
-    if (n < 1 || n > kMaxDepth) fail(Kind::Depth, "a power below 1 or too high");
+    if (n < 1 || n > kMaxDepth) fail(Kind::Depth, "the power is below 1 or above 1000");
     Value result = a[0];
     for (int64_t k = 1; k < n; ++k) result = compose(run, a[0], result);
     return result;
@@ -30,7 +32,7 @@ Value power(Run& run, const Value* a) {
 
 void results_of(Run& run, Value function, Value container, Buffer<Value>& results) {
     Items items(run, container);
-    Applied f(run, function, items.size());
+    CompiledFunction f(run, function, items.size());
     for (size_t k = 0; k < items.size(); ++k) results.push(f(items[k]));
 }
 
@@ -40,9 +42,10 @@ Value apply(Run& run, const Value* a) {
     return make_like(run, a[1], results);
 }
 
-// The union of patches of one kind; false where they are not.
+// The union of patches that all have the given tag, or are empty; false if there are others.
 template <class T>
-bool unite_alike(Run& run, std::span<const Value> patches, Tag tag, const PatchNode<T>* Value::*patch, Value& all) {
+bool unite_alike(Run& run, std::span<const Value> patches, Tag tag, const PatchNode<T>* Value::*patch,
+                 Value& all) {
     size_t total = 0;
     for (Value v : patches) {
         if (v.tag == tag) total += (v.*patch)->n;
@@ -102,22 +105,27 @@ const std::vector<Primitive> themes::functions = {
      [](Run& run, const Value* a) { return compose(run, a[0], a[1]); }},
     {"chain", 3, "Callable, Callable, Callable -> Callable", "x -> h(g(f(x))).",
      [](Run& run, const Value* a) { return make_function(run, Closure::Chain, 1, {a, 3}); }},
-    {"matcher", 2, "Callable, Any -> Callable", "x -> whether function(x) is the target.",
+    {"matcher", 2, "Callable, Any -> Callable", "x -> whether function(x) equals the target.",
      [](Run& run, const Value* a) { return make_function(run, Closure::Matcher, 1, {a, 2}); }},
-    {"rbind", 2, "Callable, Any -> Callable", "The function with its last argument fixed.", bind<Closure::Rbind>},
-    {"lbind", 2, "Callable, Any -> Callable", "The function with its first argument fixed.", bind<Closure::Lbind>},
-    {"power", 2, "Callable, Integer -> Callable", "The function applied n times.", power},
+    {"rbind", 2, "Callable, Any -> Callable", "The function with its last argument fixed.",
+     bind<Closure::Rbind>},
+    {"lbind", 2, "Callable, Any -> Callable", "The function with its first argument fixed.",
+     bind<Closure::Lbind>},
+    {"power", 2, "Callable, Integer -> Callable",
+     "The function composed with itself, so that it is applied n times.", power},
     {"fork", 3, "Callable, Callable, Callable -> Callable", "x -> outer(a(x), b(x)).",
      [](Run& run, const Value* a) { return make_function(run, Closure::Fork, 1, {a, 3}); }},
-    {"apply", 2, "Callable, Container -> Container", "The function's result for each element.",
-     apply},
-    {"rapply", 2, "Container, Any -> Container", "Each function's result for the value.", rapply},
-    {"mapply", 2, "Callable, ContainerContainer -> FrozenSet", "The function's results, merged.", mapply},
-    {"papply", 3, "Callable, Tuple, Tuple -> Tuple", "The function's result for elements at the same place.", papply},
-    {"mpapply", 3, "Callable, Tuple, Tuple -> Tuple", "The function's results for elements at the same place, merged.",
+    {"apply", 2, "Callable, Container -> Container", "The function's results for all elements.", apply},
+    {"rapply", 2, "Container, Any -> Container", "The results of all functions for the value.", rapply},
+    {"mapply", 2, "Callable, ContainerContainer -> FrozenSet",
+     "The function's results for all elements, merged.", mapply},
+    {"papply", 3, "Callable, Tuple, Tuple -> Tuple",
+     "The function's results for the elements at equal positions.", papply},
+    {"mpapply", 3, "Callable, Tuple, Tuple -> Tuple",
+     "The function's results for the elements at equal positions, merged.",
      [](Run& run, const Value* a) { return merge(run, papply(run, a)); }},
-    {"prapply", 3, "Callable, Container, Container -> FrozenSet", "The function's result for each (i of a, j of b).",
-     prapply},
+    {"prapply", 3, "Callable, Container, Container -> FrozenSet",
+     "The function's results for all i from a and j from b.", prapply},
 };
 
 } // namespace codeit

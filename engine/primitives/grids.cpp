@@ -1,4 +1,4 @@
-// Grids: reading, cutting, joining and painting them, and the objects that they hold.
+// Primitives on grids: reading, cutting, joining and painting them, and extracting their objects.
 #include <algorithm>
 #include <bit>
 
@@ -7,7 +7,7 @@
 namespace codeit {
 namespace {
 
-constexpr size_t kUsualArea = 900; // of most grids: what that takes lies on the stack
+constexpr size_t kUsualArea = 900; // temporary data for grids up to this size is on the stack
 
 // --- colours ----------------------------------------------------------------------------------------
 
@@ -16,7 +16,7 @@ class Histogram {
   public:
     Histogram(Run& run, Value grid_value) {
         GridView g = grid(grid_value);
-        run.charge(price(g));
+        run.charge(cost(g));
         if (g.area() > 0 && grid_value.grid->counts) {
             low_ = 0;
             high_ = 9;
@@ -35,19 +35,22 @@ class Histogram {
             return;
         }
         low_ = 0;
-        high_ = all; // at least as great as the greatest
-        uint32_t lanes[4][kUsual] = {}; // neighbours are often alike, and a counter can't be hurried
+        high_ = all; // an upper bound
+        // Four counters for each colour: neighbours often have the same colour, and each increment
+        // waits for the last.
+        uint32_t lanes[4][kUsual] = {};
         for (size_t k = 0; k + 4 <= n; k += 4)
             for (size_t m = 0; m < 4; ++m) ++lanes[m][cells[k + m]];
         for (size_t k = n & ~size_t(3); k < n; ++k) ++lanes[0][cells[k]];
-        for (int v = 0; v < kUsual; ++v) counts_[v - INT8_MIN] = lanes[0][v] + lanes[1][v] + lanes[2][v] + lanes[3][v];
+        for (int v = 0; v < kUsual; ++v)
+            counts_[v - INT8_MIN] = lanes[0][v] + lanes[1][v] + lanes[2][v] + lanes[3][v];
     }
-    static uint64_t price(const GridView& g) { return g.area() + 32; } // steps
-    int low() const { return low_; }                                   // the range of colours that may occur
+    static uint64_t cost(const GridView& g) { return g.area() + 32; } // steps
+    int low() const { return low_; } // the range of colours that may occur
     int high() const { return high_; }
     uint32_t operator[](int colour) const { return counts_[colour - INT8_MIN]; }
 
-    // The most (or least) frequent colour; of several, the least.
+    // The most (or least) frequent colour; the smallest in a tie.
     int extreme(bool most) const {
         int best = INT16_MIN;
         for (int v = low_; v <= high_; ++v) {
@@ -61,20 +64,21 @@ class Histogram {
   private:
     static constexpr int kUsual = 16;
     int low_, high_;
-    uint32_t counts_[256]; // from the least colour that 8 bits hold
+    uint32_t counts_[256]; // the first is of colour INT8_MIN
 };
 
-// The most frequent colour of a grid; of several, the least.
+// The most frequent colour of a grid; the smallest in a tie.
 int background(Run& run, Value grid_value) {
     GridView g = grid(grid_value);
     if (g.area() == 0) bad_value("the grid is empty");
     int8_t& known = grid_value.grid->background;
     if (known == GridNode::kUnknown) known = int8_t(Histogram(run, grid_value).extreme(true));
-    else run.charge(Histogram::price(g)); // the same price
+    else run.charge(Histogram::cost(g)); // the same cost as computing it
     return known;
 }
 
-// The elements' own elements (of a tuple), or the first of each (of a set): what the oracle takes for colours.
+// What the oracle takes for the colours of an element: all elements of its elements if it is a
+// tuple, or the first of each if it is a set.
 void colours(Run& run, Value element, Buffer<Value>& out) {
     Items items(run, element);
     run.charge(items.size());
@@ -83,21 +87,23 @@ void colours(Run& run, Value element, Buffer<Value>& out) {
         if (element.is_tuple()) {
             for (size_t m = 0; m < parts.size(); ++m) out.push(parts[m]);
         } else {
-            if (parts.size() != 2) bad_value("an element that is no pair");
+            if (parts.size() != 2) bad_value("an element is not a pair");
             out.push(parts[0]);
         }
     }
 }
 
-// The colours of an object and how often each occurs, in order: `see(colour, count)`.
-template <class See> void each_colour(Run& run, const ObjectNode* object, See see) {
+// Calls `visit(colour, count)` for each colour of an object, in ascending order.
+template <class Visit> void each_colour(Run& run, const ObjectNode* object, Visit visit) {
     run.charge(object->n);
     for (uint32_t k = 0, next; k < object->n; k = next) {
         int v = key_value(object->keys[k]);
         uint64_t above = cell_key(v, UINT32_MAX);
         if (object->keys[object->n - 1] <= above) next = object->n;
-        else next = uint32_t(std::upper_bound(object->keys + k, object->keys + object->n, above) - object->keys);
-        see(v, next - k);
+        else
+            next =
+                uint32_t(std::upper_bound(object->keys + k, object->keys + object->n, above) - object->keys);
+        visit(v, next - k);
     }
 }
 
@@ -118,7 +124,7 @@ template <bool most> Value extreme_colour(Run& run, const Value* a) {
     }
     Buffer<Value> all(run);
     colours(run, a[0], all);
-    if (all.empty()) bad_value("no colours in an empty element");
+    if (all.empty()) bad_value("the element is empty");
     return commonest(run, all, most);
 }
 
@@ -163,7 +169,7 @@ Value color(Run& run, Value object) {
     if (items.size() == 0) bad_value("the object is empty");
     Items parts(run, items[0]);
     if (!items[0].is_tuple()) wrong_type("an object", object);
-    if (parts.size() == 0) bad_value("an element that is no pair");
+    if (parts.size() == 0) bad_value("an element is not a pair");
     return parts[0];
 }
 
@@ -190,28 +196,31 @@ Value sizefilter(Run& run, const Value* a) {
 
 // --- places and objects of a grid -------------------------------------------------------------------
 
-// Cells of one colour side by side in a row, and as many as there are: `see(begin, end, colour)`.
-template <class See> void each_stretch(const int8_t* row, int width, See see) {
+// Calls `visit(begin, end, colour)` for each maximal stretch of adjacent cells of one colour in a
+// row.
+template <class Visit> void each_stretch(const int8_t* row, int width, Visit visit) {
     for (int j = 0, end; j < width; j = end) {
         int8_t v = row[j];
         for (end = j + 1; end < width && row[end] == v;) ++end;
-        see(j, end, int(v));
+        visit(j, end, int(v));
     }
 }
-// Those of all rows: `see(row, begin, end, colour)`.
-template <class See> void each_stretch(const GridView& g, See see) {
+// For all rows: `visit(row, begin, end, colour)`.
+template <class Visit> void each_stretch(const GridView& g, Visit visit) {
     const int8_t* row = g.cells;
     for (int i = 0; i < g.h; ++i, row += g.w)
-        each_stretch(row, g.w, [&](int begin, int end, int v) { see(i, begin, end, v); });
+        each_stretch(row, g.w, [&](int begin, int end, int v) { visit(i, begin, end, v); });
 }
 
-// Writes the keys of so many cells from the first on, to the right; gives the place behind them.
+// Writes the keys of n adjacent cells of a row, from the leftmost. Returns the place behind the
+// last.
 uint64_t* write_stretch(uint64_t* to, uint64_t first, int n) {
     for (uint64_t key = first, last = first + uint64_t(n); key < last; ++key) *to++ = key;
     return to;
 }
 
-void check_places(const GridView& g) { make_pair(g.h - 1, g.w - 1); } // each must fit 16 bits
+// An Overflow fault if places of the grid exceed 16 bits.
+void check_places(const GridView& g) { make_pair(g.h - 1, g.w - 1); }
 
 Value asindices(Run& run, const Value* a) {
     GridView g = grid(a[0]);
@@ -224,13 +233,14 @@ Value asindices(Run& run, const Value* a) {
     return v;
 }
 
-// Which of eight cells from one on are of a colour, a bit each. Those behind the last of a grid are read too.
+// A bit mask of which of eight adjacent cells have a colour. May read up to GridNode::kPadding
+// bytes behind a grid.
 uint32_t eight_alike(const int8_t* cells, int8_t colour) {
     constexpr uint64_t kEach = 0x0101010101010101, kLow = 0x7f * kEach;
     uint64_t word;
     std::memcpy(&word, cells, sizeof word);
-    word ^= uint8_t(colour) * kEach;                                    // 0 where it is
-    uint64_t alike = ~(((word & kLow) + kLow) | word) >> 7 & kEach;     // 1 where it is
+    word ^= uint8_t(colour) * kEach;                                // a byte is 0 if the cell has the colour
+    uint64_t alike = ~(((word & kLow) + kLow) | word) >> 7 & kEach; // then its lowest bit is 1
     return uint32_t(alike * 0x0102040810204080 >> 56);
 }
 
@@ -247,7 +257,7 @@ Value ofcolor(Run& run, const Value* a) {
     Value v = new_patch(run, n, keys);
     uint32_t* const end = keys + n;
     int64_t row_end = g.w;
-    uint32_t row = pair_key(0, 0); // of the row's first cell, less its number
+    uint32_t row = pair_key(0, 0); // the key of the row's first cell minus the index of that cell
     for (int64_t at = 0; keys < end; at += 8)
         for (uint32_t found = eight_alike(g.cells + at, colour); found && keys < end; found &= found - 1) {
             int64_t cell = at + std::countr_zero(found);
@@ -279,13 +289,13 @@ Value toobject(Run& run, const Value* a) {
     GridView g = nonempty_grid(a[1]);
     Places places(run, a[0]);
     run.charge(places.size());
-    NewObject keys(run, places.size());
+    ObjectBuilder keys(run, places.size());
     for (uint32_t key : places)
         if (int64_t at = g.find(key); at >= 0) keys.push(cell_key(g.cells[at], key));
-    return keys.any_order();
+    return keys.finish_unsorted();
 }
 
-// For each colour but one the object of its cells.
+// The set of objects of all cells of one colour, for each colour except `without`.
 Value partition(Run& run, Value grid_value, int without) {
     GridView g = grid(grid_value);
     if (g.area() == 0) return empty_set();
@@ -302,38 +312,41 @@ Value partition(Run& run, Value grid_value, int without) {
     return make_sorted_set(run, {parts.begin(), parts.size()});
 }
 
-// Sorts the numbers below n by colour, those of one colour as they are: `put(place, number)`.
-template <class Colour, class Put> void by_colour(uint32_t n, Colour colour, Put put) {
+// A stable counting sort of the numbers below n by colour. Calls `put(position, number)` for each.
+template <class Colour, class Put> void sort_by_colour(uint32_t n, Colour colour, Put put) {
     int low = INT8_MAX, high = INT8_MIN;
     for (uint32_t k = 0; k < n; ++k) {
         low = std::min<int>(low, colour(k));
         high = std::max<int>(high, colour(k));
     }
-    uint32_t next[257]; // by colour: its first place
+    uint32_t next[257]; // for each colour, the next position
     std::fill_n(next, high - low + 2, 0);
     for (uint32_t k = 0; k < n; ++k) ++next[colour(k) - low + 1];
     for (int v = 1; v <= high - low; ++v) next[v] += next[v - 1];
     for (uint32_t k = 0; k < n; ++k) put(next[colour(k) - low]++, k);
 }
 
-// Connected parts of the grid. Stretches of one colour are joined with those that they touch, and then dealt to their
-// parts by colour and place, so that each part comes out sorted, and the parts too: they share no cell.
+// The connected components of a grid. A union-find joins each stretch of one colour with the
+// stretches that it touches. Then the stretches are distributed to their components in the order of
+// colour and place, so that each component is sorted, and so is the list of components, as they
+// have no cell in common.
 Value objects(Run& run, const Value* a) {
     struct Stretch {
-        uint32_t place, parent; // in the union-find, never behind its child; then the number of the part
+        uint32_t place, parent; // in the union-find, never behind its child; later the number of the part
         uint16_t begin, end;
         int colour;
     };
     GridView g = nonempty_grid(a[0]);
     bool univalued = truthy(a[1]), without_background = truthy(a[3]);
-    int reach = truthy(a[2]) ? 1 : 0; // over a corner
+    int reach = truthy(a[2]) ? 1 : 0; // 1 if cells that share only a corner are connected
     run.charge(4 * g.area() + 16);
     int bg = without_background ? background(run, a[0]) : INT16_MIN;
     if (g.area() == 0) return empty_set();
     check_places(g);
 
     size_t most = kUsualArea;
-    if (g.area() > kUsualArea) each_stretch(g, [&, n = size_t(0)](int, int, int, int) mutable { most = ++n; });
+    if (g.area() > kUsualArea)
+        each_stretch(g, [&, n = size_t(0)](int, int, int, int) mutable { most = ++n; });
     Buffer<Stretch, kUsualArea> room(run, most);
     Stretch* const all = room.begin();
     uint32_t n = 0, first = 0; // the first stretch of this row
@@ -344,7 +357,7 @@ Value objects(Run& run, const Value* a) {
         each_stretch(row, g.w, [&](int begin, int end, int v) {
             if (v == bg) return;
             all[n] = {pair_key(i, begin), n, uint16_t(begin), uint16_t(end), v};
-            uint32_t part = n; // its root
+            uint32_t part = n; // the root of its tree
             auto join = [&](uint32_t m) {
                 while (all[m].parent != m) m = all[m].parent = all[all[m].parent].parent;
                 all[std::max(m, part)].parent = std::min(m, part);
@@ -362,16 +375,16 @@ Value objects(Run& run, const Value* a) {
     struct Part {
         uint32_t cells;
         int colour;     // of its first stretch
-        uint64_t* next; // cell
+        uint64_t* next; // where its next cell is written
     };
     Buffer<Part, 64> parts(run);
     for (uint32_t k = 0; k < n; ++k) {
         Stretch& s = all[k];
-        if (s.parent == k) { // a part is numbered where it is first met
+        if (s.parent == k) { // a root: the first stretch of its part
             s.parent = uint32_t(parts.size());
             parts.push({0, s.colour, nullptr});
         } else {
-            s.parent = all[s.parent].parent; // which has its number already
+            s.parent = all[s.parent].parent; // the parent has its number already
         }
         parts[s.parent].cells += uint32_t(s.end - s.begin);
     }
@@ -384,13 +397,14 @@ Value objects(Run& run, const Value* a) {
     };
     if (univalued) {
         auto part_colour = [&](uint32_t k) { return parts[k].colour; };
-        by_colour(uint32_t(parts.size()), part_colour, [&](uint32_t place, uint32_t k) { make(place, parts[k]); });
+        sort_by_colour(uint32_t(parts.size()), part_colour,
+                       [&](uint32_t place, uint32_t k) { make(place, parts[k]); });
         for (uint32_t k = 0; k < n; ++k) write(all[k]);
     } else {
         Buffer<uint32_t, kUsualArea> ordered(run, n); // by colour, and then by place
         ordered.resize(n);
         auto colour = [&](uint32_t k) { return all[k].colour; };
-        by_colour(n, colour, [&](uint32_t place, uint32_t k) { ordered[place] = k; });
+        sort_by_colour(n, colour, [&](uint32_t place, uint32_t k) { ordered[place] = k; });
         uint32_t made = 0;
         for (uint32_t k : ordered) {
             Part& part = parts[all[k].parent];
@@ -403,7 +417,7 @@ Value objects(Run& run, const Value* a) {
 
 Value occurrences(Run& run, const Value* a) {
     struct Wanted {
-        int at, colour; // `at`: which cell, from the place where the object may occur
+        int at, colour; // `at` is an index of a cell, relative to the place of the object
     };
     GridView g = nonempty_grid(a[0]);
     Cells cells(run, a[1]);
@@ -414,9 +428,10 @@ Value occurrences(Run& run, const Value* a) {
         int i = key_i(uint32_t(key)) - e.top, j = key_j(uint32_t(key)) - e.left;
         wanted.push({i * g.w + j, key_value(key)});
     }
-    NewIndices found(run, 8);
+    IndicesBuilder found(run, 8);
     int columns = g.w - e.width() + 1;
-    auto may_be = [&](const int8_t* eight) { // where the first cell is found, if there is one: a bit each
+    // A bit mask of the eight places at which the object's first cell occurs.
+    auto candidates = [&](const int8_t* eight) {
         if (wanted.empty()) return 0xffu;
         bool fits = wanted[0].colour == int8_t(wanted[0].colour);
         return fits ? eight_alike(eight + wanted[0].at, int8_t(wanted[0].colour)) : 0;
@@ -426,8 +441,8 @@ Value occurrences(Run& run, const Value* a) {
         const int8_t* row = g.cells + int64_t(i) * g.w;
         for (int j = 0; j < columns; j += 8) {
             int n = std::min(8, columns - j);
-            uint32_t likely = may_be(row + j) & ((1u << n) - 1);
-            run.charge(2 * uint64_t(n - std::popcount(likely))); // the others fail at once
+            uint32_t likely = candidates(row + j) & ((1u << n) - 1);
+            run.charge(2 * uint64_t(n - std::popcount(likely))); // the others fail at their first cell
             for (; likely; likely &= likely - 1) {
                 int k = j + std::countr_zero(likely);
                 auto differs = [at = row + k](Wanted w) { return at[w.at] != w.colour; };
@@ -438,10 +453,11 @@ Value occurrences(Run& run, const Value* a) {
             }
         }
     }
-    return found.in_order();
+    return found.finish_sorted();
 }
 
-struct Lines { // of one colour throughout
+// Which rows and columns have only one colour.
+struct Lines {
     Buffer<uint8_t> rows, columns;
     Lines(Run& run, const GridView& g) : rows(run, size_t(g.h)), columns(run, size_t(g.w)) {
         run.charge(2 * g.area() + size_t(g.h) + size_t(g.w) + 1);
@@ -497,15 +513,15 @@ Value compress(Run& run, const Value* a) {
 
 Value rot90(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return walked(run, g, g.w, g.h, int64_t(g.h - 1) * g.w, -g.w, 1);
+    return strided_grid(run, g, g.w, g.h, int64_t(g.h - 1) * g.w, -g.w, 1);
 }
 Value rot180(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return walked(run, g, g.h, g.w, int64_t(g.area()) - 1, -1, -g.w);
+    return strided_grid(run, g, g.h, g.w, int64_t(g.area()) - 1, -1, -g.w);
 }
 Value rot270(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    return walked(run, g, g.w, g.h, g.w - 1, g.w, -1);
+    return strided_grid(run, g, g.w, g.h, g.w - 1, g.w, -1);
 }
 
 struct Slice {
@@ -513,7 +529,7 @@ struct Slice {
     int64_t size() const { return std::max<int64_t>(end - begin, 0); }
 };
 
-// Python's sequence[start:stop] of n elements.
+// The slice [start:stop] of a Python sequence with n elements.
 Slice slice(int64_t start, int64_t stop, int64_t n) {
     auto place = [n](int64_t k) { return std::clamp<int64_t>(k < 0 ? k + n : k, 0, n); };
     return {place(start), place(stop)};
@@ -543,7 +559,7 @@ Value crop(Run& run, const Value* a) {
 Value subgrid(Run& run, const Value* a) {
     GridView g = grid(a[1]);
     Extent e = extent(run, a[0]);
-    bool listed = a[0].is_tuple(); // the oracle takes a tuple's own lengths for its shape
+    bool listed = a[0].is_tuple(); // the oracle takes the lengths of a tuple for its shape
     int64_t h = e.height(), w = e.width();
     if (listed) {
         h = int64_t(length(a[0]));
@@ -559,7 +575,8 @@ Value split(Run& run, const Value* a, bool horizontal) {
     run.charge(uint64_t(std::max<int64_t>(n, 0)));
     Buffer<Value> parts(run);
     for (int64_t k = 0; k < n; ++k)
-        parts.push(horizontal ? crop(run, g, 0, stride * k, g.h, part) : crop(run, g, stride * k, 0, part, g.w));
+        parts.push(horizontal ? crop(run, g, 0, stride * k, g.h, part)
+                              : crop(run, g, stride * k, 0, part, g.w));
     return make_tuple(run, {parts.begin(), parts.size()});
 }
 
@@ -641,10 +658,10 @@ Value upscale(Run& run, const Value* a) {
     Cells cells(run, a[0]);
     if (cells.empty() || factor <= 0) return empty_set();
     Extent e = extent(run, a[0]);
-    if (factor > INT16_MAX) fail(Kind::Overflow, "a coordinate beyond 16 bits");
+    if (factor > INT16_MAX) fail(Kind::Overflow, "a coordinate exceeds 16 bits");
     uint64_t total = cells.keys().size() * uint64_t(factor) * uint64_t(factor);
     run.charge(total);
-    NewObject keys(run, total);
+    ObjectBuilder keys(run, total);
     for (uint64_t key : cells) {
         int64_t i = e.top + (key_i(uint32_t(key)) - e.top) * factor;
         int64_t j = e.left + (key_j(uint32_t(key)) - e.left) * factor;
@@ -652,7 +669,7 @@ Value upscale(Run& run, const Value* a) {
             for (int64_t dj = 0; dj < factor; ++dj)
                 keys.push(cell_key(key_value(key), uint32_t(make_pair(i + di, j + dj).key)));
     }
-    return keys.any_order();
+    return keys.finish_unsorted();
 }
 
 Value downscale(Run& run, const Value* a) {
@@ -680,7 +697,8 @@ template <class Colour> Value recoloured(Run& run, const GridView& g, Colour col
 
 Value replace(Run& run, const Value* a) {
     GridView g = grid(a[0]);
-    bool occurs = a[1].is_number() && std::any_of(g.cells, g.cells + g.area(), [&](int v) { return v == a[1].num; });
+    bool occurs =
+        a[1].is_number() && std::any_of(g.cells, g.cells + g.area(), [&](int v) { return v == a[1].num; });
     run.charge(g.area());
     if (!occurs) return a[0];
     int from = colour(a[1]), to = colour(a[2]);
@@ -712,7 +730,8 @@ Value index(Run&, const Value* a) {
 
 // --- painting ---------------------------------------------------------------------------------------
 
-// A copy of the grid, to be painted; with `under` only where it is background still.
+// A copy of a grid that can be painted; with `under`, only where it still has the background
+// colour.
 template <bool under> class Painting {
   public:
     Painting(Run& run, Value grid_value) : g_(nonempty_grid(grid_value)) {
@@ -721,9 +740,9 @@ template <bool under> class Painting {
         if (g_.area()) std::memcpy(cells_, g_.cells, g_.area());
         row_ = cells_;
     }
-    // The cell at a place, if it is to be painted.
-    int8_t* reach(uint32_t key) {
-        if (key - first_ >= uint32_t(g_.w)) { // not in the row of the last one
+    // The cell at a place, or nullptr if it is not to be painted.
+    int8_t* find(uint32_t key) {
+        if (key - first_ >= uint32_t(g_.w)) { // not in the row of the last place
             int64_t at = g_.find(key);
             if (at < 0) return nullptr;
             first_ = pair_key(key_i(key), 0);
@@ -738,7 +757,7 @@ template <bool under> class Painting {
     GridView g_;
     Value value_;
     int8_t *cells_, *row_;
-    uint32_t first_ = pair_key(0, 0); // of the row
+    uint32_t first_ = pair_key(0, 0); // the key of the first cell of row_
     int background_ = 0;
 };
 
@@ -748,7 +767,7 @@ template <bool under> Value fill(Run& run, Value grid_value, Value value, Value 
     run.charge(places.size());
     bool fits = value.is_number() && value.num >= INT8_MIN && value.num <= INT8_MAX;
     for (uint32_t key : places)
-        if (int8_t* cell = painting.reach(key)) *cell = fits ? int8_t(value.num) : int8_t(colour(value));
+        if (int8_t* cell = painting.find(key)) *cell = fits ? int8_t(value.num) : int8_t(colour(value));
     return painting.value();
 }
 
@@ -757,7 +776,8 @@ template <bool under> Value paint(Run& run, Value grid_value, Value object) {
     Cells cells(run, object);
     run.charge(cells.keys().size());
     for (uint64_t key : cells)
-        if (int8_t* cell = painting.reach(uint32_t(key))) *cell = int8_t(colour(Value::integer(key_value(key))));
+        if (int8_t* cell = painting.find(uint32_t(key)))
+            *cell = int8_t(colour(Value::integer(key_value(key))));
     return painting.value();
 }
 
@@ -776,22 +796,26 @@ Value move(Run& run, const Value* a) {
 } // namespace
 
 const std::vector<Primitive> themes::grids = {
-    {"mostcolor", 1, "Element -> Integer", "The most frequent colour; of several, the least.", extreme_colour<true>},
-    {"leastcolor", 1, "Element -> Integer", "The least frequent colour; of several, the least.",
+    {"mostcolor", 1, "Element -> Integer", "The most frequent colour; the smallest in a tie.",
+     extreme_colour<true>},
+    {"leastcolor", 1, "Element -> Integer", "The least frequent colour; the smallest in a tie.",
      extreme_colour<false>},
     {"colorcount", 2, "Element, Integer -> Integer", "The number of cells of a colour.", colorcount},
     {"colorfilter", 2, "Objects, Integer -> Objects", "The objects of a colour.", colorfilter},
     {"sizefilter", 2, "Container, Integer -> FrozenSet", "The elements that have n elements.", sizefilter},
     {"asindices", 1, "Grid -> Indices", "All places of the grid.", asindices},
     {"ofcolor", 2, "Grid, Integer -> Indices", "The places of a colour.", ofcolor},
-    {"crop", 3, "Grid, IntegerTuple, IntegerTuple -> Grid", "The part that starts at a place, of a given shape.",
+    {"crop", 3, "Grid, IntegerTuple, IntegerTuple -> Grid",
+     "The part of the grid that starts at a place and has a given shape.",
      [](Run& run, const Value* a) { return crop(run, a); }},
     {"objects", 4, "Grid, Boolean, Boolean, Boolean -> Objects",
-     "The connected parts: of one colour each or not, joined over diagonals or not, without the background or not.",
+     "The connected parts. The flags: only cells of one colour connect, corners connect, leave out the "
+     "background.",
      objects},
     {"partition", 1, "Grid -> Objects", "For each colour, the object of all its cells.",
      [](Run& run, const Value* a) { return partition(run, a[0], INT16_MIN); }},
-    {"fgpartition", 1, "Grid -> Objects", "For each colour but the background, the object of all its cells.",
+    {"fgpartition", 1, "Grid -> Objects",
+     "For each colour except the background, the object of all its cells.",
      [](Run& run, const Value* a) {
          int unwanted = background(run, a[0]);
          return partition(run, a[0], unwanted);
@@ -799,7 +823,7 @@ const std::vector<Primitive> themes::grids = {
     {"palette", 1, "Element -> IntegerSet", "The colours that occur.", palette},
     {"numcolors", 1, "Element -> IntegerSet", "The number of colours that occur.",
      [](Run& run, const Value* a) { return Value::integer(int64_t(length(palette(run, a)))); }},
-    {"color", 1, "Object -> Integer", "The colour of an object: of its first cell.",
+    {"color", 1, "Object -> Integer", "The colour of an object's first cell.",
      [](Run& run, const Value* a) { return color(run, a[0]); }},
     {"toobject", 2, "Patch, Grid -> Object", "The grid's cells at the places of a patch.", toobject},
     {"asobject", 1, "Grid -> Object", "The whole grid as an object.", asobject},
@@ -810,42 +834,48 @@ const std::vector<Primitive> themes::grids = {
      [](Run& run, const Value* a) { return fill<false>(run, a[0], a[1], a[2]); }},
     {"paint", 2, "Grid, Object -> Grid", "The grid with an object painted on it.",
      [](Run& run, const Value* a) { return paint<false>(run, a[0], a[1]); }},
-    {"underfill", 3, "Grid, Integer, Patch -> Grid", "As fill, only where the grid is background.",
+    {"underfill", 3, "Grid, Integer, Patch -> Grid",
+     "Like fill, but only where the grid has its background colour.",
      [](Run& run, const Value* a) { return fill<true>(run, a[0], a[1], a[2]); }},
-    {"underpaint", 2, "Grid, Object -> Grid", "As paint, only where the grid is background.",
+    {"underpaint", 2, "Grid, Object -> Grid",
+     "Like paint, but only where the grid has its background colour.",
      [](Run& run, const Value* a) { return paint<true>(run, a[0], a[1]); }},
-    {"hupscale", 2, "Grid, Integer -> Grid", "Each cell repeated across.",
+    {"hupscale", 2, "Grid, Integer -> Grid", "Each cell repeated n times horizontally.",
      [](Run& run, const Value* a) { return stretch(run, a[0], 1, number(a[1])); }},
-    {"vupscale", 2, "Grid, Integer -> Grid", "Each cell repeated downwards.",
+    {"vupscale", 2, "Grid, Integer -> Grid", "Each cell repeated n times vertically.",
      [](Run& run, const Value* a) { return stretch(run, a[0], number(a[1]), 1); }},
-    {"upscale", 2, "Element, Integer -> Element", "Each cell as a square.", upscale},
+    {"upscale", 2, "Element, Integer -> Element", "Each cell enlarged to a square of n × n cells.", upscale},
     {"downscale", 2, "Grid, Integer -> Grid", "Every n-th cell of every n-th row.", downscale},
     {"hconcat", 2, "Grid, Grid -> Grid", "Two grids side by side.", hconcat},
     {"vconcat", 2, "Grid, Grid -> Grid", "One grid above the other.", vconcat},
-    {"subgrid", 2, "Patch, Grid -> Grid", "The part of the grid that a patch spans.", subgrid},
+    {"subgrid", 2, "Patch, Grid -> Grid", "The part of the grid in the bounding box of a patch.", subgrid},
     {"hsplit", 2, "Grid, Integer -> Tuple", "The grid cut into n parts side by side.",
      [](Run& run, const Value* a) { return split(run, a, true); }},
     {"vsplit", 2, "Grid, Integer -> Tuple", "The grid cut into n parts from top to bottom.",
      [](Run& run, const Value* a) { return split(run, a, false); }},
-    {"cellwise", 3, "Grid, Grid, Integer -> Grid", "The cells in which two grids agree, else a fallback.", cellwise},
+    {"cellwise", 3, "Grid, Grid, Integer -> Grid",
+     "The cells in which two grids agree, and a fallback colour elsewhere.", cellwise},
     {"replace", 3, "Grid, Integer, Integer -> Grid", "One colour replaced by another.", replace},
     {"switch", 3, "Grid, Integer, Integer -> Grid", "Two colours exchanged.", exchange},
     {"index", 2, "Grid, IntegerTuple -> Integer", "The colour at a place; None outside the grid.", index},
     {"canvas", 2, "Integer, IntegerTuple -> Grid", "A grid of one colour.", canvas},
-    {"cover", 2, "Grid, Patch -> Grid", "The places of a patch turned into background.",
+    {"cover", 2, "Grid, Patch -> Grid", "The grid with the places of a patch in the background colour.",
      [](Run& run, const Value* a) { return cover(run, a[0], a[1]); }},
     {"trim", 1, "Grid -> Grid", "The grid without its border.", trim},
     {"move", 3, "Grid, Object, IntegerTuple -> Grid", "An object of the grid moved by an offset.", move},
-    {"tophalf", 1, "Grid -> Grid", "The upper half.", [](Run& run, const Value* a) { return top_or_bottom(run, a[0], true); }},
+    {"tophalf", 1, "Grid -> Grid", "The upper half.",
+     [](Run& run, const Value* a) { return top_or_bottom(run, a[0], true); }},
     {"bottomhalf", 1, "Grid -> Grid", "The lower half.",
      [](Run& run, const Value* a) { return top_or_bottom(run, a[0], false); }},
     {"lefthalf", 1, "Grid -> Grid", "The left half.",
      [](Run& run, const Value* a) { return left_or_right(run, a[0], true); }},
     {"righthalf", 1, "Grid -> Grid", "The right half.",
      [](Run& run, const Value* a) { return left_or_right(run, a[0], false); }},
-    {"occurrences", 2, "Grid, Object -> Indices", "The places where the object occurs in the grid.", occurrences},
-    {"frontiers", 1, "Grid -> Objects", "The rows and columns of one colour.", frontiers},
-    {"compress", 1, "Grid -> Grid", "The grid without its rows and columns of one colour.", compress},
+    {"occurrences", 2, "Grid, Object -> Indices", "The places where the object occurs in the grid.",
+     occurrences},
+    {"frontiers", 1, "Grid -> Objects", "The rows and columns that have only one colour.", frontiers},
+    {"compress", 1, "Grid -> Grid", "The grid without the rows and columns that have only one colour.",
+     compress},
 };
 
 } // namespace codeit

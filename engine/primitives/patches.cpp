@@ -1,6 +1,7 @@
-// Patches: sets of places (Indices) and of coloured places (Objects).
+// Primitives on patches: sets of places (Indices) and of coloured places (Objects).
 //
-// As in the oracle, a tuple of places or of cells serves as a patch wherever only its places are asked for.
+// As in the oracle, a tuple of places or of cells can stand for a patch wherever only the places
+// matter.
 #include <algorithm>
 #include <bit>
 
@@ -27,16 +28,16 @@ Value toindices(Run& run, Value patch) {
     if (patch.tag == Tag::Indices) return patch;
     if (length(patch) == 0) return empty_set();
     if (patch.is_tuple() && !coloured(run, patch)) {
-        Places check(run, patch); // faults where it is no tuple of places
+        Places check(run, patch); // Type fault if it is not a tuple of places
         return patch;
     }
     Places places(run, patch);
-    NewIndices keys(run, places.size());
+    IndicesBuilder keys(run, places.size());
     keys.append(places.begin(), places.size());
-    return keys.in_order();
+    return keys.finish_sorted();
 }
 
-// A place offset by whole rows and columns, which must stay within 16 bits.
+// An Overflow fault if a patch with this extent, moved by an offset, would exceed 16 bits.
 void check_range(const Extent& e, int64_t di, int64_t dj) {
     make_pair(e.top + di, e.left + dj);
     make_pair(e.bottom + di, e.right + dj);
@@ -48,7 +49,7 @@ Value shift(Run& run, Value patch, int64_t di, int64_t dj) {
     if (length(patch) == 0) return patch;
     uint32_t delta = offset(di, dj);
     auto moved = [delta](uint64_t key) { return (key & ~uint64_t(UINT32_MAX)) | (uint32_t(key) + delta); };
-    // The order of a set's places stays as it is.
+    // The offset does not change the order of the keys.
     if (patch.tag == Tag::Indices) {
         check_range(extent(run, patch), di, dj);
         uint32_t* out;
@@ -67,13 +68,13 @@ Value shift(Run& run, Value patch, int64_t di, int64_t dj) {
     check_range(extent(run, places), di, dj);
     if (coloured(run, patch)) {
         Cells cells(run, patch);
-        NewObject keys(run, cells.keys().size());
+        ObjectBuilder keys(run, cells.keys().size());
         for (uint64_t key : cells) keys.push(moved(key));
-        return keys.any_order();
+        return keys.finish_unsorted();
     }
-    NewIndices keys(run, places.size());
+    IndicesBuilder keys(run, places.size());
     for (uint32_t key : places) keys.push(key + delta);
-    return keys.any_order();
+    return keys.finish_unsorted();
 }
 
 Value shift(Run& run, const Value* a) {
@@ -88,7 +89,7 @@ Value normalize(Run& run, Value patch) {
     return shift(run, patch, -e.top, -e.left);
 }
 
-// The patch with each place (i, j) moved to where `move` says.
+// The patch with each place (i, j) moved to `move(i, j)`.
 template <class Move> Value moved(Run& run, Value patch, Move move) {
     auto key = [&](uint32_t k) {
         auto [i, j] = move(key_i(k), key_j(k));
@@ -96,14 +97,14 @@ template <class Move> Value moved(Run& run, Value patch, Move move) {
     };
     if (coloured(run, patch)) {
         Cells cells(run, patch);
-        NewObject keys(run, cells.keys().size());
+        ObjectBuilder keys(run, cells.keys().size());
         for (uint64_t k : cells) keys.push((k & ~uint64_t(UINT32_MAX)) | key(uint32_t(k)));
-        return keys.any_order();
+        return keys.finish_unsorted();
     }
     Places places(run, patch);
-    NewIndices keys(run, places.size());
+    IndicesBuilder keys(run, places.size());
     for (uint32_t k : places) keys.push(key(k));
-    return keys.any_order();
+    return keys.finish_unsorted();
 }
 
 using Place = std::pair<int64_t, int64_t>;
@@ -141,19 +142,19 @@ Value hmirror(Run& run, const Value* a) {
 Value vmirror(Run& run, const Value* a) {
     if (!a[0].is_tuple()) return mirror_columns(run, a[0]);
     GridView g = grid(a[0]);
-    return walked(run, g, g.h, g.w, g.w - 1, -1, g.w);
+    return strided_grid(run, g, g.h, g.w, g.w - 1, -1, g.w);
 }
 
 Value dmirror(Run& run, const Value* a) {
     if (!a[0].is_tuple()) return mirror_diagonal(run, a[0]);
     GridView g = grid(a[0]);
-    return walked(run, g, g.w, g.h, 0, g.w, 1);
+    return strided_grid(run, g, g.w, g.h, 0, g.w, 1);
 }
 
 Value cmirror(Run& run, const Value* a) {
     if (!a[0].is_tuple()) return mirror_columns(run, mirror_diagonal(run, mirror_columns(run, a[0])));
     GridView g = grid(a[0]);
-    return walked(run, g, g.w, g.h, int64_t(g.area()) - 1, -g.w, -1);
+    return strided_grid(run, g, g.w, g.h, int64_t(g.area()) - 1, -g.w, -1);
 }
 
 Value recolor(Run& run, const Value* a) {
@@ -166,9 +167,9 @@ Value recolor(Run& run, const Value* a) {
             for (uint32_t key : places) *out++ = cell_key(int(a[0].num), key);
             return v;
         }
-        NewObject keys(run, places.size());
+        ObjectBuilder keys(run, places.size());
         for (uint32_t key : places) keys.push(cell_key(int(a[0].num), key));
-        return keys.any_order();
+        return keys.finish_unsorted();
     }
     Buffer<Value> items(run, places.size());
     for (uint32_t key : places) items.push(make_tuple(run, a[0], Value::pair(key)));
@@ -187,7 +188,7 @@ template <size_t N> Value around(Run& run, Value location, const uint32_t (&offs
     return v;
 }
 
-// In the order of places.
+// Each list is sorted as keys are.
 constexpr uint32_t kDirect[] = {offset(-1, 0), offset(0, -1), offset(0, 1), offset(1, 0)};
 constexpr uint32_t kDiagonal[] = {offset(-1, -1), offset(-1, 1), offset(1, -1), offset(1, 1)};
 constexpr uint32_t kAll[] = {offset(-1, -1), offset(-1, 0), offset(-1, 1), offset(0, -1),
@@ -197,7 +198,7 @@ enum class Corner { UpperLeft, UpperRight, LowerLeft, LowerRight };
 
 template <Corner C> Value corner(Run& run, Value patch) {
     Places places(run, patch);
-    if (places.empty()) return empty_tuple(); // as the oracle: an empty patch has an empty corner
+    if (places.empty()) return empty_tuple(); // like the oracle
     Extent e = extent(run, places);
     bool upper = C == Corner::UpperLeft || C == Corner::UpperRight;
     bool left = C == Corner::UpperLeft || C == Corner::LowerLeft;
@@ -219,7 +220,7 @@ Value square(Run& run, const Value* a) {
     return Value::boolean(h * w == int64_t(length(a[0])) && h == w);
 }
 
-// Whether some row (column) holds cells of both patches.
+// Whether a row (or column) has cells of both patches.
 template <class Line> Value share_line(Run& run, Value a, Value b, Line line) {
     Places x(run, a), y(run, b);
     run.charge(x.size() + y.size());
@@ -258,7 +259,8 @@ Value manhattan(Run& run, const Value* a) {
     return Value::integer(least);
 }
 
-// Whether the least distance is 1, without measuring all pairs. `b` is sorted; `a` may be moved by an offset.
+// Whether the minimum Manhattan distance of two patches is 1, without computing all distances. `a`
+// is moved by an offset; `b` is sorted.
 bool adjacent(Run& run, std::span<const uint32_t> a, const Extent& ea, int64_t di, int64_t dj,
               std::span<const uint32_t> b, const Extent& eb) {
     run.charge(1);
@@ -353,13 +355,13 @@ Value line(Run& run, Place a, Place b) {
     auto [bi, bj] = b;
     int64_t di = bi - ai, dj = bj - aj;
     if (di != 0 && dj != 0 && std::abs(di) != std::abs(dj)) return empty_set();
-    make_pair(bi, bj); // the far end must be a place
+    make_pair(bi, bj); // Overflow fault if the far end exceeds 16 bits
     auto n = size_t(std::max(std::abs(di), std::abs(dj))) + 1;
     uint32_t step = offset((di > 0) - (di < 0), (dj > 0) - (dj < 0)), key = pair_key(int(ai), int(aj));
-    NewIndices keys(run, n);
+    IndicesBuilder keys(run, n);
     keys.resize(n);
     for (size_t k = 0; k < n; ++k, key += step) keys.keys()[k] = key;
-    return keys.any_order();
+    return keys.finish_unsorted();
 }
 
 Value connect(Run& run, const Value* a) {
@@ -378,12 +380,12 @@ Value shoot(Run& run, const Value* a) {
 }
 
 Value frontier(Run& run, Value location, bool vertical) {
-    constexpr int kSide = 30; // the greatest grid's
     int64_t i, j;
     coordinate(location, i, j);
-    NewIndices keys(run, kSide);
-    for (int k = 0; k < kSide; ++k) keys.push(uint32_t((vertical ? make_pair(k, j) : make_pair(i, k)).key));
-    return keys.in_order();
+    IndicesBuilder keys(run, kMaxSide);
+    for (int k = 0; k < kMaxSide; ++k)
+        keys.push(uint32_t((vertical ? make_pair(k, j) : make_pair(i, k)).key));
+    return keys.finish_sorted();
 }
 
 Value rectangle(Run& run, const Extent& e) {
@@ -395,10 +397,11 @@ Value rectangle(Run& run, const Extent& e) {
 }
 
 Value outline(Run& run, int64_t ai, int64_t aj, int64_t bi, int64_t bj) {
-    int64_t top = std::min(ai, bi), bottom = std::max(ai, bi), left = std::min(aj, bj), right = std::max(aj, bj);
+    int64_t top = std::min(ai, bi), bottom = std::max(ai, bi), left = std::min(aj, bj),
+            right = std::max(aj, bj);
     make_pair(top, left);
     make_pair(bottom, right);
-    NewIndices keys(run, size_t(2 * (bottom - top + right - left + 2)));
+    IndicesBuilder keys(run, size_t(2 * (bottom - top + right - left + 2)));
     for (int64_t i = top; i <= bottom; ++i) {
         if (i == top || i == bottom) {
             for (int64_t j = left; j <= right; ++j) keys.push(pair_key(int(i), int(j)));
@@ -407,7 +410,7 @@ Value outline(Run& run, int64_t ai, int64_t aj, int64_t bi, int64_t bj) {
             if (right > left) keys.push(pair_key(int(i), int(right)));
         }
     }
-    return keys.in_order();
+    return keys.finish_sorted();
 }
 
 Value box(Run& run, Value patch, int margin) {
@@ -427,7 +430,7 @@ Value delta(Run& run, const Value* a) {
     Extent e = extent(run, inner.places);
     uint64_t area = uint64_t(e.height()) * uint64_t(e.width());
     run.charge(area);
-    NewIndices keys(run, area > inner.keys.size() ? area - inner.keys.size() : 0);
+    IndicesBuilder keys(run, area > inner.keys.size() ? area - inner.keys.size() : 0);
     size_t k = 0;
     for (int i = e.top; i <= e.bottom; ++i)
         for (int j = e.left; j <= e.right; ++j) {
@@ -435,7 +438,7 @@ Value delta(Run& run, const Value* a) {
             if (k < inner.keys.size() && inner.keys[k] == key) ++k;
             else keys.push(key);
         }
-    return keys.in_order();
+    return keys.finish_sorted();
 }
 
 Value crosswise_period(Run& run, Value object, bool horizontal) {
@@ -464,21 +467,21 @@ Value crosswise_period(Run& run, Value object, bool horizontal) {
 } // namespace
 
 const std::vector<Primitive> themes::patches = {
-    {"height", 1, "Piece -> Integer", "The number of rows of a grid, or that a patch spans.",
+    {"height", 1, "Piece -> Integer", "The number of rows of a grid, or of the bounding box of a patch.",
      [](Run& run, const Value* a) { return Value::integer(height(run, a[0])); }},
-    {"width", 1, "Piece -> Integer", "The number of columns of a grid, or that a patch spans.",
+    {"width", 1, "Piece -> Integer", "The number of columns of a grid, or of the bounding box of a patch.",
      [](Run& run, const Value* a) { return Value::integer(width(run, a[0])); }},
     {"shape", 1, "Piece -> IntegerTuple", "Height and width.",
      [](Run& run, const Value* a) { return make_pair(height(run, a[0]), width(run, a[0])); }},
-    {"portrait", 1, "Piece -> Boolean", "Whether it is higher than wide.",
+    {"portrait", 1, "Piece -> Boolean", "Whether the piece is higher than wide.",
      [](Run& run, const Value* a) { return Value::boolean(height(run, a[0]) > width(run, a[0])); }},
-    {"ulcorner", 1, "Patch -> IntegerTuple", "The upper left corner of what the patch spans.",
+    {"ulcorner", 1, "Patch -> IntegerTuple", "The upper left corner of the bounding box.",
      [](Run& run, const Value* a) { return corner<Corner::UpperLeft>(run, a[0]); }},
-    {"urcorner", 1, "Patch -> IntegerTuple", "The upper right corner of what the patch spans.",
+    {"urcorner", 1, "Patch -> IntegerTuple", "The upper right corner of the bounding box.",
      [](Run& run, const Value* a) { return corner<Corner::UpperRight>(run, a[0]); }},
-    {"llcorner", 1, "Patch -> IntegerTuple", "The lower left corner of what the patch spans.",
+    {"llcorner", 1, "Patch -> IntegerTuple", "The lower left corner of the bounding box.",
      [](Run& run, const Value* a) { return corner<Corner::LowerLeft>(run, a[0]); }},
-    {"lrcorner", 1, "Patch -> IntegerTuple", "The lower right corner of what the patch spans.",
+    {"lrcorner", 1, "Patch -> IntegerTuple", "The lower right corner of the bounding box.",
      [](Run& run, const Value* a) { return corner<Corner::LowerRight>(run, a[0]); }},
     {"toindices", 1, "Patch -> Indices", "The places of a patch.",
      [](Run& run, const Value* a) { return toindices(run, a[0]); }},
@@ -487,7 +490,7 @@ const std::vector<Primitive> themes::patches = {
      [](Run& run, const Value* a) { return shift(run, a); }},
     {"normalize", 1, "Patch -> Patch", "The patch moved so that its upper left corner is the origin.",
      [](Run& run, const Value* a) { return normalize(run, a[0]); }},
-    {"dneighbors", 1, "IntegerTuple -> Indices", "The four places beside a place.",
+    {"dneighbors", 1, "IntegerTuple -> Indices", "The four places directly beside a place.",
      [](Run& run, const Value* a) { return around(run, a[0], kDirect); }},
     {"ineighbors", 1, "IntegerTuple -> Indices", "The four places diagonal to a place.",
      [](Run& run, const Value* a) { return around(run, a[0], kDiagonal); }},
@@ -501,7 +504,7 @@ const std::vector<Primitive> themes::patches = {
      [](Run& run, const Value* a) { return Value::integer(extent(run, a[0]).left); }},
     {"rightmost", 1, "Patch -> Integer", "The last column with a cell of the patch.",
      [](Run& run, const Value* a) { return Value::integer(extent(run, a[0]).right); }},
-    {"square", 1, "Piece -> Boolean", "Whether it fills a square.", square},
+    {"square", 1, "Piece -> Boolean", "Whether the piece is a filled square.", square},
     {"vline", 1, "Patch -> Boolean", "Whether the patch is a vertical line.",
      [](Run& run, const Value* a) {
          return Value::boolean(height(run, a[0]) == int64_t(length(a[0])) && width(run, a[0]) == 1);
@@ -510,45 +513,49 @@ const std::vector<Primitive> themes::patches = {
      [](Run& run, const Value* a) {
          return Value::boolean(width(run, a[0]) == int64_t(length(a[0])) && height(run, a[0]) == 1);
      }},
-    {"hmatching", 2, "Patch, Patch -> Boolean", "Whether some row holds cells of both patches.", hmatching},
-    {"vmatching", 2, "Patch, Patch -> Boolean", "Whether some column holds cells of both patches.", vmatching},
-    {"manhattan", 2, "Patch, Patch -> Integer", "The least distance in steps between two patches.", manhattan},
-    {"adjacent", 2, "Patch, Patch -> Boolean", "Whether the least distance of two patches is one step.",
+    {"hmatching", 2, "Patch, Patch -> Boolean", "Whether a row has cells of both patches.", hmatching},
+    {"vmatching", 2, "Patch, Patch -> Boolean", "Whether a column has cells of both patches.", vmatching},
+    {"manhattan", 2, "Patch, Patch -> Integer", "The minimum Manhattan distance between two patches.",
+     manhattan},
+    {"adjacent", 2, "Patch, Patch -> Boolean",
+     "Whether the minimum Manhattan distance between two patches is 1.",
      [](Run& run, const Value* a) { return adjacent(run, a); }},
-    {"bordering", 2, "Patch, Grid -> Boolean", "Whether the patch touches the border of the grid.", bordering},
+    {"bordering", 2, "Patch, Grid -> Boolean", "Whether the patch touches the border of the grid.",
+     bordering},
     {"centerofmass", 1, "Patch -> IntegerTuple", "The mean place of the patch, rounded down.", centerofmass},
-    {"hmirror", 1, "Piece -> Piece", "The piece upside down.", hmirror},
-    {"vmirror", 1, "Piece -> Piece", "The piece with left and right exchanged.", vmirror},
+    {"hmirror", 1, "Piece -> Piece", "The piece mirrored top to bottom.", hmirror},
+    {"vmirror", 1, "Piece -> Piece", "The piece mirrored left to right.", vmirror},
     {"dmirror", 1, "Piece -> Piece", "The piece mirrored on its main diagonal.", dmirror},
     {"cmirror", 1, "Piece -> Piece", "The piece mirrored on its other diagonal.", cmirror},
-    {"center", 1, "Patch -> IntegerTuple", "The middle of what the patch spans.",
+    {"center", 1, "Patch -> IntegerTuple", "The centre of the bounding box.",
      [](Run& run, const Value* a) {
          auto [i, j] = center(run, a[0]);
          return make_pair(i, j);
      }},
-    {"position", 2, "Patch, Patch -> IntegerTuple", "The direction from the first patch to the second.", position},
-    {"corners", 1, "Patch -> Indices", "The four corners of what the patch spans.", corners},
+    {"position", 2, "Patch, Patch -> IntegerTuple", "The direction from the first patch to the second.",
+     position},
+    {"corners", 1, "Patch -> Indices", "The four corners of the bounding box.", corners},
     {"connect", 2, "IntegerTuple, IntegerTuple -> Indices",
-     "The straight or diagonal line between two places; empty where there is none.", connect},
+     "The straight or diagonal line between two places; empty if there is none.", connect},
     {"vfrontier", 1, "IntegerTuple -> Indices", "The column of a place, 30 cells long.",
      [](Run& run, const Value* a) { return frontier(run, a[0], true); }},
     {"hfrontier", 1, "IntegerTuple -> Indices", "The row of a place, 30 cells long.",
      [](Run& run, const Value* a) { return frontier(run, a[0], false); }},
-    {"backdrop", 1, "Patch -> Indices", "All places of the rectangle that the patch spans.", backdrop},
-    {"delta", 1, "Patch -> Indices", "The places of that rectangle which are not in the patch.", delta},
-    {"gravitate", 2, "Patch, Patch -> IntegerTuple", "The offset that moves the first patch up to the second.",
-     gravitate},
-    {"inbox", 1, "Patch -> Indices", "The outline one cell inside the patch's.",
+    {"backdrop", 1, "Patch -> Indices", "All places of the bounding box.", backdrop},
+    {"delta", 1, "Patch -> Indices", "The places of the bounding box that are not in the patch.", delta},
+    {"gravitate", 2, "Patch, Patch -> IntegerTuple",
+     "The offset that moves the first patch until it is adjacent to the second.", gravitate},
+    {"inbox", 1, "Patch -> Indices", "The outline one cell inside the bounding box.",
      [](Run& run, const Value* a) { return box(run, a[0], -1); }},
-    {"outbox", 1, "Patch -> Indices", "The outline one cell outside the patch's.",
+    {"outbox", 1, "Patch -> Indices", "The outline one cell outside the bounding box.",
      [](Run& run, const Value* a) { return box(run, a[0], 1); }},
-    {"box", 1, "Patch -> Indices", "The outline of the rectangle that the patch spans.",
+    {"box", 1, "Patch -> Indices", "The outline of the bounding box.",
      [](Run& run, const Value* a) { return length(a[0]) == 0 ? a[0] : box(run, a[0], 0); }},
-    {"shoot", 2, "IntegerTuple, IntegerTuple -> Indices", "The line from a place in a direction, 42 steps long.",
-     shoot},
-    {"hperiod", 1, "Object -> Integer", "The least number of columns after which the object repeats.",
+    {"shoot", 2, "IntegerTuple, IntegerTuple -> Indices",
+     "The line from a place in a direction, 42 steps long.", shoot},
+    {"hperiod", 1, "Object -> Integer", "The smallest number of columns after which the object repeats.",
      [](Run& run, const Value* a) { return crosswise_period(run, a[0], true); }},
-    {"vperiod", 1, "Object -> Integer", "The least number of rows after which the object repeats.",
+    {"vperiod", 1, "Object -> Integer", "The smallest number of rows after which the object repeats.",
      [](Run& run, const Value* a) { return crosswise_period(run, a[0], false); }},
 };
 
