@@ -1,13 +1,15 @@
-"""The paper's ablations (Butt et al. 2024, arXiv 2402.04858) at a budget for two cores: a row a variant.
+"""Runs the paper's ablations (Butt et al. 2024, arXiv 2402.04858) at a budget for two cores.
 
     python benchmarks/ablations.py --seeds 0 1 --out runs/ablations
-    python benchmarks/ablations.py learning.batch_size=32 --held-out runs/study/clues/policy --out runs/ideas
+    python benchmarks/ablations.py training.batch_size=32 --held-out runs/study/signatures/policy \\
+        --out runs/ideas
 
-Each run is `configs/laptop.toml`, smaller and without evolution toward the tasks, so that what is solved is
-solved by the policy's samples alone. A variant is the full method, an ablation (its changes are those of
-`configs/ablations/`), `frozen` (the same samples of a policy that does not learn), or settings of one's own.
-With `--held-out`, the tasks are those training tasks that `benchmarks/policies.py` kept from the policy. A
-run that is there already goes on where it stopped, or is not done again.
+Each run is the shipped configuration `laptop`, smaller and without evolution, so that only the
+policy's samples solve tasks. A variant is the full method, an ablation (with the changes of the
+shipped configurations `ablations/a1` to `a6`), `frozen` (the same samples from a policy that is not
+trained), or any settings. The table has one row per variant. With `--held-out`, the tasks to solve
+are the training tasks that `benchmarks/policies.py` held out from the policy. A run that was
+stopped is resumed, and a finished run is not repeated.
 """
 
 from __future__ import annotations
@@ -18,17 +20,16 @@ import tomllib
 from pathlib import Path
 from statistics import mean
 
-from policies import HELD_OUT
+from policies import HOLD_OUT_EVERY
 from rich.console import Console
 from rich.table import Table
 
-from codeit.config import RunSettings
-from codeit.storage.run_directory import RunDirectory
+from codeit.config import CONFIGS, RunSettings
+from codeit.data.tasks import load_tasks
 from codeit.loop import Loop
 from codeit.policy.pretraining import split
-from codeit.data.tasks import load_tasks
+from codeit.storage.run_directory import RunDirectory
 
-CONFIGS = Path(__file__).parents[1] / "configs"
 ABLATIONS = [path.stem for path in sorted((CONFIGS / "ablations").glob("a?.toml"))]
 VARIANTS = ["full", "frozen", *ABLATIONS]
 FROZEN: dict[str, object] = {"replay.expert_draws": 0, "replay.policy_draws": 0}
@@ -36,8 +37,8 @@ BUDGET: dict[str, object] = {
     "run.iterations": 4,
     "evolution.programs": 0,
     "evolution.programs_per_iteration": 0,
-    "evolution.try_on_tasks": False,
-    "evolution.mutants": 9600,
+    "mutation.run_baseline": False,
+    "mutation.initial": 9600,
     "replay.expert_draws": 4000,
     "replay.policy_draws": 4000,
 }
@@ -49,7 +50,7 @@ ON_HELD_OUT: dict[str, object] = {
 
 COLUMNS = {
     "cumulative_top3": "solved by any sample",
-    "policy_top3": "by those of the last iteration",
+    "policy_top3": "by samples of the last iteration",
     "cumulative_demonstrations": "demonstrations solved",
     "examples": "examples, last iteration",
     "share_run": "share that run",
@@ -57,8 +58,8 @@ COLUMNS = {
 }
 
 
-class Lines:
-    """Tells of iterations that are over."""
+class IterationPrinter:
+    """Prints a line for each finished iteration."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -71,10 +72,10 @@ class Lines:
         print(f"{self.name}: iteration {iteration}, {seconds:.0f} s, solved {metrics['cumulative_top3']:.0f}")
 
 
-def config(variant: str, seed: int, overrides: dict[str, object]) -> Config:
-    """The configuration of a variant."""
+def config(variant: str, seed: int, overrides: dict[str, object]) -> RunSettings:
+    """Return the settings of a variant."""
     changes: dict[str, object] = {**BUDGET, **overrides, "run.seed": seed}
-    if variant in ("a1", "a2"):  # which leave the policy's part of the buffer empty, or nearly so
+    if variant in ("a1", "a2"):  # the policy's part of the buffer stays empty, or nearly so
         changes["replay.expert_draws"] = 2 * int(str(changes["replay.expert_draws"]))
     if variant in ABLATIONS:
         text = (CONFIGS / "ablations" / f"{variant}.toml").read_text(encoding="utf-8")
@@ -87,39 +88,40 @@ def config(variant: str, seed: int, overrides: dict[str, object]) -> Config:
     elif variant != "full":
         if "=" not in variant:
             raise SystemExit(f"{variant}: expected {', '.join(VARIANTS)} or key=value[,key=value]")
-        changes |= (setting.split("=", 1) for setting in variant.split(","))
-    return RunSettings.load(CONFIGS / "laptop.toml", changes)
+        changes |= dict(setting.split("=", 1) for setting in variant.split(","))
+    return RunSettings.load("laptop", changes)
 
 
-def held_out(policy: str, folder: Path) -> dict[str, object]:
-    """Settings for a policy that was trained without some training tasks: those are to be solved."""
-    for part, tasks in zip(("known", "held-out"), split(load_tasks("arc-agi-1/training"), HELD_OUT), strict=True):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+def held_out(policy: str, directory: Path) -> dict[str, object]:
+    """Return settings for a policy with held-out training tasks: these are the tasks to solve."""
+    parts = split(load_tasks("arc-agi-1/training"), HOLD_OUT_EVERY)
+    for part, tasks in zip(("known", "held-out"), parts, strict=True):
+        (directory / part).mkdir(parents=True, exist_ok=True)
         for task in tasks:
             grids = {
-                part_of: [{"input": a.tolist(), "output": b and b.tolist()} for a, b in pairs]
-                for part_of, pairs in (("train", task.train), ("test", task.test))
+                name: [{"input": a.tolist(), "output": b and b.tolist()} for a, b in pairs]
+                for name, pairs in (("train", task.train), ("test", task.test))
             }
-            (folder / part / f"{task.id}.json").write_text(json.dumps(grids), encoding="utf-8")
+            (directory / part / f"{task.id}.json").write_text(json.dumps(grids), encoding="utf-8")
     return {
         **ON_HELD_OUT,
         "policy.init": policy,
-        "data.train": str(folder / "known"),
-        "data.test": str(folder / "held-out"),
+        "data.train": str(directory / "known"),
+        "data.test": str(directory / "held-out"),
     }
 
 
 def measure(variant: str, seed: int, out: Path, overrides: dict[str, object]) -> dict[str, float]:
-    """Run a variant to its end; its last row of metrics."""
+    """Run a variant to its end; return the metrics of the last iteration."""
     name = f"{variant}-{seed}".replace("/", "_")
-    with RunDirectory(out / name, config(variant, seed, overrides)) as folder:
-        Loop(folder, Lines(name)).run()
-        metrics = folder.store.metrics()
+    with RunDirectory(out / name, config(variant, seed, overrides)) as directory:
+        Loop(directory, IterationPrinter(name)).run()
+        metrics = directory.database.metrics()
     return metrics[max(metrics)]
 
 
 def spread(values: list[float]) -> str:
-    """The mean, and the least and greatest."""
+    """Return the mean, the minimum and the maximum as text."""
     return f"{mean(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
@@ -139,7 +141,7 @@ def main() -> None:
     overrides: dict[str, object] = {"run.threads": arguments.threads}
     if arguments.held_out:
         overrides |= held_out(arguments.held_out, arguments.out / "tasks")
-    for variant in arguments.variants:  # so that a user_error is told before hours have passed
+    for variant in arguments.variants:  # reports errors at once, not after hours
         config(variant, 0, overrides)
     table = Table("variant", *COLUMNS.values())
     for variant in arguments.variants:

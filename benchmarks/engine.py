@@ -1,12 +1,12 @@
-"""The engine beside the oracle in plain Python, in one run: what the speed claims rest on.
+"""Speed of the engine and of the oracle in plain Python, measured in the same run.
 
     python benchmarks/engine.py        (or `make bench`)
 
-Goals: 100 times the oracle on one core, in total, in total without the runs that take the oracle long, and by
-the geometric mean; 1.8 times by a second core; 3 times by sharing work among 48 mutants of one parent.
-Figures are ratios of times taken side by side: of the processor where one core works, so that what else the
-machine does counts little, and by the clock where two do. Prints tables and adds the figures to
-benchmarks/latest.json.
+The goals are 100 times the speed of the oracle on one core (in total, in total without the runs
+that take the oracle long, and by the geometric mean), 1.8 times with a second core, and 3 times by
+sharing work among 48 mutants of one parent. Figures are ratios of times taken side by side. With
+one core it is processor time, so that other work on the machine matters little; with two it is
+wall-clock time. Prints tables and adds the figures to benchmarks/latest.json.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from codeit.search.mutation import mutants
 from codeit.data.experts import load_experts, published
-from codeit.language import Budget, Grid, Program, count_solved, evaluate, run_batch
 from codeit.data.tasks import Task, load_tasks
+from codeit.language import Budget, Grid, Program, count_solved, evaluate, run_batch
+from codeit.search.mutation import make_mutants
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import oracle
 
 SLOW = 0.05
-"""Seconds: the total is also given without the runs that take the oracle longer."""
+"""Runs that take the oracle longer, in seconds, are left out of `total_without_slow`."""
 MUTANTS = 2000
 FAMILY = 48
 FAMILIES = 100
@@ -46,7 +46,7 @@ def seconds(
     times: int = 1,
     clock: Callable[[], float] = time.thread_time,
 ) -> float:
-    """The time of one call: the best of as many as take `least` seconds in all, at least `times`."""
+    """Return the shortest time of `times` calls or more, which take at least `least` seconds."""
     best, spent, done = math.inf, 0.0, 0
     while spent < least or done < times:
         started = clock()
@@ -57,9 +57,10 @@ def seconds(
 
 
 def engine_seconds(program: Program, grid: Grid) -> float:
-    """One run: the mean of so many in a row that the clock itself counts for nothing; of five means the best.
+    """Return the time of one run: the best of five means over many runs in a row.
 
-    How many is found by trial: a first run, which finds nothing in the caches, says too few.
+    The number of runs is doubled until they take long enough for the clock. The first run alone
+    would suggest too few, as it finds the caches empty.
     """
     compiled, repeats = program._compiled, 1
     while compiled.run_seconds(grid, Budget(), repeats) * repeats < 0.0002:
@@ -68,14 +69,14 @@ def engine_seconds(program: Program, grid: Grid) -> float:
 
 
 def oracle_seconds(program: Program, grid: Grid) -> float:
-    """The best of three runs, or one that is slow."""
+    """Return the time of one run: the best of three, or of one if it is slow."""
     rows, dsl = oracle.rows(grid), oracle.published()
     once = seconds(lambda: oracle.run(program, rows, dsl))
     return once if once > SLOW else min(once, seconds(lambda: oracle.run(program, rows, dsl), times=2))
 
 
 def experts_one_by_one(tasks: dict[str, Task]) -> dict[str, float]:
-    """Each published expert on each demonstration input of its task: the oracle and then the engine."""
+    """Time each published expert on the demonstration inputs of its task, engine and oracle."""
     times, crossing = [], []
     for task_id, program in published().programs.items():
         for pair in tasks[task_id].train:
@@ -95,21 +96,21 @@ def experts_one_by_one(tasks: dict[str, Task]) -> dict[str, float]:
     }
 
 
-def compared(name: str, seconds: Sequence[float]) -> dict[str, float]:
-    """Figures of the oracle's seconds and the engine's, side by side."""
-    plain, ours = seconds
+def compared(name: str, pair: Sequence[float]) -> dict[str, float]:
+    """Return the figures of a pair of times: the oracle's and the engine's, in seconds."""
+    by_oracle, by_engine = pair
     return {
-        f"oracle_seconds_{name}": plain,
-        f"engine_seconds_{name}": ours,
-        f"engine_vs_oracle_{name}": plain / ours,
+        f"oracle_seconds_{name}": by_oracle,
+        f"engine_seconds_{name}": by_engine,
+        f"engine_vs_oracle_{name}": by_oracle / by_engine,
     }
 
 
 def batches(tasks: dict[str, Task]) -> dict[str, float]:
-    """Mutants in batch on their tasks' inputs: one thread, two, the oracle; stopping at the first failure."""
+    """Time batches of mutants on their tasks, with one thread, two, and the oracle."""
     experts = load_experts()
     started = time.perf_counter()
-    made = mutants(experts, tasks, MUTANTS, 0)
+    made = make_mutants(experts, tasks, MUTANTS, 0)
     making = time.perf_counter() - started
     programs = [mutant.program for mutant in made]
     inputs = [[pair.input for pair in tasks[mutant.task_id].train] for mutant in made]
@@ -126,45 +127,45 @@ def batches(tasks: dict[str, Task]) -> dict[str, float]:
 
     alone = seconds(lambda: run_batch(programs[some], inputs[some], threads=1, share=False), least=0.2)
     plain = seconds(by_oracle)
-    goals = [[(p.input, p.output) for p in task.train] for task in list(tasks.values())[:20]]
-    trial = partial(count_solved, programs, goals, threads=1)
-    tried = {early: seconds(partial(trial, early_exit=early)) for early in (False, True)}
+    pairs = [[(p.input, p.output) for p in task.train] for task in list(tasks.values())[:20]]
+    counting = partial(count_solved, programs, pairs, threads=1)
+    counted = {early: seconds(partial(counting, early_exit=early)) for early in (False, True)}
     return {
         "mutants_per_second": MUTANTS / making,
         "engine_batch_runs_per_second": runs / one,
         "engine_batch_runs_per_second_two_threads": runs / two,
         **compared("batch", (plain, alone)),
         "two_threads": one / two,
-        "early_exit": tried[False] / tried[True],
+        "early_exit": counted[False] / counted[True],
     }
 
 
 def families(tasks: dict[str, Task]) -> dict[str, float]:
-    """Families of 48 mutants of one expert on its task's demonstrations, sharing work and not.
+    """Time 48 mutants of one expert on its task's demonstrations, with and without sharing work.
 
-    `shared_work` is of judging them, as evolution and the baseline do; `shared_outcomes` of outcomes with
-    their grids as Python's objects, which cost the same either way.
+    `shared_work` is the gain for `evaluate`, which searches use. `shared_outcomes` is the gain for
+    `run_batch`, which also makes Python objects of the grids. These cost the same either way.
     """
     experts = list(load_experts().items())
-    judged, run = [], []
+    evaluated, run = [], []
     for task_id, expert in experts[:: len(experts) // FAMILIES]:
-        made = mutants({task_id: expert}, tasks, FAMILY, 0, distinct="text")
+        made = make_mutants({task_id: expert}, tasks, FAMILY, 0, distinct="text")
         family = [mutant.program for mutant in made]
         pairs = [(pair.input, pair.output) for pair in tasks[task_id].train]
-        judging = partial(evaluate, family, [0] * FAMILY, [pairs], threads=1)
+        evaluating = partial(evaluate, family, [0] * FAMILY, [pairs], threads=1)
         running = partial(run_batch, family, [[grid for grid, _ in pairs]] * FAMILY, threads=1)
-        for times, work in ((judged, judging), (run, running)):
+        for times, work in ((evaluated, evaluating), (run, running)):
             times.append(tuple(seconds(partial(work, share=share), times=5) for share in (False, True)))
     return {
-        "families": len(judged),
-        "shared_work": sum(a for a, _ in judged) / sum(b for _, b in judged),
-        "shared_work_geomean": math.exp(statistics.fmean(math.log(a / b) for a, b in judged)),
+        "families": len(evaluated),
+        "shared_work": sum(a for a, _ in evaluated) / sum(b for _, b in evaluated),
+        "shared_work_geomean": math.exp(statistics.fmean(math.log(a / b) for a, b in evaluated)),
         "shared_outcomes": sum(a for a, _ in run) / sum(b for _, b in run),
     }
 
 
 def primitives(tasks: dict[str, Task]) -> list[tuple[str, float, float, int]]:
-    """By primitive: its share of the time of a run (the mean over runs), microseconds a line, lines."""
+    """Return (name, mean share of a run's time, microseconds per line, lines) by primitive."""
     shares: dict[str, float] = defaultdict(float)
     spent: dict[str, list[float]] = defaultdict(list)
     runs = 0
@@ -183,22 +184,22 @@ def primitives(tasks: dict[str, Task]) -> list[tuple[str, float, float, int]]:
 def main() -> None:
     tasks = {task.id: task for task in load_tasks("arc-agi-1/training")}
     figures = experts_one_by_one(tasks) | batches(tasks) | families(tasks)
-    beside = Table("one core", "oracle, s", "engine, s", "ratio")
+    comparison = Table("one core", "oracle, s", "engine, s", "ratio")
     table = Table("figure", "value")
     for name, value in figures.items():
         _, _, part = name.partition("_vs_oracle_")
         if part:
-            ours = (f"{figures[f'{who}_seconds_{part}']:.3g}" for who in ("oracle", "engine"))
-            beside.add_row(part.replace("_", " "), *ours, f"{value:.1f}")
+            both = (f"{figures[f'{who}_seconds_{part}']:.3g}" for who in ("oracle", "engine"))
+            comparison.add_row(part.replace("_", " "), *both, f"{value:.1f}")
         elif "_seconds_" not in name:
             table.add_row(name, f"{value:,.3g}" if value < 1000 else f"{value:,.0f}")
-    costly = Table("lines that call", "share of a run's time", "µs a line", "lines")
+    costly = Table("lines that call", "share of a run's time", "µs per line", "lines")
     for name, share, mean, lines in primitives(tasks)[:16]:
         costly.add_row(name, f"{share:.1%}", f"{mean:.2f}", str(lines))
-    Console().print(beside, table, costly)
+    Console().print(comparison, table, costly)
     latest = Path(__file__).with_name("latest.json")
-    kept = json.loads(latest.read_text(encoding="utf-8")) if latest.exists() else {}
-    latest.write_text(json.dumps(kept | figures, indent=1) + "\n", encoding="utf-8")
+    earlier = json.loads(latest.read_text(encoding="utf-8")) if latest.exists() else {}
+    latest.write_text(json.dumps(earlier | figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Making mutants, trying them on tasks, and evolution: programs a second, beside the oracle in plain Python.
+"""Programs per second that mutation makes, that are tried on tasks, and that evolution tries.
 
     python benchmarks/evolution.py        (the second half of `make bench`)
 
-The oracle runs a part of the same programs on the same grids, in the same run: the ratios are what counts. It
-is spared what making a program in Python would cost besides, and the programs that go over their budget.
-Prints a table and adds the figures to benchmarks/latest.json.
+The oracle in plain Python runs some of the same programs on the same grids in the same run, so that
+the ratios can be compared. It does not pay for making programs, and does not run programs that
+exceed their budget. Prints a table and adds the figures to benchmarks/latest.json.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from codeit.experiments.mutation_baseline import STEPS
-from codeit.search.mutation import Mutant, mutants
+from codeit.config import BASELINE_STEPS
 from codeit.data.experts import load_experts
+from codeit.data.tasks import Task, load_tasks
 from codeit.language import Budget, Grid, Program, count_solved, run_batch
 from codeit.search.evolution import Evolution
-from codeit.data.tasks import Task, load_tasks
+from codeit.search.mutation import Mutant, make_mutants
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import oracle
@@ -35,37 +35,38 @@ MADE = 19_200
 TRIED, TASKS = 8_000, 20
 EVOLVED, EVOLUTIONS = 10_000, 10
 SLICE = 400
-"""Programs that the oracle runs, on one grid each."""
-BUDGET = Budget(steps=STEPS)
-_OVER = ("steps", "cells", "depth")
+"""Programs that the oracle runs, each on one grid."""
+BUDGET = Budget(steps=BASELINE_STEPS)
+_OVER_BUDGET = ("steps", "cells", "depth")
 
 
 def seconds(work: Callable[[], Any]) -> float:
+    """Return the wall-clock time of a call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def oracle_per_second(runs: Sequence[tuple[Program, Grid]]) -> float:
-    """Runs a second of the oracle, without those that take the engine over its budget."""
+    """Return the oracle's runs per second, without runs that exceed the budget of the engine."""
     outcomes = run_batch([p for p, _ in runs], [[grid] for _, grid in runs], budget=BUDGET)
-    within = [run for run, (outcome,) in zip(runs, outcomes, strict=True) if outcome.kind not in _OVER]
+    within = [run for run, (outcome,) in zip(runs, outcomes, strict=True) if outcome.kind not in _OVER_BUDGET]
     dsl = oracle.published()
 
     def run() -> None:
         for program, grid in within:
-            with contextlib.suppress(Exception):  # most programs fail on a grid that is not their parent's
+            with contextlib.suppress(Exception):  # most programs fail on a grid of another task
                 oracle.run(program, oracle.rows(grid), dsl)
 
     return len(within) / seconds(run)
 
 
 def making(experts: dict[str, Program], tasks: dict[str, Task]) -> tuple[dict[str, float], list[Mutant]]:
-    """Mutants made, distinct by behaviour and by text; the oracle runs accepted ones on their inputs."""
+    """Time mutation, distinct by behaviour and by text. The oracle runs mutants on their inputs."""
     made: list[Mutant] = []
 
     def make(**settings: Any) -> None:
-        made[:] = mutants(experts, tasks, MADE, 0, **settings)
+        made[:] = make_mutants(experts, tasks, MADE, 0, **settings)
 
     rates = {}
     for name, settings in {
@@ -76,15 +77,18 @@ def making(experts: dict[str, Program], tasks: dict[str, Task]) -> tuple[dict[st
         rates[f"made_per_second_{name}"] = MADE / seconds(lambda settings=settings: make(**settings))
     rng = random.Random(0)
     some = rng.sample(made, SLICE)
-    inputs = {id: [p.input for p in task.train] + [p.input for p in task.test] for id, task in tasks.items()}
-    plain = oracle_per_second([(m.program, rng.choice(inputs[m.task_id])) for m in some])
-    each = sum(len(inputs[mutant.task_id]) for mutant in made) / len(made)
-    rates["made_per_second_by_oracle"] = plain / each
+    inputs = {
+        task_id: [p.input for p in task.train] + [p.input for p in task.test]
+        for task_id, task in tasks.items()
+    }
+    runs_per_second = oracle_per_second([(m.program, rng.choice(inputs[m.task_id])) for m in some])
+    inputs_per_mutant = sum(len(inputs[mutant.task_id]) for mutant in made) / len(made)
+    rates["made_per_second_by_oracle"] = runs_per_second / inputs_per_mutant
     return rates, list(made)
 
 
 def trying(made: list[Mutant], tasks: list[Task]) -> dict[str, float]:
-    """Programs tried on whole tasks, up to the first demonstration that fails; the oracle, on the first."""
+    """Time programs on tasks up to the first failure. The oracle runs first demonstrations."""
     rng = random.Random(0)
     programs = [mutant.program for mutant in made[:TRIED]]
     some = rng.sample(tasks, TASKS)
@@ -104,7 +108,7 @@ def trying(made: list[Mutant], tasks: list[Task]) -> dict[str, float]:
 
 
 def evolving(experts: dict[str, Program], tasks: list[Task]) -> dict[str, float]:
-    """Programs bred, run on all demonstrations and judged, on one core."""
+    """Time evolution on one core, with all its programs run on all demonstrations."""
     some = random.Random(0).sample(tasks, EVOLUTIONS)
 
     def evolve() -> None:
@@ -128,8 +132,8 @@ def main() -> None:
         table.add_row(name, f"{value:,.1f}")
     Console().print(table)
     latest = Path(__file__).with_name("latest.json")
-    others = json.loads(latest.read_text(encoding="utf-8")) if latest.exists() else {}
-    latest.write_text(json.dumps(others | figures, indent=1) + "\n", encoding="utf-8")
+    earlier = json.loads(latest.read_text(encoding="utf-8")) if latest.exists() else {}
+    latest.write_text(json.dumps(earlier | figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""Which encoding and which shape of network learn most in the same time: one row a variant.
+"""Compares encodings and network sizes after equal training time: one row per variant.
 
-    python benchmarks/policies.py clues patches3 runs sparse --minutes 15 --threads 1 --out runs/study
+    python benchmarks/policies.py signatures patches3 runs sparse \\
+        --minutes 15 --threads 1 --out runs/study
 
-Each variant is `configs/pretrain.toml` with a few changes, trained for as long, with every fifth training
-task held out: its expert and whatever comes of it. The rest is measured on those 80 tasks, each of which gets
-24 and 400 samples, or as many as `--samples` says. A variant that is there already is not trained again.
-Compare only what was trained on the same machine, as busy.
+A variant is the shipped configuration `pretrain` with a few changes. All are trained for the same
+time, with every fifth training task held out: neither its expert nor programs made from it are
+trained on. The other figures are measured on these 80 tasks, with 24 samples per task and with as
+many as `--samples` says. A variant that is finished is not trained again. Compare only variants
+that were trained on the same machine under the same load.
 """
 
 from __future__ import annotations
@@ -19,23 +21,22 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from codeit.config import PretrainingSettings
-from codeit.policy.pretraining import pretrain, split
-from codeit.storage.search_log import SearchLog
+from codeit.config import PretrainingSettings, SamplingConfig
 from codeit.data.tasks import load_tasks
 from codeit.experiments.policy_evaluation import evaluate_policy
+from codeit.policy.pretraining import pretrain, split
+from codeit.storage.search_log import SearchLog
 
-CONFIG = Path(__file__).parents[1] / "configs" / "pretrain.toml"
 VARIANTS: dict[str, dict[str, object]] = {
-    "clues": {},
-    "alike": {"training.micro_batch_tokens": 4096},  # a step is of examples of like length
+    "signatures": {},
+    "one-pass": {"pretraining.micro_batch_tokens": 4096},  # all examples of a step have similar lengths
     "patches1": {
-        **{"policy.encoding": "patches", "policy.patch": 1},
+        **{"policy.encoding": "patches", "policy.patch_size": 1},
         **{"policy.max_input_tokens": 1024, "policy.max_output_tokens": 1024},
     },
-    "patches2": {"policy.encoding": "patches", "policy.patch": 2},
+    "patches2": {"policy.encoding": "patches", "policy.patch_size": 2},
     "patches3": {"policy.encoding": "patches"},
-    "patches4": {"policy.encoding": "patches", "policy.patch": 4},
+    "patches4": {"policy.encoding": "patches", "policy.patch_size": 4},
     "runs": {"policy.encoding": "runs"},
     "sparse": {"policy.encoding": "sparse"},
     "dropout": {"policy.dropout": 0.1},
@@ -46,25 +47,28 @@ VARIANTS: dict[str, dict[str, object]] = {
     "encoder": {"policy.layers_encoder": 6, "policy.layers_decoder": 2},
     "decoder": {"policy.layers_encoder": 2, "policy.layers_decoder": 4},
 }
-HELD_OUT = 5
+HOLD_OUT_EVERY = 5
 
 
 def measure(
-    name: str, folder: Path, minutes: float, threads: int, samples: int, overrides: dict[str, object]
+    name: str, directory: Path, minutes: float, threads: int, samples: int, overrides: dict[str, object]
 ) -> dict[str, float]:
-    """Train a variant and try it on the tasks held out."""
-    path = folder / name
-    training = {"steps": 10**9, "minutes": minutes, "held_out": HELD_OUT, "threads": threads}
-    overrides = {**{f"training.{key}": value for key, value in training.items()}, **overrides}
-    config = PretrainingSettings.load(CONFIG, {**overrides, **VARIANTS[name]})
-    policy = pretrain(path, config, lambda share, row: print(f"{name} {share:.0%} {row['loss']:.3f}"))
-    _, tasks = split(load_tasks(config.data.train), HELD_OUT)
+    """Train a variant and evaluate it on the held-out tasks."""
+    path = directory / name
+    training = {"steps": 10**9, "minutes": minutes, "hold_out_every": HOLD_OUT_EVERY, "threads": threads}
+    overrides = {**{f"pretraining.{key}": value for key, value in training.items()}, **overrides}
+    config = PretrainingSettings.load("pretrain", {**overrides, **VARIANTS[name]})
+    policy = pretrain(path, config, report=lambda share, row: print(f"{name} {share:.0%} {row['loss']:.3f}"))
+    _, tasks = split(load_tasks(config.data.train), HOLD_OUT_EVERY)
     if threads:
         torch.set_num_threads(threads)
-    with SearchLog(path / "trial", {"seed": 0, "samples": samples}) as record:
-        counts = evaluate_policy(record, policy, tasks, samples, 0, threads=threads)
-        curve = record.publish(tasks, [24, samples])
-        seconds = sum(part.seconds for part in record.parts().values())
+    settings = {"kind": "policy evaluation", "seed": 0, "samples": samples}
+    with SearchLog(path / "evaluation", settings) as log:
+        counts = evaluate_policy(
+            log, policy, tasks, SamplingConfig(samples_per_task=samples), seed=0, threads=threads
+        )
+        curve = log.publish(tasks, [24, samples])
+        seconds = sum(part.seconds for part in log.parts().values())
     with open(path / "progress.csv", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
     return {
@@ -77,7 +81,7 @@ def measure(
         "solved_all": counts.solved_all / counts.drawn,
         "tasks_24": curve[24].solved_top3,
         f"tasks_{samples}": curve[samples].solved_top3,
-        "samples_a_second": counts.drawn / seconds,
+        "samples_per_second": counts.drawn / seconds,
     }
 
 
@@ -86,15 +90,17 @@ def main() -> None:
     parser.add_argument("variants", nargs="+", choices=VARIANTS)
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--rate", type=float, help="highest learning rate")
-    parser.add_argument("--samples", type=int, default=400, help="for each task held out")
+    parser.add_argument("--rate", type=float, help="peak learning rate")
+    parser.add_argument("--samples", type=int, default=400, help="samples per held-out task")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    rates: dict[str, object] = {} if arguments.rate is None else {"training.learning_rate": arguments.rate}
+    overrides: dict[str, object] = {}
+    if arguments.rate is not None:
+        overrides["pretraining.learning_rate"] = arguments.rate
     rows = {}
     for name in arguments.variants:
-        how = (arguments.minutes, arguments.threads, arguments.samples)
-        rows[name] = measure(name, arguments.out, *how, rates)
+        limits = (arguments.minutes, arguments.threads, arguments.samples)
+        rows[name] = measure(name, arguments.out, *limits, overrides)
         figures = json.dumps(rows[name], indent=2) + "\n"
         (arguments.out / name / "figures.json").write_text(figures, encoding="utf-8")
     table = Table("variant", *next(iter(rows.values())))

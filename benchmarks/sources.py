@@ -1,67 +1,72 @@
-"""What each part of the loop adds to a run's score: tasks solved by the programs of some sources alone.
+"""Measure what each part of the loop adds to a run's score, from the programs of some sources
+alone.
 
     python benchmarks/sources.py runs/codeit
 
-Ranked by votes. Programs that evolution found with others' help count as evolution's, and a program that
-several found counts for each of them.
+Prints the tasks solved by the programs of each set of sources, ranked by votes. A program that
+evolution made from programs of other sources counts as evolution's. A program that several sources
+found counts for each of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import sqlite3
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from codeit.config import RunSettings
-from codeit.language import Program
-from codeit.evaluation.scoring import Candidate, merge_votes, score
 from codeit.data.tasks import load_tasks
+from codeit.evaluation.candidate import Candidate
+from codeit.evaluation.scoring import count_votes, score
+from codeit.storage.run_database import RunDatabase
 
-QUERY = """
-    SELECT t.name, p.text, c.demonstrations_solved, c.votes, c.source, EXISTS (
-        SELECT 1 FROM sample AS s WHERE s.task_id = c.task_id AND s.program_id = c.program_id
-    )
-    FROM candidate AS c JOIN task AS t ON t.id = c.task_id JOIN program AS p ON p.id = c.program_id
-    ORDER BY c.rowid
-"""
-PARTS = ("evolution", "policy", "experts and mutants")
+SOURCES = ("evolution", "policy", "experts and mutants")
 SETS = [
-    *((part,) for part in PARTS),
+    *((source,) for source in SOURCES),
     ("evolution", "policy"),
     ("evolution", "experts and mutants"),
-    PARTS,
+    SOURCES,
 ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("run", type=Path, help="the folder of a run")
-    folder = parser.parse_args().run
-    if not (folder / "run.sqlite").exists():
-        raise SystemExit(f"{folder}: expected the folder of a run, found no run.sqlite")
-    tasks = load_tasks(RunSettings.load(folder / "config.toml").data.test)
-    with sqlite3.connect(f"file:{folder / 'run.sqlite'}?mode=ro", uri=True) as database:
-        rows = database.execute(QUERY).fetchall()
-    table = Table("programs of", "solved (top 3)", "top 2", "without the leaked task (top 3)")
-    for parts in SETS:
-        candidates = defaultdict(list)
-        for order, (task, text, solved, votes, source, sampled) in enumerate(rows):
-            # Who found a program first is on record; each time that evolution finds it again adds its votes.
-            searched = votes if source == "search" else votes - 1
-            counted = {
-                "evolution": searched,
-                "policy": sampled,
-                "experts and mutants": source in ("expert", "mutation"),
+    parser.add_argument("run", type=Path, help="the directory of a run")
+    directory = parser.parse_args().run
+    if not (directory / "run.sqlite").exists():
+        raise SystemExit(f"{directory}: expected the directory of a run, found no run.sqlite")
+    settings = RunSettings.load(directory / "config.toml")
+    tasks = load_tasks(settings.data.test)[: settings.data.tasks or None]
+    with RunDatabase(directory / "run.sqlite") as database:
+        found = database.candidates()
+        sampled = {
+            (one.task_id, one.program)
+            for iteration in range(1, settings.run.iterations + 1)
+            for one in database.sampled_candidates(iteration)
+        }
+    table = Table(pad_edge=False)
+    table.add_column("programs of", no_wrap=True)
+    for heading in ("solved (top\u00a03)", "top\u00a02", "without the leaked task (top\u00a03)"):
+        table.add_column(heading, justify="right")
+    for sources in SETS:
+        candidates: defaultdict[str, list[Candidate]] = defaultdict(list)
+        for one in found:
+            # The database records which source found a program first. Evolution adds its votes
+            # whenever it finds the program again.
+            of_source = {
+                "evolution": one.votes if one.source == "evolution" else one.votes - 1,
+                "policy": int((one.task_id, one.program) in sampled),
+                "experts and mutants": int(one.source in ("expert", "mutation")),
             }
-            if given := sum(counted[part] for part in parts):
-                candidates[task].append(Candidate(Program.parse(text), solved, order, given))
-        result = score(merge_votes(candidates, tasks), tasks)
+            if votes := sum(of_source[source] for source in sources):
+                candidates[one.task_id].append(replace(one, votes=votes))
+        result = score(count_votes(candidates, tasks), tasks)
         figures = (result.solved_top3, result.solved_top2, result.solved_top3_without_leak)
-        table.add_row(" + ".join(parts), *map(str, figures))
+        table.add_row(" + ".join(sources), *map(str, figures))
     Console().print(table)
 
 

@@ -66,6 +66,52 @@ GridRef grid_from_bytes(int64_t height, int64_t width, nb::bytes data) {
 
 nb::bytes grid_bytes(const Grid& g) { return nb::bytes(reinterpret_cast<const char*>(g.cells()), g.area()); }
 
+// A new array: NumPy may write to it, while the grid is immutable.
+nb::object grid_array(const Grid& g, nb::object dtype, nb::object copy) {
+    if (copy.is(nb::bool_(false))) reject("a Grid cannot become an array without a copy");
+    auto numpy = nb::module_::import_("numpy");
+    auto cells = numpy.attr("frombuffer")(grid_bytes(g), "uint8");
+    return numpy.attr("array")(cells.attr("reshape")(g.height(), g.width()), dtype);
+}
+
+nb::tuple grid_row(const Grid& g, int i) {
+    nb::list row;
+    for (int j = 0; j < g.width(); ++j) row.append(int(g.cells()[i * g.width() + j]));
+    return nb::tuple(row);
+}
+
+int checked_index(nb::handle index, int n, const char* what) {
+    auto k = nb::cast<int64_t>(index);
+    if (k < -n || k >= n)
+        throw nb::index_error(("grid: expected a " + std::string(what) + " from " + std::to_string(-n) + " to " +
+                               std::to_string(n - 1) + ", found " + std::to_string(k)).c_str());
+    return int(k < 0 ? k + n : k);
+}
+
+// grid[i] is a row as a tuple, grid[i, j] a colour; slices and the rest of NumPy's indexing give arrays.
+nb::object grid_item(const Grid& g, nb::object key) {
+    if (PyIndex_Check(key.ptr())) return grid_row(g, checked_index(key, g.height(), "row"));
+    if (nb::isinstance<nb::tuple>(key) && nb::len(key) == 2 && PyIndex_Check(nb::object(key[0]).ptr()) &&
+        PyIndex_Check(nb::object(key[1]).ptr())) {
+        int i = checked_index(nb::object(key[0]), g.height(), "row");
+        int j = checked_index(nb::object(key[1]), g.width(), "column");
+        return nb::int_(int(g.cells()[i * g.width() + j]));
+    }
+    return grid_array(g, nb::none(), nb::none())[key];
+}
+
+// Equal to a grid of the same cells, or to the same rows as lists or tuples. Arrays compare themselves.
+nb::object grid_equals(const Grid& g, nb::object other) {
+    if (nb::isinstance<Grid>(other)) return nb::bool_(g == nb::cast<const Grid&>(other));
+    auto is_rows = [](nb::handle h) { return nb::isinstance<nb::list>(h) || nb::isinstance<nb::tuple>(h); };
+    if (!is_rows(other)) return nb::borrow(Py_NotImplemented);
+    if (nb::len(other) != size_t(g.height())) return nb::bool_(false);
+    int i = 0;
+    for (nb::handle row : other)
+        if (!is_rows(row) || !nb::tuple(nb::borrow(row)).equal(grid_row(g, i++))) return nb::bool_(false);
+    return nb::bool_(true);
+}
+
 nb::list grid_rows(const Grid& g) {
     nb::list rows;
     const int8_t* cell = g.cells();
@@ -329,12 +375,20 @@ NB_MODULE(_engine, m) {
             "shape", [](const Grid& g) { return nb::make_tuple(g.height(), g.width()); }, "(height, width)")
         .def("tolist", &grid_rows, "Return the rows as lists of integers.")
         .def("__bytes__", &grid_bytes, "Return one byte per cell, row by row.")
+        .def("__array__", &grid_array, "dtype"_a = nb::none(), "copy"_a = nb::none(),
+             "Return the cells as a new array of shape (height, width), uint8 by default.")
+        .def("__getitem__", &grid_item, "key"_a,
+             "grid[i] is a row (a tuple), grid[i, j] a colour; other keys index an array of the cells.")
+        .def("__len__", &Grid::height, "Return the number of rows.")
         .def(
-            "__eq__",
-            [](const Grid& a, nb::object b) {
-                return nb::isinstance<Grid>(b) && a == nb::cast<const Grid&>(b);
+            "__iter__",
+            [](const Grid& g) {
+                nb::list rows;
+                for (int i = 0; i < g.height(); ++i) rows.append(grid_row(g, i));
+                return nb::iter(rows);
             },
-            "other"_a.none())
+            "Iterate over the rows, as tuples.")
+        .def("__eq__", &grid_equals, "other"_a.none())
         .def("__hash__", [](const Grid& g) { return nb::hash(nb::make_tuple(g.height(), grid_bytes(g))); })
         .def("__repr__", [](const Grid& g) { return nb::str("Grid({!r})").format(grid_rows(g)); })
         .def("__reduce__",

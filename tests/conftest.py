@@ -1,4 +1,4 @@
-"""Fixtures shared by the tests, and the profiles of hypothesis: `ci` unless `--hypothesis-profile=long`."""
+"""Shared fixtures, and hypothesis profiles: `ci` by default, or `--hypothesis-profile=long`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from codeit.data.experts import load_experts
-from codeit.language import Program
 from codeit.data.tasks import Task, TestPair, load_tasks
+from codeit.language import Program
 
-TestPair.__test__ = False  # type: ignore[attr-defined]  # no test class, whatever pytest makes of its name
+TestPair.__test__ = False  # type: ignore[attr-defined]  # not a test class, though its name looks like one
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs, and what they start
+# The background jobs of a shell ignore SIGINT, and so do the processes that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
@@ -25,17 +26,17 @@ settings.load_profile("ci")
 
 @pytest.fixture(scope="session")
 def training() -> dict[str, Task]:
-    """The 400 training tasks of ARC-AGI-1, by id."""
+    """Return the 400 training tasks of ARC-AGI-1 by id."""
     return {task.id: task for task in load_tasks("arc-agi-1/training")}
 
 
 @pytest.fixture(scope="session")
 def evaluation() -> dict[str, Task]:
-    """The 400 evaluation tasks of ARC-AGI-1, by id."""
+    """Return the 400 evaluation tasks of ARC-AGI-1 by id."""
     return {task.id: task for task in load_tasks("arc-agi-1/evaluation")}
 
 
 @pytest.fixture(scope="session")
 def experts() -> dict[str, Program]:
-    """The simplified experts, by id of their task."""
+    """Return the simplified experts by task id."""
     return load_experts()

@@ -1,8 +1,9 @@
-"""The oracle of the language: the ARC DSL that the dependency reasoning-gym ships, in plain Python.
+"""The oracle of the language: the ARC DSL shipped in the dependency reasoning-gym, in plain Python.
 
-Its sets are walked in whatever order Python happens to give; ours in sorted order. So that all else can be
-compared exactly, the oracle is loaded here with sets that are walked in sorted order too. `compare` holds one
-call by the engine against the same call by the oracle, and `CLASSES` says where they may differ.
+Python iterates over a set in the order of its hash table, the engine in sorted order. To compare
+everything else exactly, the oracle is loaded here with sets that iterate in sorted order too.
+`compare` compares one call by the engine with the same call by the oracle. `CLASSES` defines where
+they may differ. DIFFERENCES.md explains these classes.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any, NamedTuple
 
 from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Program
 
-# --- sets in order ------------------------------------------------------------------------------------------
+# --- Sorted sets ---
 
 
 def sort_key(value: Any) -> tuple[Any, ...]:
-    """The order in which sets are kept: numbers, tuples (element by element), sets, functions."""
+    """Return the sort key of an item: numbers come first, then tuples, sets and functions."""
     if isinstance(value, int):
         return (1, int(value))
     if isinstance(value, tuple):
@@ -37,8 +38,8 @@ def sort_key(value: Any) -> tuple[Any, ...]:
     return (4, 1 + MAKERS.index(maker), tuple(map(sort_key, captured)))
 
 
-def map_ordered(items: Collection[Any]) -> Iterable[Any]:
-    """The items sorted. Python's own order is the same, and faster, for places and for cells."""
+def sorted_items(items: Collection[Any]) -> Iterable[Any]:
+    """Return sorted items. For places and cells Python's own order is the same and faster."""
     kinds = {type(item[1]) if type(item) is tuple and len(item) == 2 else None for item in items}
     if kinds == {int} and all(type(item[0]) is int for item in items):
         return sorted(items)
@@ -48,14 +49,14 @@ def map_ordered(items: Collection[Any]) -> Iterable[Any]:
 
 
 class SortedSet(frozenset[Any]):
-    """A frozenset that is walked in order."""
+    """A frozenset that iterates in sorted order."""
 
-    _in_order: tuple[Any, ...] | None = None
+    _sorted: tuple[Any, ...] | None = None
 
     def __iter__(self) -> Iterator[Any]:
-        if self._in_order is None:
-            self._in_order = tuple(map_ordered(tuple(frozenset.__iter__(self))))
-        return iter(self._in_order)
+        if self._sorted is None:
+            self._sorted = tuple(sorted_items(tuple(frozenset.__iter__(self))))
+        return iter(self._sorted)
 
     def __and__(self, other: Any) -> SortedSet:
         return SortedSet(frozenset.__and__(self, other))
@@ -71,13 +72,13 @@ class SortedSet(frozenset[Any]):
 
 
 class MutableSortedSet(set[Any]):
-    """The same for the sets that the oracle builds up."""
+    """A set that iterates in sorted order, for the sets that the oracle builds step by step."""
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(map_ordered(tuple(set.__iter__(self))))
+        return iter(sorted_items(tuple(set.__iter__(self))))
 
 
-# --- the oracle ---------------------------------------------------------------------------------------------
+# --- The oracle ---
 
 
 def _load(name: str, **names: Any) -> ModuleType:
@@ -92,37 +93,37 @@ def _load(name: str, **names: Any) -> ModuleType:
 
 @cache
 def published() -> ModuleType:
-    """The oracle as published."""
+    """Return the oracle as published."""
     return _load("dsl")
 
 
 @cache
 def ordered() -> ModuleType:
-    """The oracle with sets walked in sorted order, and with an end to what it counts through."""
+    """Return the oracle with sets that iterate in sorted order, and with bounded ranges."""
     return _load("dsl", frozenset=SortedSet, set=MutableSortedSet, range=bounded_range)
 
 
-class Endless(Exception):
-    """The oracle would take too long."""
+class TooLongError(Exception):
+    """A call of the oracle that would take too long."""
 
 
-COUNT = 300_000
-"""How far the oracle may count in all the ranges of one call together."""
+MAX_COUNT = 300_000
+"""Largest total length of the ranges that the oracle makes in one call."""
 _counted = 0
 
 
 def bounded_range(*bounds: int) -> range:
-    """Python's range; raises Endless when the oracle has counted too far."""
+    """Return Python's range. Raises TooLongError once the ranges of a call exceed MAX_COUNT."""
     global _counted
     made = range(*bounds)
     _counted += max(0, (made.stop - made.start) // made.step)
-    if _counted > COUNT:
-        raise Endless
+    if _counted > MAX_COUNT:
+        raise TooLongError
     return made
 
 
 def run(program: Program, grid: tuple[tuple[int, ...], ...], dsl: ModuleType) -> Any:
-    """The program's result by the oracle; raises whatever the oracle raises."""
+    """Run a program with the oracle and return its result. Raises whatever the oracle raises."""
     values: dict[str, Any] = {"I": grid}
 
     def value(name: str) -> Any:
@@ -134,23 +135,23 @@ def run(program: Program, grid: tuple[tuple[int, ...], ...], dsl: ModuleType) ->
 
 
 def rows(grid: Any) -> tuple[tuple[int, ...], ...]:
-    """A Grid as the oracle has it."""
+    """Return a Grid as the oracle represents it: a tuple of rows."""
     return tuple(map(tuple, grid.tolist()))
 
 
-# --- functions as values ------------------------------------------------------------------------------------
+# --- Functions as values ---
 
 MAKERS = ("compose", "chain", "matcher", "rbind", "lbind", "fork")
-"""What makes functions, in the order in which sets keep what they make. (`power` composes.)"""
+"""Primitives that make functions, in the sort order of what they make. (`power` uses `compose`.)"""
 
 
 class Function:
-    """A primitive of the ordered oracle, as a value; its calls are noted."""
+    """A primitive of the ordered oracle as a value. Its calls are recorded."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.function: Callable[..., Any] = getattr(ordered(), name)
-        self.__code__ = self.function.__code__  # where rbind and lbind read the number of arguments
+        self.__code__ = self.function.__code__  # rbind and lbind read the number of arguments from it
 
     def __call__(self, *arguments: Any) -> Any:
         call = Call(self.name, arguments, [])
@@ -164,7 +165,7 @@ class Function:
 
 
 class Call(NamedTuple):
-    """A call of a primitive by the oracle; `result` is empty where it raised."""
+    """A call of a primitive by the oracle. `result` is empty if it raised."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -172,13 +173,13 @@ class Call(NamedTuple):
 
 
 function = cache(Function)
-"""The primitive of a name; one object each, so that it equals itself."""
+"""Return the primitive with a name. There is one object per name, so that it equals itself."""
 
 _calls: list[Call] = []
 
 
 def made_of(made: FunctionType) -> tuple[str, tuple[Any, ...]]:
-    """The maker of a function and what it was given, read off Python's closure."""
+    """Return the primitive that made a function, and its arguments, read from Python's closure."""
     maker = made.__qualname__.split(".")[0]
     captured = dict(
         zip(made.__code__.co_freevars, (c.cell_contents for c in made.__closure__ or ()), strict=True)
@@ -186,20 +187,23 @@ def made_of(made: FunctionType) -> tuple[str, tuple[Any, ...]]:
     return maker, tuple(captured[name] for name in inspect.signature(getattr(ordered(), maker)).parameters)
 
 
-def value(of: Any) -> Any:
-    """A value of a test's as the oracle has it: sets in order, names of primitives as functions."""
-    if isinstance(of, frozenset):
-        return SortedSet(map(value, of))
-    if isinstance(of, tuple):
-        return tuple(map(value, of))
-    return function(of) if isinstance(of, str) else of
+def to_oracle(value: Any) -> Any:
+    """Convert a value for the oracle: make sets sorted, and names of primitives functions."""
+    if isinstance(value, frozenset):
+        return SortedSet(map(to_oracle, value))
+    if isinstance(value, tuple):
+        return tuple(map(to_oracle, value))
+    return function(value) if isinstance(value, str) else value
 
 
-# --- comparing ----------------------------------------------------------------------------------------------
+# --- Comparison ---
 
 
 def same(found: Any, wanted: Any) -> bool:
-    """Whether two values are equal; a function of the engine's is a text, of which the first word counts."""
+    """Return whether a value of the engine equals one of the oracle.
+
+    The engine gives a function as text. Only the name before the parenthesis is compared.
+    """
 
     def plain(value: Any) -> Any:
         if is_container(value):
@@ -213,32 +217,39 @@ def same(found: Any, wanted: Any) -> bool:
     return bool(found == wanted) or bool(plain(found) == plain(wanted))
 
 
-class Both(NamedTuple):
-    """One call as the engine and as the oracle end it."""
+class Comparison(NamedTuple):
+    """One call as the engine and the oracle end it."""
 
-    kind: str  # "ok", or how the engine fails
-    found: Any  # what it gives
-    failure: str  # how the oracle fails, or ""
-    wanted: Any  # what it gives
-    calls: Sequence[Call]  # of primitives, by the oracle on the way
+    kind: str
+    """How the engine fails, or "ok"."""
+    found: Any
+    """The engine's result."""
+    failure: str
+    """How the oracle fails, or ""."""
+    wanted: Any
+    """The oracle's result."""
+    calls: Sequence[Call]
+    """Calls of primitives that the oracle made, in the order in which they began."""
 
 
 class Verdict(NamedTuple):
-    """The class of the difference between the engine and the oracle, if any, and what the oracle gives."""
+    """The result of a comparison."""
 
     difference: str
+    """The class of the difference, or ""."""
     result: Any = None
+    """The oracle's result."""
 
 
 def compare(kind: str, found: Any, function: Any, arguments: tuple[Any, ...]) -> Verdict:
-    """The engine's result of one call, `kind` and `found`, against the oracle's.
+    """Compare the result of one call by the engine, `kind` and `found`, with the oracle's.
 
-    Where both fail, or both give the same, there is no difference. Any other belongs to one of `CLASSES`, or
-    else this raises AssertionError. What the engine ends for its budget the oracle is not asked to do; nor
-    what has an integer for which Python might repeat a tuple that often.
+    There is no difference if both fail or both give the same value. Raises AssertionError for a
+    difference of none of the `CLASSES`. The oracle does not run calls that the engine ends for
+    their budget, or calls with an integer so large that Python might repeat a tuple that often.
     """
     global _counted
-    repeats = kind == "type" and any(abs(n) > COUNT for n in integers(arguments))
+    repeats = kind == "type" and any(abs(n) > MAX_COUNT for n in integers(arguments))
     if repeats or kind in ("steps", "cells", "depth"):
         return Verdict(BUDGET)
     _counted = 0
@@ -246,16 +257,16 @@ def compare(kind: str, found: Any, function: Any, arguments: tuple[Any, ...]) ->
     failure, wanted = "", None
     try:
         wanted = function(*arguments)
-    except Endless:
-        assert kind != "ok", "the engine did what the oracle could not"
+    except TooLongError:
+        assert kind != "ok", "the engine ended a call that takes the oracle too long"
         return Verdict(BUDGET)
     except Exception as error:
         failure = f"raises {error!r}"
     if (kind != "ok") == bool(failure) and (failure or same(found, wanted)):
         return Verdict("", wanted)
-    both = Both(kind, found, failure, wanted, _calls)
+    ended = Comparison(kind, found, failure, wanted, _calls)
     for name, holds in CLASSES.items():
-        if holds(both):
+        if holds(ended):
             return Verdict(name, wanted)
     ours = f"gives {found!r}" if kind == "ok" else f"ends with {kind}"
     shown = ", ".join(map(repr, arguments))
@@ -265,9 +276,9 @@ def compare(kind: str, found: Any, function: Any, arguments: tuple[Any, ...]) ->
 
 
 def compare_program(program: Program, grid: Grid, budget: Budget) -> str:
-    """The class of the first line in which the engine and the oracle differ, or "" where none does.
+    """Return the class of the first line where the engine and the oracle differ, or "".
 
-    Raises AssertionError as `compare` does, and where the outcome is not what the value of O says.
+    Raises AssertionError as `compare` does, and if the outcome contradicts the value of O.
     """
     steps, outcome = program.trace(grid, budget), program.run(grid, budget)
     values: dict[str, Any] = {"I": rows(grid), **CONSTANTS}
@@ -292,7 +303,7 @@ def compare_program(program: Program, grid: Grid, budget: Budget) -> str:
     return ""
 
 
-# --- classes ------------------------------------------------------------------------------------------------
+# --- Classes of differences ---
 
 
 def is_number(value: Any) -> bool:
@@ -312,12 +323,12 @@ def is_cell(value: Any) -> bool:
 
 
 def is_pair(value: Any) -> bool:
-    """A tuple whose first two elements are integers: all that arithmetic on pairs looks at."""
+    """Return whether a value is a tuple that starts with two integers, which arithmetic reads."""
     return isinstance(value, tuple) and is_place(value[:2])
 
 
 def is_grid(value: Any) -> bool:
-    """No rows, or rows of one length, of integers of 8 bits."""
+    """Return whether a value is a tuple of rows of equal length, of 8-bit integers."""
     return (
         isinstance(value, tuple)
         and all(isinstance(row, tuple) and len(row) == len(value[0]) for row in value)
@@ -338,53 +349,53 @@ def is_set_of(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 TAKES: dict[str, tuple[str, tuple[Callable[[Any], bool], ...]]] = {
-    "Grid": ("no grid", (is_grid,)),
-    "Element": ("no grid", (is_grid, is_set_of(is_object))),
-    "Piece": ("no grid", (is_grid, is_set_of(is_patch))),
-    "Patch": ("no patch", (is_patch,)),
-    "Indices": ("no patch", (is_patch,)),
-    "Object": ("no patch", (is_object,)),
-    "IntegerTuple": ("no pair", (is_pair,)),
-    "Numerical": ("no pair", (is_number, is_pair)),
-    "Integer": ("other kind", (is_number,)),
-    "Callable": ("other kind", (callable,)),
+    "Grid": ("malformed grid", (is_grid,)),
+    "Element": ("malformed grid", (is_grid, is_set_of(is_object))),
+    "Piece": ("malformed grid", (is_grid, is_set_of(is_patch))),
+    "Patch": ("malformed patch", (is_patch,)),
+    "Indices": ("malformed patch", (is_patch,)),
+    "Object": ("malformed patch", (is_object,)),
+    "IntegerTuple": ("malformed pair", (is_pair,)),
+    "Numerical": ("malformed pair", (is_number, is_pair)),
+    "Integer": ("other type", (is_number,)),
+    "Callable": ("other type", (callable,)),
     "Boolean": ("", ()),
     "Any": ("", ()),
 }
-"""What the engine takes for each type of a signature, and the class of what it refuses.
+"""What the engine takes for each type of a signature, and the class of difference of the rest.
 
-Of the types not named it takes any container.
+For types that are not named it takes any container.
 """
 
 
-def refused(difference: str) -> Callable[[Both], bool]:
-    """Whether a call has an argument that the engine refuses for this reason."""
+def refused(difference: str) -> Callable[[Comparison], bool]:
+    """Return a test for calls with an argument that the engine refuses, of this class."""
 
-    def holds(both: Both) -> bool:
-        for call in both.calls:
+    def holds(comparison: Comparison) -> bool:
+        for call in comparison.calls:
             for wanted, argument in zip(PRIMITIVES[call.name].parameters, call.arguments, strict=False):
-                named, tests = TAKES.get(wanted, ("other kind", (is_container,)))
+                named, tests = TAKES.get(wanted, ("other type", (is_container,)))
                 if named == difference and not any(test(argument) for test in tests):
-                    return both.kind == "type"
+                    return comparison.kind == "type"
         return False
 
     return holds
 
 
 def parts(value: Any) -> Iterator[Any]:
-    """The elements of a value, their elements, and so on."""
+    """Yield the elements of a value, their elements, and so on."""
     for item in value if is_container(value) else ():
         yield item
         yield from parts(item)
 
 
 def integers(value: Any) -> Iterator[int]:
-    """All integers in a value."""
+    """Yield all integers in a value."""
     return filter(is_number, (value, *parts(value)))
 
 
 def is_beyond(value: Any) -> bool:
-    """Whether an integer in it is beyond 32 bits, or one of a place's, or a cell's value, beyond 16."""
+    """Return whether an integer exceeds 32 bits, or one of a place or cell exceeds 16 bits."""
     if is_place(value):
         return any(not -(2**15) <= n < 2**15 for n in value)
     if is_cell(value):
@@ -395,32 +406,32 @@ def is_beyond(value: Any) -> bool:
 
 
 def places(value: Any) -> Iterator[tuple[int, int]]:
-    """All places in a value."""
+    """Yield all places in a value."""
     return filter(is_place, (value, *parts(value)))
 
 
 FACTORS = ("upscale", "hupscale", "vupscale", "downscale")
-"""What gives a grid and takes an integer that is no colour."""
+"""Primitives that give a grid and take an integer that is not a colour."""
 
 
 def colours(call: Call) -> Iterator[int]:
-    """The colours that a call which gives a grid is to put into it."""
+    """Yield the colours that a call may put into the grid that it gives."""
     for wanted, argument in zip(PRIMITIVES[call.name].parameters, call.arguments, strict=False):
         if wanted == "Integer" and call.name not in FACTORS:
             yield from filter(is_number, (argument,))
         yield from (cell[0] for cell in (argument, *parts(argument)) if is_cell(cell))
 
 
-def out_of_range(both: Both) -> bool:
-    """An integer that the engine does not hold: of arguments, a result, a colour, or a place on the way.
+def out_of_range(comparison: Comparison) -> bool:
+    """Return whether the engine overflows because of an argument, a result, a colour or a place.
 
-    On the way to a result two places of the arguments may be added or subtracted, as when a patch is moved.
+    Computing a result may add or subtract two places of the arguments, as when a patch is moved.
     """
-    return both.kind == "overflow" and any(
+    return comparison.kind == "overflow" and any(
         any(map(is_beyond, (*call.arguments, *call.result)))
         or any(abs(n) >= 2**14 for argument in call.arguments for place in places(argument) for n in place)
         or (PRIMITIVES[call.name].result == "Grid" and any(not -128 <= n < 128 for n in colours(call)))
-        for call in both.calls
+        for call in comparison.calls
     )
 
 
@@ -429,29 +440,34 @@ def is_sort(call: Call) -> bool:
 
 
 def by_sets(call: Call) -> bool:
-    """Whether a call sorts by keys that are, or hold, sets."""
+    """Return whether a call sorts by keys that are or contain sets."""
     if not is_sort(call):
         return False
     container, key = call.arguments
     return any(isinstance(part, frozenset) for item in container for part in parts((key(item),)))
 
 
-def sorted_by_sets(both: Both) -> bool:
-    """A sort by keys that are sets: Python's `<` on them is inclusion, which is no total order.
+def sorted_by_sets(comparison: Comparison) -> bool:
+    """Return whether the calls sort by keys that are sets.
 
-    Where the sort itself is compared, both give the same items.
+    Python's `<` on sets is inclusion, which is not a total order. If the sort itself is compared,
+    both must give the same items.
     """
-    if both.kind != "ok" or both.failure or not any(by_sets(call) for call in tuple(both.calls)):
+    if (
+        comparison.kind != "ok"
+        or comparison.failure
+        or not any(by_sets(call) for call in tuple(comparison.calls))
+    ):
         return False
-    if both.calls[0].result == [both.wanted] and is_sort(both.calls[0]):
-        return len(both.found) == len(both.wanted) and all(
-            any(same(a, b) for b in both.wanted) for a in both.found
+    if comparison.calls[0].result == [comparison.wanted] and is_sort(comparison.calls[0]):
+        return len(comparison.found) == len(comparison.wanted) and all(
+            any(same(a, b) for b in comparison.wanted) for a in comparison.found
         )
     return True
 
 
-def made_functions(both: Both) -> bool:
-    """Two functions that a program made alike, as values: compared, or kept in a container."""
+def made_functions(comparison: Comparison) -> bool:
+    """Return whether the arguments hold two distinct functions that were made in the same way."""
     alike: defaultdict[Any, set[int]] = defaultdict(set)
 
     def gather(value: Any) -> None:
@@ -463,21 +479,21 @@ def made_functions(both: Both) -> bool:
             for captured in made_of(value)[1]:  # type: ignore[arg-type]
                 gather(captured)
 
-    for call in both.calls:
+    for call in comparison.calls:
         for argument in call.arguments:
             gather(argument)
-    return both.kind == "ok" and not both.failure and any(len(ids) > 1 for ids in alike.values())
+    return comparison.kind == "ok" and not comparison.failure and any(len(ids) > 1 for ids in alike.values())
 
 
-CLASSES: dict[str, Callable[[Both], bool]] = {
-    "no grid": refused("no grid"),
-    "no patch": refused("no patch"),
-    "no pair": refused("no pair"),
-    "other kind": refused("other kind"),
+CLASSES: dict[str, Callable[[Comparison], bool]] = {
+    "malformed grid": refused("malformed grid"),
+    "malformed patch": refused("malformed patch"),
+    "malformed pair": refused("malformed pair"),
+    "other type": refused("other type"),
     "range": out_of_range,
     "sets as keys": sorted_by_sets,
     "functions": made_functions,
 }
-"""Where the engine and the oracle may differ: name of the class, and whether it holds of a call."""
+"""Where the engine and the oracle may differ: a test of a comparison, by the name of the class."""
 BUDGET = "budget"
-"""The class of what the engine ends for its budget, which is not compared."""
+"""The class of calls that the engine ends for their budget. They are not compared."""

@@ -1,4 +1,4 @@
-"""For tests and benchmarks of pages: a headless Chromium, and folders of runs made up from the experts."""
+"""For tests and benchmarks of pages: a headless Chromium, and directories of made-up runs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from codeit.data.tasks import Task
 from codeit.language import Program
 from codeit.storage.metrics import METRICS
-from codeit.data.tasks import Task
 
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -23,14 +23,14 @@ FLAGS = [
 
 
 def missing() -> str:
-    """What a browser would need and is not there; "" if there is all."""
+    """Return what is missing to start a browser, or "" if nothing is."""
     absent = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
     return f"no {' and no '.join(absent)} on the path (Debian: chromium, chromium-driver)" if absent else ""
 
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    """A Chromium of its own, without a network, that logs what it complains of."""
+    """Yield a Chromium with an empty profile and no network, which logs its messages."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -51,15 +51,15 @@ def browser() -> Iterator[Any]:
 
 
 def make_run(
-    folder: Path, tasks: Sequence[Task], experts: Mapping[str, Program], iterations: int, settings: str
+    directory: Path, tasks: Sequence[Task], experts: Mapping[str, Program], iterations: int, settings: str
 ) -> None:
-    """A loop's files as if the experts had been found along its way, in longer forms first.
+    """Write the files of a loop that has found the experts, in longer forms first.
 
-    Every third task has no program, every seventh one that is right on no demonstration but the first.
+    Every third task has no program. Every seventh task has only `O = hmirror(I)`.
     """
-    folder.mkdir()
+    directory.mkdir()
     rng = random.Random(0)
-    (folder / "config.toml").write_text(settings)
+    (directory / "config.toml").write_text(settings)
     rows = []
     for number, task in enumerate(tasks):
         if number % 3 == 2:
@@ -76,8 +76,8 @@ def make_run(
             found = rng.randrange(iterations + 1) if detour else iterations
             rows.append({"task": task.id, "program": text.strip(), "iteration": found, "source": "policy"})
     rows.sort(key=lambda row: row["iteration"])
-    (folder / "solutions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with open(folder / "metrics.csv", "w", newline="") as file:
+    (directory / "solutions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with open(directory / "metrics.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, ["iteration", *METRICS])
         writer.writeheader()
         for k in range(iterations + 1):

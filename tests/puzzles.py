@@ -1,10 +1,10 @@
-"""Puzzles for tests of searches, within reach and out of it, and a few programs to start from."""
+"""Small tasks for tests of searches, solvable and unsolvable, and a few programs to start from."""
 
 from __future__ import annotations
 
 from codeit.config import EvolutionConfig
-from codeit.language import Grid, Program
 from codeit.data.tasks import Pair, Task, TestPair, load_tasks
+from codeit.language import Grid, Program
 
 STARTERS = [
     Program.parse(text)
@@ -16,18 +16,18 @@ STARTERS = [
         "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nO = subgrid(x2, I)",
     )
 ]
-SMALL = EvolutionConfig(population=40, brood=128)
+SMALL = EvolutionConfig(population=40, offspring=128)
 
 
-def inputs() -> list[Grid]:
-    """Five small inputs of real tasks."""
+def small_inputs() -> list[Grid]:
+    """Return five small inputs of real tasks."""
     grids = [pair.input for task in load_tasks("arc-agi-1/training")[:40] for pair in task.train]
     return [grid for grid in grids if max(grid.shape) <= 10][:5]
 
 
-def within_reach() -> list[Task]:
-    """Puzzles whose answers are short programs that no starter is, with inputs of real tasks."""
-    made = []
+def solvable_tasks() -> list[Task]:
+    """Return tasks that short programs solve, but no starter, with inputs of real tasks."""
+    tasks = []
     for number, text in enumerate(
         (
             "x1 = rot90(I)\nO = vmirror(x1)",
@@ -35,23 +35,23 @@ def within_reach() -> list[Task]:
             "x1 = leastcolor(I)\nO = replace(I, x1, THREE)",
         )
     ):
-        grids = inputs()
+        grids = small_inputs()
         outputs = [Program.parse(text)(grid) for grid in grids]
         pairs = [Pair(grid, output) for grid, output in zip(grids, outputs, strict=True)]
-        made.append(Task(f"made{number}", tuple(pairs[:3]), tuple(TestPair(*pair) for pair in pairs[3:])))
-    return made
+        tasks.append(Task(f"made{number}", tuple(pairs[:3]), tuple(TestPair(*pair) for pair in pairs[3:])))
+    return tasks
 
 
-def out_of_reach() -> Task:
-    """A puzzle without sense: each output is noise, of the size of the input."""
+def unsolvable_task() -> Task:
+    """Return a task without a rule: each output is noise of the size of the input."""
     pairs = []
-    for k, grid in enumerate(inputs()[:3]):
+    for k, grid in enumerate(small_inputs()[:3]):
         rows, columns = grid.shape
         noise = [[(7 * i + 3 * j * j + 5 * i * j + k) % 10 for j in range(columns)] for i in range(rows)]
         pairs.append(Pair(grid, Grid(noise)))
-    return Task("noise", tuple(pairs), (TestPair(inputs()[3], None),))
+    return Task("noise", tuple(pairs), (TestPair(small_inputs()[3], None),))
 
 
 def without_outputs(task: Task) -> Task:
-    """The same, its test outputs unknown."""
+    """Return the task without its test outputs."""
     return Task(task.id, task.train, tuple(TestPair(pair.input, None) for pair in task.test))

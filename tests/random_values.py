@@ -1,4 +1,4 @@
-"""Random values of the language, as Python has them, for the tests against the oracle."""
+"""Random values of the language as Python objects, for the tests against the oracle."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ DIRECTIONS = ((0, 1), (1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1), (0, -1), (-1, 
 COLOURS = ((0,), (0, 0, 0, 1), (0, 1), (1, 2, 3), tuple(range(10)), (0, 0, 0, 0, 0, 5, -1), (-128, 127, 0))
 SIDES = (1, 2, 3, 4, 5, 6, 7)
 SHAPES = [(h, w) for h in SIDES for w in SIDES] + [(30, 30), (1, 30), (30, 1), (0, 0), (2, 0)]
-ODD = 12
-"""One argument in so many is of any type."""
+ANY_TYPE_EVERY = 12
+"""On average, one argument in this many has any type."""
 BY_ARITY = {n: tuple(name for name, p in PRIMITIVES.items() if p.arity == n) for n in (1, 2, 3, 4)}
 
 
 class Draws:
-    """Random choices, read off a string of bytes. With no bytes left each is the first, the simplest.
+    """Random choices, read from a string of bytes. Without bytes left, every choice is the first.
 
-    So an example costs hypothesis a single draw, and it can still make it simpler.
+    An example then costs hypothesis a single draw. Hypothesis can still shrink it, as the first
+    options are the simplest.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -37,27 +38,31 @@ class Draws:
     def below(self, n: int) -> int:
         return next(self.data, 0) % n
 
-    def one(self, options: Sequence[T]) -> T:
-        assert len(options) <= 256, "a byte tells no more apart"
+    def choice(self, options: Sequence[T]) -> T:
+        assert len(options) <= 256, "a byte selects one of 256 options"
         return options[self.below(len(options))]
 
-    def some(self, make: Callable[[], T], most: int) -> list[T]:
+    def ignores_signature(self) -> bool:
+        """Draw whether an argument has any type, whatever the signature says."""
+        return self.below(ANY_TYPE_EVERY) == ANY_TYPE_EVERY - 1
+
+    def repeat(self, make: Callable[[], T], most: int) -> list[T]:
         return [make() for _ in range(self.below(most + 1))]
 
-    # --- a value of each type that signatures name
+    # --- A value of each type of a signature ---
 
     def integer(self) -> int:
-        return self.one(INTEGERS)
+        return self.choice(INTEGERS)
 
     def place(self) -> tuple[int, int]:
         if self.below(6) == 5:
-            return self.one(DIRECTIONS)
-        return self.one(COORDINATES), self.one(COORDINATES)
+            return self.choice(DIRECTIONS)
+        return self.choice(COORDINATES), self.choice(COORDINATES)
 
     def grid(self) -> tuple[tuple[int, ...], ...]:
-        """Sides of up to 30; cells at random, or in stripes."""
-        height, width = self.one(SHAPES)
-        colours, rng, stripes = self.one(COLOURS), random.Random(self.below(256)), self.below(6)
+        """Draw a grid of up to 30 rows and columns, of random cells or stripes."""
+        height, width = self.choice(SHAPES)
+        colours, rng, stripes = self.choice(COLOURS), random.Random(self.below(256)), self.below(6)
         rows = [tuple(rng.choices(colours, k=width)) for _ in range(height)]
         if stripes == 1:
             rows = rows[:1] * height
@@ -65,50 +70,50 @@ class Draws:
             rows = [row[:1] * width for row in rows]
         return tuple(rows)
 
-    def gathered(self, items: list[Any]) -> Any:
-        """A set; at times a tuple, with repetitions and in any order."""
+    def set_or_tuple(self, items: list[Any]) -> Any:
+        """Return a set, or sometimes a tuple with repetitions in any order."""
         return tuple(items) if self.below(8) == 7 else frozenset(items)
 
     def places(self) -> list[tuple[int, int]]:
-        """None, some, or a whole rectangle or line."""
+        """Draw up to eight places, or a whole rectangle or line."""
         if self.below(3) < 2:
-            return self.some(self.place, 8)
-        (top, left), height, width = self.place(), self.one((1, *SIDES)), self.one((1, *SIDES))
+            return self.repeat(self.place, 8)
+        (top, left), height, width = self.place(), self.choice((1, *SIDES)), self.choice((1, *SIDES))
         return [(i, j) for i in range(top, top + height) for j in range(left, left + width)]
 
     def indices(self) -> Any:
-        return self.gathered(self.places())
+        return self.set_or_tuple(self.places())
 
-    def object(self) -> Any:
-        """Cells of one colour or of several, also at the same place."""
-        colours = self.one(COLOURS) if self.below(3) else (self.integer(),)
-        cells = [(self.one(colours), place) for place in self.places()]
-        again = [(self.one(colours), place) for _, place in cells[: self.below(3)]]
-        return self.gathered(cells + again)
+    def object_(self) -> Any:
+        """Draw cells of one colour or several, sometimes at the same place."""
+        colours = self.choice(COLOURS) if self.below(3) else (self.integer(),)
+        cells = [(self.choice(colours), place) for place in self.places()]
+        again = [(self.choice(colours), place) for _, place in cells[: self.below(3)]]
+        return self.set_or_tuple(cells + again)
 
     def container_of(self, type_name: str, most: int = 5) -> Any:
-        items = self.some(lambda: self.of(type_name), most)
+        items = self.repeat(lambda: self.value(type_name), most)
         return tuple(items) if self.below(2) else frozenset(items)
 
-    def any(self) -> Any:
-        """Any value at all, mixed containers and None included."""
+    def anything(self) -> Any:
+        """Draw a value of any type, including mixed containers and None."""
         kind = self.below(12)
         if kind == 0:
             return None
         if kind <= 2:
-            return self.gathered(self.some(self.any, 3))
+            return self.set_or_tuple(self.repeat(self.anything, 3))
         if kind == 3:
-            return self.one(tuple(PRIMITIVES))
-        return self.of(self.one([name for name in TYPES if name != "Any"]))
+            return self.choice(tuple(PRIMITIVES))
+        return self.value(self.choice([name for name in VALUE_OF_TYPE if name != "Any"]))
 
-    def of(self, type_name: str) -> Any:
-        """A value of a type that a signature names."""
-        return TYPES[type_name](self)
+    def value(self, type_name: str) -> Any:
+        """Draw a value of a type of a signature."""
+        return VALUE_OF_TYPE[type_name](self)
 
-    # --- arguments that have to do with each other
+    # --- Arguments that are related to each other ---
 
     def like(self, type_name: str, other: Any) -> Any:
-        """A value made from another: a part of it, most of it, or the same moved or changed a little."""
+        """Make a value from another: a part, most of it, or a moved or slightly changed copy."""
         if oracle.is_grid(other) and other and other[0]:
             height, width = len(other), len(other[0])
             if type_name == "IntegerTuple":
@@ -125,61 +130,72 @@ class Draws:
                 moved = oracle.ordered().shift(piece, (top, left))
                 return frozenset(oracle.ordered().toindices(moved) if type_name == "Indices" else moved)
         if type_name in ("Indices", "Object", "Patch") and oracle.is_patch(other) and other:
-            return frozenset(oracle.ordered().shift(oracle.value(other), self.place()))
+            return frozenset(oracle.ordered().shift(oracle.to_oracle(other), self.place()))
         if type_name == "IntegerTuple" and oracle.is_place(other):
-            (i, j), steps = self.one(DIRECTIONS), self.below(8)
+            (i, j), steps = self.choice(DIRECTIONS), self.below(8)
             return other[0] + i * steps, other[1] + j * steps
         if type_name in ("Container", "FrozenSet", "Tuple") and oracle.is_container(other):
-            return type(other)([item for item in other if self.below(3)] + self.some(self.any, 1))
+            return type(other)([item for item in other if self.below(3)] + self.repeat(self.anything, 1))
         fits = oracle.TAKES.get(type_name, ("", (oracle.is_container,)))[1]
         parts = [other, *oracle.parts(other)][:200]
         parts = [part for part in parts if not fits or any(test(part) for test in fits)]
-        return self.one(parts) if parts else self.of(type_name)
+        return self.choice(parts) if parts else self.value(type_name)
 
     def arguments(self, name: str) -> tuple[Any, ...]:
-        """Arguments for a primitive, by its signature.
+        """Draw arguments for a primitive, by its signature.
 
-        What goes with a function is mostly what it takes; half of the others have to do with one before.
+        Most arguments that accompany a function are of the types that it takes. Half of the other
+        arguments are made from an earlier one.
         """
         parameters = PRIMITIVES[name].parameters
         made: dict[int, Any] = {}
         if name == "rapply":
-            made = {0: self.gathered(self.some(lambda: self.one(BY_ARITY[1]), 3)), 1: self.any()}
+            made = {
+                0: self.set_or_tuple(self.repeat(lambda: self.choice(BY_ARITY[1]), 3)),
+                1: self.anything(),
+            }
         elif "Callable" in parameters:
-            called = self.one(BY_ARITY[sum(parameter != "Callable" for parameter in parameters)])
+            called = self.choice(BY_ARITY[sum(parameter != "Callable" for parameter in parameters)])
             elements = iter(PRIMITIVES[called].parameters)
             made = {
                 k: called if parameter == "Callable" else self.container_of(next(elements))
                 for k, parameter in enumerate(parameters)
             }
         else:
-            kinds = ("Grid", "Container", "FrozenSet", "Patch")  # drawn first, for the others to look at
+            kinds = (
+                "Grid",
+                "Container",
+                "FrozenSet",
+                "Patch",
+            )  # drawn first, so that the others can be made from them
             for k in sorted(range(len(parameters)), key=lambda k: parameters[k] not in kinds):
-                other = self.one([*made.values()]) if made and self.below(2) else None
-                made[k] = self.of(parameters[k]) if other is None else self.like(parameters[k], other)
-        return tuple(self.any() if self.below(ODD) == ODD - 1 else made[k] for k in range(len(parameters)))
+                other = self.choice([*made.values()]) if made and self.below(2) else None
+                made[k] = self.value(parameters[k]) if other is None else self.like(parameters[k], other)
+        return tuple(self.anything() if self.ignores_signature() else made[k] for k in range(len(parameters)))
 
 
-TYPES: dict[str, Callable[[Draws], Any]] = {
-    "Any": Draws.any,
+VALUE_OF_TYPE: dict[str, Callable[[Draws], Any]] = {
+    "Any": Draws.anything,
     "Boolean": lambda d: d.below(2) == 1,
-    "Callable": lambda d: d.one(tuple(PRIMITIVES)),
-    "Container": lambda d: d.of(d.one(("FrozenSet", "Tuple", "Grid", "TupleTuple", "ContainerContainer"))),
-    "ContainerContainer": lambda d: d.container_of(
-        d.one(("FrozenSet", "Tuple", "Object", "Indices", "Grid")), 3
+    "Callable": lambda d: d.choice(tuple(PRIMITIVES)),
+    "Container": lambda d: d.value(
+        d.choice(("FrozenSet", "Tuple", "Grid", "TupleTuple", "ContainerContainer"))
     ),
-    "Element": lambda d: d.grid() if d.below(2) else d.object(),
-    "FrozenSet": lambda d: d.of(d.one(("IntegerSet", "Indices", "Object", "Objects"))),
+    "ContainerContainer": lambda d: d.container_of(
+        d.choice(("FrozenSet", "Tuple", "Object", "Indices", "Grid")), 3
+    ),
+    "Element": lambda d: d.grid() if d.below(2) else d.object_(),
+    "FrozenSet": lambda d: d.value(d.choice(("IntegerSet", "Indices", "Object", "Objects"))),
     "Grid": Draws.grid,
     "Indices": Draws.indices,
     "Integer": Draws.integer,
-    "IntegerSet": lambda d: d.gathered(d.some(d.integer, 6)),
+    "IntegerSet": lambda d: d.set_or_tuple(d.repeat(d.integer, 6)),
     "IntegerTuple": Draws.place,
     "Numerical": lambda d: d.place() if d.below(2) else d.integer(),
-    "Object": Draws.object,
-    "Objects": lambda d: d.gathered(d.some(d.object, 4)),
-    "Patch": lambda d: d.indices() if d.below(2) else d.object(),
-    "Piece": lambda d: d.of(d.one(("Indices", "Object", "Grid"))),
-    "Tuple": lambda d: tuple(d.container_of(d.one(("Integer", "IntegerTuple", "Object", "Grid")))),
-    "TupleTuple": lambda d: tuple(d.some(lambda: d.of("Tuple"), 3)),
+    "Object": Draws.object_,
+    "Objects": lambda d: d.set_or_tuple(d.repeat(d.object_, 4)),
+    "Patch": lambda d: d.indices() if d.below(2) else d.object_(),
+    "Piece": lambda d: d.value(d.choice(("Indices", "Object", "Grid"))),
+    "Tuple": lambda d: tuple(d.container_of(d.choice(("Integer", "IntegerTuple", "Object", "Grid")))),
+    "TupleTuple": lambda d: tuple(d.repeat(lambda: d.value("Tuple"), 3)),
 }

@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,14 @@ import pytest
 
 import codeit.loop
 import codeit.policy.model
-from codeit.config import CONFIGS, RunSettings
-from codeit.storage.database import StoreError
-from codeit.storage.files import RunError
-from codeit.storage.run_directory import RunDirectory
-from codeit.language import Budget, Grid, Program
-from codeit.storage.replay_buffer import METRICS, SCHEMA_VERSION, Store
-from codeit.evaluation.scoring import read_solutions, verify
+from codeit.config import OperatorWeights, RunSettings, SamplingConfig
 from codeit.data.tasks import load_tasks
+from codeit.evaluation.scoring import read_solutions, verify
+from codeit.language import Budget, Grid, Program
+from codeit.seeds import derive
+from codeit.storage.metrics import METRICS
+from codeit.storage.run_database import RunDatabase
+from codeit.storage.run_directory import RunDirectory
 
 # Children are forked from a server that has imported all this once and holds no threads.
 processes = multiprocessing.get_context("forkserver")
@@ -37,8 +37,10 @@ EXPERTS = {
 TO_SOLVE = {"flip": "O = hmirror(I)", "recolour": EXPERTS["recolour"], "twice": "O = hconcat(I, I)"}
 WEIGHTS = "model.safetensors"
 
+Rows = list[tuple[object, ...]]
 
-class Silent:
+
+class SilentObserver:
     def progress(self, iteration: int, phase: str, done: int, total: int) -> None:
         pass
 
@@ -46,9 +48,9 @@ class Silent:
         pass
 
 
-def write_tasks(folder: Path, solutions: dict[str, str], seed: int) -> Path:
-    """Tasks of random grids, each solved by its program: three demonstrations and a test."""
-    folder.mkdir()
+def write_tasks(directory: Path, solutions: dict[str, str], seed: int) -> Path:
+    """Write tasks of random grids, each solved by its program: three demonstrations and a test."""
+    directory.mkdir()
     rng = np.random.default_rng(seed)
     for name, text in solutions.items():
         program, pairs = Program.parse(text), []
@@ -56,12 +58,12 @@ def write_tasks(folder: Path, solutions: dict[str, str], seed: int) -> Path:
             height, width = rng.integers(2, 5, size=2)
             rows = rng.choice([0, 0, 0, 1, 2], size=(height, width)).tolist()
             pairs.append({"input": rows, "output": program(Grid(rows)).tolist()})
-        (folder / f"{name}.json").write_text(json.dumps({"train": pairs[:3], "test": pairs[3:]}))
-    return folder
+        (directory / f"{name}.json").write_text(json.dumps({"train": pairs[:3], "test": pairs[3:]}))
+    return directory
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> RunSettings:
     root = tmp_path_factory.mktemp("tasks")
     path = root / "tiny.toml"
     path.write_text(
@@ -72,8 +74,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
         [data]
         train = "{write_tasks(root / "train", EXPERTS, 1)}"
         test = "{write_tasks(root / "test", TO_SOLVE, 2)}"
-        [evolution]
-        mutants = 12
+        [mutation]
+        initial = 12
         [policy]
         init = "random"
         encoding = "runs"
@@ -88,7 +90,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
         [sampling]
         samples_per_task = 6
         tasks_per_commit = 1
-        [learning]
+        [training]
         batch_size = 4
         learning_rate = 0.01
         [replay]
@@ -100,51 +102,53 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
     return RunSettings.load(path)
 
 
-def change(config: RunSettings, **values: object) -> Config:
-    """The config with `section__key` values changed."""
-    sections = dict(config)
+def change(settings: RunSettings, **values: object) -> RunSettings:
+    """Return the settings with `section__key` values changed."""
+    sections = dict(settings)
     for key, value in values.items():
         section, name = key.split("__")
         sections[section] = sections[section].model_copy(update={name: value})
     return RunSettings(**sections)
 
 
-def run(folder: Path, config: RunSettings | None = None) -> None:
-    """Begin or resume a run in this process."""
+def run(path: Path, settings: RunSettings | None = None) -> None:
+    """Start or resume a run in this process."""
     experts = {name: Program.parse(text) for name, text in EXPERTS.items()}
     original, codeit.loop.load_experts = codeit.loop.load_experts, lambda **_: experts
     try:
-        with RunDirectory(folder, config) as opened:
-            codeit.loop.Loop(opened, Silent()).run()
+        with RunDirectory(path, settings) as directory:
+            codeit.loop.Loop(directory, SilentObserver()).run()
     finally:
         codeit.loop.load_experts = original
 
 
-def run_until_killed(folder: Path, config: RunSettings | None, commits: int | None) -> None:
-    """Begin or resume a run in a child that kills itself in its n-th transaction, just before the commit."""
-    set_done, left = Store.set_done, commits
+def run_until_killed(path: Path, settings: RunSettings | None, commits: int | None) -> None:
+    """Start or resume a run in a process that kills itself just before its n-th commit."""
+    set_done, left = RunDatabase.set_done, commits
 
-    def counting(store: Store, iteration: int, phase: str, part: int, seconds: float) -> None:
+    def counting(database: RunDatabase, iteration: int, phase: str, part: int, seconds: float) -> None:
         nonlocal left
-        set_done(store, iteration, phase, part, seconds)
+        set_done(database, iteration, phase, part, seconds)
         if left is not None:
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    Store.set_done = counting  # type: ignore[method-assign]
-    run(folder, config)
+    RunDatabase.set_done = counting  # type: ignore[method-assign]
+    run(path, settings)
 
 
-def child(folder: Path, config: RunSettings | None, commits: int | None = None) -> multiprocessing.Process:
-    process = processes.Process(target=run_until_killed, args=(folder, config, commits))
+def start_child(
+    path: Path, settings: RunSettings | None, commits: int | None = None
+) -> multiprocessing.Process:
+    process = processes.Process(target=run_until_killed, args=(path, settings, commits))
     process.start()
     return process
 
 
-def rows(folder: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Everything in the run's record but seconds and the place of its tasks on disk."""
-    database = sqlite3.connect(folder / "run.sqlite")
+def all_rows(path: Path) -> dict[str, Rows]:
+    """Return everything in a run's database except seconds."""
+    database = sqlite3.connect(path / "run.sqlite")
     tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     found = {}
     for table in tables:
@@ -155,44 +159,56 @@ def rows(folder: Path) -> dict[str, list[tuple[object, ...]]]:
     return found
 
 
-def table(folder: Path) -> list[dict[str, str]]:
-    with open(folder / "metrics.csv", newline="") as file:
+def query(path: Path, text: str) -> Rows:
+    """Query the database of a run."""
+    database = sqlite3.connect(path / "run.sqlite")
+    found = database.execute(text).fetchall()
+    database.close()
+    return found
+
+
+def metrics_table(path: Path) -> list[dict[str, str]]:
+    with open(path / "metrics.csv", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def without_seconds(folder: Path) -> list[dict[str, str]]:
-    return [{name: value for name, value in row.items() if "seconds" not in name} for row in table(folder)]
+def metrics_without_seconds(path: Path) -> list[dict[str, str]]:
+    rows = metrics_table(path)
+    return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
 
 
-def events(folder: Path) -> dict[str, list[int]]:
-    """The steps of each of TensorBoard's scalars."""
+def events(path: Path) -> dict[str, list[int]]:
+    """Return the steps of each scalar in the TensorBoard events."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    accumulator = EventAccumulator(str(folder / "tensorboard"))
+    accumulator = EventAccumulator(str(path / "tensorboard"))
     accumulator.Reload()
     return {tag: [event.step for event in accumulator.Scalars(tag)] for tag in accumulator.Tags()["scalars"]}
 
 
 @pytest.fixture(scope="module")
-def whole(config: RunSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that nothing interrupted."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    process = child(folder, config)
+def uninterrupted(settings: RunSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run that nothing interrupted."""
+    path = tmp_path_factory.mktemp("uninterrupted") / "run"
+    process = start_child(path, settings)
     process.join()
     assert process.exitcode == 0
-    return folder
+    return path
 
 
-def test_a_run_records_every_metric(whole: Path) -> None:
-    first, *others = table(whole)
+def test_a_run_records_every_metric(uninterrupted: Path) -> None:
+    first, *others = metrics_table(uninterrupted)
     assert [row["iteration"] for row in (first, *others)] == ["0", "1", "2"]
     assert list(first) == ["iteration", *METRICS]
     for row in others:
         assert {name for name, value in row.items() if not value} == {
-            "seconds_breed", "seconds_try", "seconds_create", "seconds_evolve"
-        }  # fmt: skip
+            "seconds_create",
+            "seconds_mutate",
+            "seconds_evaluate_mutants",
+            "seconds_evolve",
+        }
         assert float(row["samples"]) == 18
-        assert float(row["share_parse"]) == 1  # sampling is held to the grammar
+        assert float(row["share_parse"]) == 1  # the grammar constrains sampling
         assert 0 < float(row["loss"]) < 10
     sizes = [sum(float(value) for name, value in row.items() if name.startswith("buffer_")) for row in others]
     assert max(sizes) <= 24
@@ -200,11 +216,11 @@ def test_a_run_records_every_metric(whole: Path) -> None:
     assert float(first["buffer_mutation"]) == 12
 
 
-def test_an_expert_tried_on_the_tasks_solves_the_one_that_is_its_own(whole: Path) -> None:
-    first = table(whole)[0]
+def test_an_expert_solves_the_test_task_that_is_its_own(uninterrupted: Path) -> None:
+    first = metrics_table(uninterrupted)[0]
     assert float(first["cumulative_top3"]) >= 1
-    solutions = [json.loads(line) for line in (whole / "solutions.jsonl").read_text().splitlines()]
-    assert solutions[0] == {
+    lines = (uninterrupted / "solutions.jsonl").read_text().splitlines()
+    assert json.loads(lines[0]) == {
         "task": "recolour",
         "program": EXPERTS["recolour"],
         "demonstrations_solved": 3,
@@ -213,9 +229,10 @@ def test_an_expert_tried_on_the_tasks_solves_the_one_that_is_its_own(whole: Path
     }
 
 
-def test_the_solutions_written_verify_to_the_score_recorded(whole: Path, config: RunSettings) -> None:
-    last = table(whole)[-1]
-    score = verify(read_solutions(whole / "solutions.jsonl"), load_tasks(config.data.test), leaked=())
+def test_published_solutions_verify_to_the_recorded_score(uninterrupted: Path, settings: RunSettings) -> None:
+    last = metrics_table(uninterrupted)[-1]
+    solutions = read_solutions(uninterrupted / "solutions.jsonl")
+    score = verify(solutions, load_tasks(settings.data.test), leaked=())
     assert score.invalid == 0
     assert (score.solved_top3, score.solved_top2) == (
         float(last["cumulative_top3"]),
@@ -224,51 +241,49 @@ def test_the_solutions_written_verify_to_the_score_recorded(whole: Path, config:
     assert score.solved_demonstrations == float(last["cumulative_all_demonstrations"])
 
 
-def test_experiences_carry_where_they_come_from(whole: Path) -> None:
-    database = sqlite3.connect(whole / "run.sqlite")
-    sources = set(
-        database.execute("SELECT DISTINCT e.source, t.split FROM experience e JOIN task t ON t.id = task_id")
-    )
-    assert {("expert", "train"), ("mutation", "train")} <= sources <= {
-        ("expert", "train"), ("mutation", "train"), ("policy", "test")
-    }  # fmt: skip
-    (drawn,) = database.execute("SELECT sum(times_drawn) FROM experience WHERE source = 'expert'").fetchone()
+def test_experiences_record_their_source_and_split(uninterrupted: Path) -> None:
+    text = "SELECT DISTINCT e.source, t.split FROM experience e JOIN task t ON t.id = task_id"
+    sources = set(query(uninterrupted, text))
+    of_train = {("expert", "train"), ("mutation", "train")}
+    assert of_train <= sources <= of_train | {("policy", "test")}
+    ((drawn,),) = query(uninterrupted, "SELECT sum(times_drawn) FROM experience WHERE source = 'expert'")
+    assert isinstance(drawn, int)
     assert drawn > 0
-    database.close()
 
 
-def test_the_last_two_checkpoints_are_kept_and_none_is_partial(whole: Path) -> None:
-    assert sorted(entry.name for entry in (whole / "checkpoints").iterdir()) == ["0001", "0002"]
-    assert not list(whole.rglob("*.partial"))
+def test_the_last_two_checkpoints_are_kept_and_none_is_partial(uninterrupted: Path) -> None:
+    checkpoints = sorted(entry.name for entry in (uninterrupted / "checkpoints").iterdir())
+    assert checkpoints == ["0001", "0002"]
+    assert not list(uninterrupted.rglob("*.partial"))
 
 
-def test_tensorboard_has_each_metric_once_an_iteration(whole: Path) -> None:
-    found = events(whole)
+def test_tensorboard_has_each_metric_once_per_iteration(uninterrupted: Path) -> None:
+    found = events(uninterrupted)
     assert found["cumulative/cumulative_top3"] == [0, 1, 2]
-    assert found["learning/loss"] == [1, 2]
+    assert found["training/loss"] == [1, 2]
 
 
 @pytest.mark.parametrize("trial", range(3))
-def test_a_run_killed_before_commits_ends_with_the_same_rows(
-    trial: int, whole: Path, config: RunSettings, tmp_path: Path
+def test_a_run_killed_before_commits_ends_with_the_rows_of_an_uninterrupted_run(
+    trial: int, uninterrupted: Path, settings: RunSettings, tmp_path: Path
 ) -> None:
-    folder, rng, killed = tmp_path / "run", random.Random(trial), 0
+    path, rng, killed = tmp_path / "run", random.Random(trial), 0
     while True:
-        process = child(folder, config if killed == 0 else None, rng.randint(1, 5))
+        process = start_child(path, settings if killed == 0 else None, rng.randint(1, 5))
         process.join()
         if process.exitcode == 0:
             break
         assert process.exitcode == -signal.SIGKILL
         killed += 1
     assert killed >= 3
-    assert_same(folder, whole)
+    assert_same_run(path, uninterrupted)
 
 
-def test_a_run_killed_at_any_time_ends_with_the_same_rows(
-    whole: Path, config: RunSettings, tmp_path: Path
+def test_a_run_killed_at_any_time_ends_with_the_rows_of_an_uninterrupted_run(
+    uninterrupted: Path, settings: RunSettings, tmp_path: Path
 ) -> None:
-    folder, rng, killed = tmp_path / "run", random.Random(0), 0
-    process = child(folder, config)
+    path, rng, killed = tmp_path / "run", random.Random(0), 0
+    process = start_child(path, settings)
     while killed < 6:
         process.join(rng.uniform(0.05, 0.6))
         if process.exitcode is not None:
@@ -276,139 +291,169 @@ def test_a_run_killed_at_any_time_ends_with_the_same_rows(
         process.kill()
         process.join()
         killed += 1
-        process = child(folder, None if (folder / "config.toml").exists() else config)
+        process = start_child(path, None if (path / "config.toml").exists() else settings)
     process.join()
     assert process.exitcode == 0
-    assert_same(folder, whole)
+    assert_same_run(path, uninterrupted)
 
 
-def assert_same(folder: Path, whole: Path) -> None:
-    expected, found = rows(whole), rows(folder)
+def assert_same_run(path: Path, uninterrupted: Path) -> None:
+    expected, found = all_rows(uninterrupted), all_rows(path)
+    assert found.keys() == expected.keys()
     for name in expected:
         assert found[name] == expected[name], name
-    assert without_seconds(folder) == without_seconds(whole)
-    assert (folder / "solutions.jsonl").read_text() == (whole / "solutions.jsonl").read_text()
-    assert events(folder) == events(whole)
-    weights = [path.joinpath("checkpoints", "0002", WEIGHTS).read_bytes() for path in (folder, whole)]
+    assert metrics_without_seconds(path) == metrics_without_seconds(uninterrupted)
+    assert (path / "solutions.jsonl").read_text() == (uninterrupted / "solutions.jsonl").read_text()
+    assert events(path) == events(uninterrupted)
+    weights = [one.joinpath("checkpoints", "0002", WEIGHTS).read_bytes() for one in (path, uninterrupted)]
     assert weights[0] == weights[1]
 
 
-def test_a_run_that_is_over_stays_as_it_is(whole: Path) -> None:
-    before = rows(whole)
-    run(whole)
-    assert rows(whole) == before
+def test_a_finished_run_does_not_change_when_run_again(uninterrupted: Path) -> None:
+    before = all_rows(uninterrupted)
+    run(uninterrupted)
+    assert all_rows(uninterrupted) == before
 
 
-def test_one_process_at_a_time(config: RunSettings, tmp_path: Path) -> None:
-    with (
-        RunDirectory(tmp_path / "run", config),
-        pytest.raises(RunError, match="another process runs in this folder"),
-    ):
-        RunDirectory(tmp_path / "run")
-    RunDirectory(tmp_path / "run").close()
+def run_and_query(path: Path, settings: RunSettings, text: str) -> Rows:
+    run(path, settings)
+    return query(path, text)
 
 
-def test_a_changed_config_is_refused_by_name(config: RunSettings, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    RunDirectory(folder, config).close()
-    RunDirectory(folder, config).close()
-    with pytest.raises(RunError, match=r"run.seed: expected 0, found 7; a run keeps its configuration"):
-        RunDirectory(folder, change(config, run__seed=7))
-    path = folder / "config.toml"
-    path.write_text(path.read_text().replace("capacity = 24", "capacity = 25"))
-    with pytest.raises(RunError, match=r"replay.capacity: expected 24, found 25"):
-        RunDirectory(folder)
+ONE_ITERATION = {"run__iterations": 1, "mutation__run_baseline": False, "replay__capacity": 1000}
 
 
-def later_version(folder: Path) -> None:
-    with sqlite3.connect(folder / "run.sqlite") as database:
-        database.execute("PRAGMA user_version = 99")
-
-
-def test_a_run_of_another_version_is_refused(config: RunSettings, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    RunDirectory(folder, config).close()
-    later_version(folder)
-    with pytest.raises(StoreError, match=f"expected schema version {SCHEMA_VERSION}, found 99"):
-        RunDirectory(folder)
-
-
-def test_a_folder_that_is_no_run_is_refused(config: RunSettings, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"expected a run's folder, found no config.toml"):
-        RunDirectory(tmp_path / "none")
-    assert not (tmp_path / "none").exists()
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "a.txt").touch()
-    with pytest.raises(RunError, match=r"expected a new folder or a run's, found a.txt"):
-        RunDirectory(tmp_path / "letters", config)
-    (tmp_path / "file").touch()
-    with pytest.raises(RunError, match="expected a folder that can be written"):
-        RunDirectory(tmp_path / "file", config)
-
-
-def ablated(folder: Path, config: RunSettings, query: str) -> list[tuple[object, ...]]:
-    run(folder, config)
-    database = sqlite3.connect(folder / "run.sqlite")
-    found = database.execute(query).fetchall()
-    database.close()
-    return found
-
-
-ONE = {"run__iterations": 1, "evolution__try_on_tasks": False, "replay__capacity": 1000}
-
-
-def test_a1_samples_stay_out_and_mutants_keep_coming(config: RunSettings, tmp_path: Path) -> None:
-    settings = change(config, **ONE, hindsight__keep_samples=False, evolution__mutants_per_iteration=5)
-    query = "SELECT source, iteration, count(*) FROM experience GROUP BY 1, 2 ORDER BY 1, 2"
-    found = ablated(tmp_path / "run", settings, query)
+def test_ablation_a1_keeps_samples_out_and_adds_mutants(settings: RunSettings, tmp_path: Path) -> None:
+    ablated = change(settings, **ONE_ITERATION, hindsight__keep_samples=False, mutation__per_iteration=5)
+    text = "SELECT source, iteration, count(*) FROM experience GROUP BY 1, 2 ORDER BY 1, 2"
+    found = run_and_query(tmp_path / "run", ablated, text)
     assert found[:2] == [("expert", 0, 3), ("mutation", 0, 12)]
     assert found[2][:2] == ("mutation", 1)
-    assert 0 < found[2][2] <= 5  # a mutant made before does not count twice
+    assert 0 < found[2][2] <= 5  # type: ignore[operator]  # a mutant made before does not count twice
     assert len(found) == 3
 
 
-EVOLVED = {
-    **{"evolution__programs": 40, "evolution__programs_per_iteration": 60, "evolution__kept": 4},
+WITH_EVOLUTION = {
+    **{"evolution__programs": 40, "evolution__programs_per_iteration": 60, "evolution__elites": 4},
     "scoring__ranking": "votes",
 }
 
 
-def test_evolution_s_programs_enter_the_buffer_and_its_answers_the_scores(
-    config: RunSettings, tmp_path: Path
+def test_evolution_adds_its_best_programs_to_the_buffer_and_its_answers_to_the_candidates(
+    settings: RunSettings, tmp_path: Path
 ) -> None:
-    settings = change(config, **ONE, **EVOLVED)
-    query = """
+    path, evolved = tmp_path / "run", change(settings, **ONE_ITERATION, **WITH_EVOLUTION)
+    text = """
         SELECT t.name, e.iteration, count(*), min(priority), max(priority) FROM experience e
-        JOIN task t ON t.id = task_id WHERE source = 'search' AND split = 'test' GROUP BY 1, 2 ORDER BY 2, 1
+        JOIN task t ON t.id = task_id WHERE source = 'evolution' AND split = 'test'
+        GROUP BY 1, 2 ORDER BY 2, 1
     """
-    found = ablated(tmp_path / "run", settings, query)
+    found: list[tuple] = run_and_query(path, evolved, text)  # type: ignore[type-arg]
     assert [row[:2] for row in found[:3]] == [(task, 0) for task in sorted(TO_SOLVE)]
     assert all(1 < row[2] <= 4 for row in found[:3])
     assert found[1][4] == 1  # an expert solves `recolour` as it is
-    metrics = table(tmp_path / "run")
-    bred = [float(row["buffer_search"]) for row in metrics]
-    assert bred[0] == sum(row[2] for row in found[:3]) < bred[1]
+    metrics = metrics_table(path)
+    sizes = [float(row["buffer_evolution"]) for row in metrics]
+    assert sizes[0] == sum(row[2] for row in found[:3]) < sizes[1]
     assert float(metrics[0]["cumulative_top3"]) >= 1
-    rows = [json.loads(line) for line in (tmp_path / "run" / "solutions.jsonl").read_text().splitlines()]
-    voted = [row for row in rows if row["source"] == "search"]
-    assert voted and all(row["demonstrations_solved"] == 3 and row["votes"] >= 1 for row in voted)
-    score = verify(read_solutions(tmp_path / "run" / "solutions.jsonl"), load_tasks(config.data.test), leaked=())
+    rows = [json.loads(line) for line in (path / "solutions.jsonl").read_text().splitlines()]
+    voted = [row for row in rows if row["source"] == "evolution"]
+    assert voted
+    assert all(row["demonstrations_solved"] == 3 and row["votes"] >= 1 for row in voted)
+    score = verify(read_solutions(path / "solutions.jsonl"), load_tasks(settings.data.test), leaked=())
     assert (score.solved_top3, score.solved_top2) == (
         float(metrics[1]["cumulative_top3"]),
         float(metrics[1]["cumulative_top2"]),
     )
 
 
-def test_a_run_with_evolution_killed_before_commits_ends_with_the_same_rows(
-    config: RunSettings, tmp_path: Path
+def test_a_killed_run_with_evolution_ends_with_the_rows_of_an_uninterrupted_run(
+    settings: RunSettings, tmp_path: Path
 ) -> None:
-    settings = change(config, **ONE, **EVOLVED)
-    run(tmp_path / "whole", settings)
+    evolved = change(settings, **ONE_ITERATION, **WITH_EVOLUTION)
+    run(tmp_path / "uninterrupted", evolved)
     for commits in (1, 5, 3, 4, 5, None):
-        process = child(tmp_path / "killed", settings, commits)
+        process = start_child(tmp_path / "killed", evolved, commits)
         process.join()
         assert process.exitcode == (-signal.SIGKILL if commits else 0)
-    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
+    assert all_rows(tmp_path / "killed") == all_rows(tmp_path / "uninterrupted")
+
+
+ONLY_EVOLUTION = {
+    **{"run__iterations": 0, "mutation__initial": 0, "mutation__run_baseline": False},
+    **{"replay__capacity": 1000, "evolution__programs": 300, "evolution__offspring": 64},
+}
+EVOLVED_PROGRAMS = """
+    SELECT t.name, p.text, p.length FROM experience e JOIN task t ON t.id = e.task_id
+    JOIN program p ON p.id = e.program_id WHERE e.source = 'evolution' ORDER BY e.id
+"""
+
+
+@pytest.fixture(scope="module")
+def evolved_by_default(settings: RunSettings, tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    """Task, program and lines of what evolution finds with the settings of ONLY_EVOLUTION."""
+    path = tmp_path_factory.mktemp("evolution") / "run"
+    return run_and_query(path, change(settings, **ONLY_EVOLUTION), EVOLVED_PROGRAMS)
+
+
+def of_each_task(found: Rows) -> dict[object, Rows]:
+    return {task: [row for row in found if row[0] == task] for task in sorted(TO_SOLVE)}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"population": 3},
+        {"offspring": 8},
+        {"max_lines": 2},
+        {"selection_pressure": 9.0},
+        {"starter_mates": 1.0},
+        {"max_equal_fitness": 1},
+        {"max_steps": 8},
+        {"weights": OperatorWeights(splice=0.0)},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_evolution_in_a_run_obeys_its_settings(
+    changed: dict[str, object], evolved_by_default: Rows, settings: RunSettings, tmp_path: Path
+) -> None:
+    values = {f"evolution__{name}": value for name, value in changed.items()}
+    evolved = change(settings, **{**ONLY_EVOLUTION, **values})
+    found = run_and_query(tmp_path / "run", evolved, EVOLVED_PROGRAMS)
+    assert found != evolved_by_default
+    if "population" in changed:
+        assert all(1 < len(rows) <= 3 for rows in of_each_task(found).values())
+        assert all(len(rows) > 3 for rows in of_each_task(evolved_by_default).values())
+    if "max_lines" in changed:
+        experts = set(EXPERTS.values())
+        lines = {length for _, program, length in found if program not in experts}
+        assert lines
+        assert max(lines) <= 2  # type: ignore[type-var, operator]
+        assert any(length > 2 for _, _, length in evolved_by_default)  # type: ignore[operator]
+    if "max_steps" in changed:
+        assert len(found) < len(evolved_by_default)
+
+
+def test_evolution_in_a_run_gets_all_its_settings(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = []
+    original = codeit.loop.evolve
+    monkeypatch.setattr(codeit.loop, "evolve", lambda job: (jobs.append(job), original(job))[1])
+    changed = change(settings, **ONLY_EVOLUTION, evolution__population=17)
+    run(tmp_path / "run", changed)
+    assert [(task.id, programs) for task, _, programs, _, _ in jobs] == [
+        (task, 300) for task in sorted(TO_SOLVE)
+    ]
+    assert all(job_settings == changed.evolution for *_, job_settings in jobs)
+    assert [seed for _, _, _, seed, _ in jobs] == [derive(0, "evolve", 0, task) for task in sorted(TO_SOLVE)]
+
+
+def test_evolution_with_several_processes_finds_the_same(
+    settings: RunSettings, evolved_by_default: Rows, tmp_path: Path
+) -> None:
+    parallel = change(settings, **ONLY_EVOLUTION, run__threads=2)
+    assert run_and_query(tmp_path / "run", parallel, EVOLVED_PROGRAMS) == evolved_by_default
 
 
 TEXTS = [
@@ -421,30 +466,37 @@ TEXTS = [
 ]
 
 
-def write_always(texts: list[str]) -> Callable[..., Iterator[tuple[int, list[str]]]]:
-    """A policy that writes the same texts for every task."""
-    return lambda policy, tasks, n, **_: ((place, texts[:n]) for place in reversed(range(len(tasks))))
+def always_sample(texts: list[str]) -> Callable[..., Iterator[tuple[int, list[str]]]]:
+    """Return a sampler that gives the same texts for every task."""
+
+    def sample(
+        policy: object, tasks: Sequence[object], sampling: SamplingConfig, *, seeds: Sequence[int]
+    ) -> Iterator[tuple[int, list[str]]]:
+        assert len(seeds) == len(tasks)
+        return ((place, texts[: sampling.samples_per_task]) for place in reversed(range(len(tasks))))
+
+    return sample
 
 
 def test_samples_are_run_relabelled_and_counted(
-    config: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(codeit.loop, "sample", write_always(TEXTS))
-    settings = change(config, **ONE, evolution__mutants=0)
-    query = """
+    monkeypatch.setattr(codeit.loop, "sample", always_sample(TEXTS))
+    text = """
         SELECT name, text, priority FROM experience JOIN task t ON t.id = task_id
         JOIN program p ON p.id = program_id WHERE source = 'policy' ORDER BY name, text
     """
-    found = ablated(tmp_path / "run", settings, query)
+    without_mutants = change(settings, **ONE_ITERATION, mutation__initial=0)
+    found: list[tuple] = run_and_query(tmp_path / "run", without_mutants, text)  # type: ignore[type-arg]
     grids = ["O = hmirror(I)", "O = rot90(I)", "O = vmirror(I)"]
-    assert [row[:2] for row in found] == [(task, text) for task in sorted(TO_SOLVE) for text in grids]
+    assert [row[:2] for row in found] == [(task, one) for task in sorted(TO_SOLVE) for one in grids]
     priorities = {row[:2]: row[2] for row in found}
     assert priorities["flip", "O = hmirror(I)"] == 1
-    last = table(tmp_path / "run")[-1]
+    last = metrics_table(tmp_path / "run")[-1]
     assert float(last["samples"]) == 18
     assert float(last["share_parse"]) == pytest.approx(5 / 6)
     assert float(last["share_run"]) == pytest.approx(4 / 6)
-    # New are hmirror, rot90 and first, once; vmirror is an expert's.
+    # hmirror, rot90 and first are new, once each; vmirror is an expert.
     assert float(last["share_new"]) == pytest.approx(3 / 18)
     assert (last["policy_top3"], last["policy_all_demonstrations"], last["cumulative_top3"]) == (
         "1",
@@ -452,36 +504,53 @@ def test_samples_are_run_relabelled_and_counted(
         "1",
     )
     assert float(last["policy_demonstrations"]) == 3 + sum(
-        max(priorities[task, text] for text in grids) * 3 for task in TO_SOLVE if task != "flip"
+        max(priorities[task, one] for one in grids) * 3 for task in TO_SOLVE if task != "flip"
     )
 
 
-def test_a2_only_programs_that_solve_all_demonstrations_enter(
-    config: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_samples_are_recorded_one_row_each_with_their_outcome(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(codeit.loop, "sample", write_always(TEXTS))
-    settings = change(config, **ONE, hindsight__relabel=False)
-    query = "SELECT name, priority FROM experience JOIN task t ON t.id = task_id WHERE source = 'policy'"
-    assert ablated(tmp_path / "run", settings, query) == [("flip", 1.0)]
+    monkeypatch.setattr(codeit.loop, "sample", always_sample(TEXTS))
+    text = """
+        SELECT ordinal, text, parses, outcome, demonstrations_solved FROM sample JOIN task t ON t.id = task_id
+        LEFT JOIN program p ON p.id = program_id WHERE name = 'flip' ORDER BY ordinal
+    """
+    found = run_and_query(tmp_path / "run", change(settings, **ONE_ITERATION), text)
+    texts = [None if one == "O = no program" else one for one in TEXTS]
+    assert [row[:3] for row in found] == [(k, one, int(one is not None)) for k, one in enumerate(texts)]
+    assert [row[3] for row in found][:2] == ["grid", "grid"]
+    assert found[2][3] not in ("grid", "parse error")  # `first` gives no grid
+    assert found[3][3:] == ("parse error", 0)
+    assert found[0] == (0, "O = hmirror(I)", 1, "grid", 3)
 
 
-def test_a2_holds_for_what_evolution_finds_too(config: RunSettings, tmp_path: Path) -> None:
-    settings = change(config, **ONE, **EVOLVED, hindsight__relabel=False)
-    query = "SELECT DISTINCT priority FROM experience WHERE source = 'search'"
-    assert ablated(tmp_path / "run", settings, query) == [(1.0,)]
+def test_ablation_a2_keeps_only_solving_programs(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codeit.loop, "sample", always_sample(TEXTS))
+    ablated = change(settings, **ONE_ITERATION, hindsight__relabel=False)
+    text = "SELECT name, priority FROM experience JOIN task t ON t.id = task_id WHERE source = 'policy'"
+    assert run_and_query(tmp_path / "run", ablated, text) == [("flip", 1.0)]
 
 
-def test_a6_without_mutants_the_experts_are_alone(config: RunSettings, tmp_path: Path) -> None:
-    settings = change(config, **ONE, evolution__mutants=0)
-    query = "SELECT source, count(*) FROM experience WHERE source != 'policy' GROUP BY 1"
-    assert ablated(tmp_path / "run", settings, query) == [("expert", 3)]
+def test_ablation_a2_keeps_only_solving_programs_of_evolution(settings: RunSettings, tmp_path: Path) -> None:
+    ablated = change(settings, **ONE_ITERATION, **WITH_EVOLUTION, hindsight__relabel=False)
+    text = "SELECT DISTINCT priority FROM experience WHERE source = 'evolution'"
+    assert run_and_query(tmp_path / "run", ablated, text) == [(1.0,)]
+
+
+def test_ablation_a6_starts_from_the_experts_only(settings: RunSettings, tmp_path: Path) -> None:
+    ablated = change(settings, **ONE_ITERATION, mutation__initial=0)
+    text = "SELECT source, count(*) FROM experience WHERE source != 'policy' GROUP BY 1"
+    assert run_and_query(tmp_path / "run", ablated, text) == [("expert", 3)]
 
 
 @pytest.mark.parametrize("name", ["paper", *(f"ablations/a{n}" for n in range(1, 7))])
-def test_the_paper_s_own_settings_run_with_a_small_stand_in_for_its_model(
-    name: str, config: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_paper_s_configurations_run_with_a_small_model(
+    name: str, settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CodeT5+'s path: a folder of a T5 and its tokenizer, here tiny and of random weights."""
+    """CodeT5+ is a directory of a T5 model and its tokenizer, here tiny and with random weights."""
     from transformers import ByT5Tokenizer, T5Config, T5ForConditionalGeneration
 
     sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_heads": 2, "num_layers": 1}
@@ -491,32 +560,34 @@ def test_the_paper_s_own_settings_run_with_a_small_stand_in_for_its_model(
     ByT5Tokenizer().save_pretrained(tmp_path / "t5")
     monkeypatch.setattr(codeit.policy.model, "CODET5P", str(tmp_path / "t5"))
     smaller = {
-        **{
-            "run.iterations": 1,
-            "run.threads": 1,
-            "policy.init": "random" if name == "ablations/a4" else "codet5p-220m",
-            "policy.device": "cpu",
-        },
-        **{"data.train": config.data.train, "data.test": config.data.test},
-        **{
-            "evolution.mutants": 12 * (name[-1] != "6"),
-            "evolution.mutants_per_iteration": 5 * (name[-1] == "1"),
-        },
-        **{"sampling.samples_per_task": 6, "policy.max_program_tokens": 64},
+        "run.iterations": 1,
+        "run.threads": 1,
+        "policy.init": "random" if name == "ablations/a4" else "codet5p-220m",
+        "policy.device": "cpu",
+        "policy.max_program_tokens": 64,
+        "data.train": settings.data.train,
+        "data.test": settings.data.test,
+        "mutation.initial": 0 if name == "ablations/a6" else 12,
+        "mutation.per_iteration": 5 if name == "ablations/a1" else 0,
+        "sampling.samples_per_task": 6,
     }
-    settings = RunSettings.load(CONFIGS / f"{name}.toml", smaller)
-    found = ablated(tmp_path / "run", settings, "SELECT count(*), count(program_id) FROM sample")
-    assert found == [(18, 0)]  # random bytes are no programs, and say so
-    assert 0 < float(table(tmp_path / "run")[-1]["loss"]) < 10
+    text = "SELECT count(*), count(program_id) FROM sample"
+    found = run_and_query(tmp_path / "run", RunSettings.load(name, smaller), text)
+    assert found == [(18, 0)]  # random bytes are not programs, which is recorded
+    assert 0 < float(metrics_table(tmp_path / "run")[-1]["loss"]) < 10
 
 
-def test_seeds_are_those_of_their_place() -> None:
-    derive = codeit.loop.derive
+def test_every_place_in_a_run_has_its_own_seed() -> None:
     places = [derive(0, "sample", i, task) for i in range(20) for task in ("a", "b")]
     assert len({*places, derive(1, "sample", 0, "a"), derive(0, "learn", 0, "a")}) == 42
     assert derive(0, "sample", 3, "00576224") == derive(0, "sample", 3, "00576224") < 2**63
 
 
+def test_seeds_are_those_of_published_runs() -> None:
+    assert derive(0, "sample", 3, "00576224") == 4264222467586177045
+    assert derive(7, "breed", 0) == 9110167614278679523
+
+
 def test_the_default_budget_is_the_engine_s() -> None:
     budget, engine = RunSettings().budget, Budget()
-    assert (budget.steps, budget.cells) == (engine.steps, engine.cells)
+    assert (budget.max_steps, budget.max_cells) == (engine.steps, engine.cells)

@@ -1,44 +1,92 @@
-"""The published results are what the README says: every program is run again."""
+"""The published results hold: every program of their solutions files is run again."""
 
 from __future__ import annotations
 
 import csv
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from codeit.evaluation.scoring import Score, read_solutions, verify
 from codeit.data.tasks import load_tasks
+from codeit.evaluation.scoring import Score, read_solutions, verify
+from codeit.experiments.mutation_baseline import PAPER_RESULTS
+from codeit.report.curve import draw
+from codeit.storage.metrics import METRICS
+from codeit.storage.replay_buffer import SOURCES
 
 RESULTS = Path(__file__).parents[1] / "results"
+SOLVED = {"codeit": 113, "evolution": 109, "baseline": 67, "policy": 32}
+"""Tasks solved at top 3 in each directory of results, as published in the README."""
+CURVES = {
+    "evolution": ("evolution", "programs tried on each task"),
+    "baseline": ("mutation baseline", "mutants tried on each task"),
+}
+"""The line and the x axis of each published curve.svg."""
 
 
+@cache
 def verified(name: str) -> Score:
     return verify(read_solutions(RESULTS / name / "solutions.jsonl"), load_tasks("arc-agi-1/evaluation"))
 
 
-def last_row(path: Path) -> dict[str, int]:
+def rows(path: Path) -> list[dict[str, str]]:
     with open(path, encoding="utf-8", newline="") as file:
-        return {key: int(float(value)) for key, value in list(csv.DictReader(file))[-1].items() if value}
+        return list(csv.DictReader(file))
+
+
+def last_row(path: Path) -> dict[str, int]:
+    return {key: int(float(value)) for key, value in rows(path)[-1].items() if value}
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_solutions_solve_the_published_number_of_tasks(name: str) -> None:
+    assert verified(name).solved_top3 == SOLVED[name]
+    assert verified(name).invalid == 0
+
+
+def test_every_solutions_file_has_a_published_figure() -> None:
+    assert {path.parent.name for path in RESULTS.glob("*/solutions.jsonl")} == set(SOLVED)
 
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/curve.csv")))
-def test_a_search_solved_what_its_curve_says(name: str) -> None:
+def test_search_solves_what_its_curve_says(name: str) -> None:
     score, row = verified(name), last_row(RESULTS / name / "curve.csv")
     assert score.invalid == 0
     for column in row.keys() - {"programs"}:
         assert row[column] == getattr(score, column), column
-    rows = list(read_solutions(RESULTS / name / "solutions.jsonl"))
-    of_task = Counter(row.task for row in rows)
+    solutions = list(read_solutions(RESULTS / name / "solutions.jsonl"))
+    of_task = Counter(row.task_id for row in solutions)
     assert max(of_task.values()) <= 5
     assert score.solved_demonstrations == len(of_task)
 
 
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/curve.svg")))
+def test_curve_file_shows_the_curve(name: str, tmp_path: Path) -> None:
+    line, across = CURVES[name]
+    curve = {int(row.pop("programs")): score_of(row) for row in rows(RESULTS / name / "curve.csv")}
+    draw(tmp_path / "curve.svg", {line: curve}, {"paper: mutation baseline": PAPER_RESULTS}, across)
+    assert (tmp_path / "curve.svg").read_bytes() == (RESULTS / name / "curve.svg").read_bytes()
+
+
+def score_of(row: dict[str, str]) -> Score:
+    counts = {key: int(value) for key, value in row.items()}
+    return Score(tasks=400, without_outputs=0, programs=0, invalid=0, solved=(), leaked=(), **counts)
+
+
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/metrics.csv")))
-def test_the_loop_solved_what_its_metrics_say(name: str) -> None:
+def test_loop_solves_what_its_metrics_say(name: str) -> None:
     score, row = verified(name), last_row(RESULTS / name / "metrics.csv")
     assert (score.solved_top3, score.solved_top2) == (row["cumulative_top3"], row["cumulative_top2"])
+    assert score.solved_top3_without_leak == row["cumulative_top3_without_leak"]
+
+
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/metrics.csv")))
+def test_loop_files_use_the_current_names_of_metrics_and_sources(name: str) -> None:
+    assert list(rows(RESULTS / name / "metrics.csv")[0]) == ["iteration", *METRICS]
+    solutions = read_solutions(RESULTS / name / "solutions.jsonl")
+    assert {row.row["source"] for row in solutions} <= set(SOURCES)
 
 
 def test_results_are_small() -> None:

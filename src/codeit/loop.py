@@ -3,16 +3,16 @@
     create             the policy, once
     mutate             experts and their mutants into the replay buffer
     evaluate mutants   the same programs on the tasks to solve: the mutation baseline
-    train              draw experiences, run their programs for the outputs, train the policy on them
-    sample             programs for each task to solve; run them, relabel in hindsight, add to the buffer
+    train              draw experiences, recompute their outputs, train the policy on them
+    sample             programs for each task; run them, relabel in hindsight, add to the buffer
     evolve             ours: programs toward each task to solve, the best into the buffer
     record             evict, score, write metrics
 
 Iteration 0 skips training and sampling.
 
-Each phase, or each part of a long one, ends in one transaction that also marks it as done, and derives its
-random numbers only from the seed of the run and its own place. A killed run therefore resumes after the last
-finished part, and ends with the rows of an uninterrupted run.
+Each phase, or each part of a long one, ends in one transaction that also marks it as done, and
+derives its random numbers only from the seed of the run and its own place. A killed run therefore
+resumes after the last finished part, and ends with the rows of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from codeit.policy.encoding import NotEncodableError
 from codeit.policy.model import Policy
 from codeit.policy.sampling import sample
 from codeit.policy.training import Trainer, TrainingExample
-from codeit.search.evolution import evolve
+from codeit.search.evolution import EvolutionJob, evolve
 from codeit.search.mutation import make_mutants
 from codeit.seeds import derive
 from codeit.storage.files import RunError
-from codeit.storage.replay_buffer import Draw
+from codeit.storage.replay_buffer import EXPERT_SOURCES, FOUND_SOURCES, DrawnExperience
 from codeit.storage.run_directory import RunDirectory
 
 PROGRAMS_AT_ONCE = 500
@@ -114,7 +114,7 @@ class Loop:
                         self.experts,
                         self.train_tasks,
                         n,
-                        derive(self.settings.run.seed, "breed", iteration),
+                        derive(self.settings.run.seed, "breed", iteration),  # fixed name: see seeds.py
                         threads=self.threads,
                         budget=self.budget,
                         progress=partial(self.observer.progress, iteration, "mutate"),
@@ -129,17 +129,16 @@ class Loop:
                     self._remember("train", task, program, iteration, source, experience.priority)
 
     def evaluate_mutants(self, iteration: int) -> None:
-        """Try the iteration's experts and mutants on every task to solve: the paper's mutation baseline.
+        """Try the iteration's experts and mutants on every task to solve: the mutation baseline.
 
-        A program leaves a task at the first demonstration that it does not solve, so only programs that solve
-        all become candidates.
+        A program leaves a task at the first demonstration that it does not solve, so only programs
+        that solve all become candidates.
         """
-        evaluate_on_tests = self.settings.mutation.evaluate_on_tests
-        added = self.replay.mutants(iteration) if evaluate_on_tests else []
-        if not added:
+        if not self.settings.mutation.run_baseline:
             return
-        wanted = np.array([len(task.train) for task in self.test_tasks])
+        added = self.replay.experts_and_mutants(iteration)
         demonstrations = [task.train for task in self.test_tasks]
+        n_demonstrations = np.array([len(pairs) for pairs in demonstrations])
         for part, start in enumerate(range(0, len(added), PROGRAMS_AT_ONCE)):
             self.observer.progress(iteration, "evaluate mutants", start, len(added))
             if self.database.is_done(iteration, "evaluate_mutants", part):
@@ -150,19 +149,20 @@ class Loop:
                 solved = count_solved(
                     programs, demonstrations, early_exit=True, budget=self.budget, threads=self.threads
                 )
-                for k, task in np.argwhere(wanted == solved.T).tolist():
-                    program, source = tried[k]
+                for program_index, task_index in np.argwhere(n_demonstrations == solved.T).tolist():
+                    program, source = tried[program_index]
                     self.database.add_candidate(
                         Candidate(
-                            self.test_tasks[task].id,
+                            self.test_tasks[task_index].id,
                             program,
-                            int(wanted[task]),
+                            len(demonstrations[task_index]),
                             votes=1,
                             iteration=iteration,
                             source=source,
                         )
                     )
-        self.observer.progress(iteration, "evaluate mutants", len(added), len(added))
+        if added:
+            self.observer.progress(iteration, "evaluate mutants", len(added), len(added))
 
     def train(self, iteration: int) -> None:
         """Draw experiences by priority and train the policy on them."""
@@ -171,12 +171,8 @@ class Loop:
         replay, seed = self.settings.replay, self.settings.run.seed
         with self._committing(iteration, "train"):
             rng = np.random.default_rng(derive(seed, "draw", iteration))
-            drawn: list[Draw] = []
-            parts = (
-                (replay.expert_draws, ("expert", "mutation")),
-                (replay.policy_draws, ("policy", "evolution")),
-            )
-            for n, sources in parts:
+            drawn: list[DrawnExperience] = []
+            for n, sources in ((replay.expert_draws, EXPERT_SOURCES), (replay.policy_draws, FOUND_SOURCES)):
                 drawn += self.replay.draw(
                     n,
                     sources,
@@ -194,8 +190,8 @@ class Loop:
             self.database.add_metrics(iteration, metrics)
         self.directory.drop_checkpoints(iteration)
 
-    def _examples(self, drawn: Sequence[Draw]) -> Iterator[TrainingExample]:
-        """Yield each experience as the policy sees it: the task that the program solves, and the program."""
+    def _examples(self, drawn: Sequence[DrawnExperience]) -> Iterator[TrainingExample]:
+        """Yield experiences as the policy sees them: the task a program solves, and the program."""
         encoding = self.trainer.policy.encoding
         for start in range(0, len(drawn), PROGRAMS_AT_ONCE):
             some = drawn[start : start + PROGRAMS_AT_ONCE]
@@ -232,21 +228,21 @@ class Loop:
         self.observer.progress(iteration, "sample", done, len(self.test_tasks))
 
     def _record_samples(self, iteration: int, task: Task, texts: Sequence[str]) -> None:
-        """Run the samples for a task on its demonstrations; record them, and relabel those that run."""
+        """Run a task's samples on its demonstrations, record them, relabel those that run."""
         hindsight = self.settings.hindsight
         programs = [_parse(text) for text in texts]
         distinct = list(dict.fromkeys(program for program in programs if program is not None))
         outcomes = dict(zip(distinct, self._run(distinct, [task] * len(distinct)), strict=True))
         for ordinal, program in enumerate(programs):
-            record = partial(self.database.add_sample, iteration, task.id, ordinal, program)
+            add_sample = partial(self.database.add_sample, iteration, task.id, ordinal, program)
             if program is None:
-                record(outcome="parse error", demonstrations_solved=0, new=False)
+                add_sample(outcome="parse error", demonstrations_solved=0, new=False)
                 continue
             of_program = outcomes[program]
             kind = next((outcome.kind for outcome in of_program if outcome.grid is None), "grid")
             solved = demonstrations_solved(of_program, task.train)
             new = self.database.add_program(program)
-            record(outcome=kind, demonstrations_solved=solved, new=new)
+            add_sample(outcome=kind, demonstrations_solved=solved, new=new)
             if solved:
                 self.database.add_candidate(
                     Candidate(task.id, program, solved, votes=1, iteration=iteration, source="policy")
@@ -256,9 +252,10 @@ class Loop:
                 self._remember("test", task, program, iteration, "policy", experience.priority)
 
     def evolve(self, iteration: int) -> None:
-        """Evolve programs toward each task to solve, from the experts and the programs in the buffer.
+        """Evolve programs toward each task, from the experts and the programs in the buffer.
 
-        The answers with most votes become candidates, the best of the population become experiences.
+        The answers with most votes become candidates, the best of the population become
+        experiences.
         """
         settings, solvers_only = self.settings.evolution, not self.settings.hindsight.relabel
         n = settings.programs_per_iteration if iteration else settings.programs
@@ -267,7 +264,7 @@ class Loop:
         if not n or not left:
             return
         jobs = (
-            (
+            EvolutionJob(
                 tasks[k],
                 [*self.experts.values(), *self.replay.programs_on(tasks[k].id)],
                 n,
@@ -309,7 +306,7 @@ class Loop:
         self.observer.recorded(iteration, self.database.metrics()[iteration])
 
     def _score(self, iteration: int, scope: str, found: Sequence[Candidate]) -> dict[str, float]:
-        """Score programs and record the tasks they solve. This is the only use of test outputs."""
+        """Score programs and record the tasks they solve. Nothing else here reads test outputs."""
         candidates: dict[str, list[Candidate]] = {}
         by_votes = self.settings.scoring.ranking == "votes"
         for one in found:
@@ -351,7 +348,7 @@ class Loop:
 
     @contextmanager
     def _committing(self, iteration: int, phase: str, part: int = 0) -> Iterator[None]:
-        """Commit what is written inside together with the mark that the phase, or a part of it, is done."""
+        """Commit what is written inside together with the mark that the part is done."""
         started = time.monotonic()
         with self.database.transaction():
             yield

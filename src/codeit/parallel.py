@@ -12,8 +12,9 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import TypeVar
@@ -27,16 +28,15 @@ def map_unordered(
 ) -> Iterator[tuple[int, Result]]:
     """Yield (index of the job, result) as jobs finish, computed by `workers` processes.
 
-    `workers=0` uses every core; `workers=1` computes in this process. Jobs start in order. The processes end
-    when the iteration ends for whatever reason, or when this process does.
+    `workers=0` uses every core; `workers=1` computes in this process. Jobs start in order. The
+    processes end when the iteration ends for whatever reason, or when this process does.
     """
     workers = workers or os.cpu_count() or 1
     if workers == 1:
         yield from ((index, function(job)) for index, job in enumerate(jobs))
         return
     with _pool(min(workers, len(jobs)) or 1) as pool:
-        with _starting_processes(function):
-            index_of = {pool.submit(function, job): index for index, job in enumerate(jobs)}
+        index_of = {_submit(pool, function, job): index for index, job in enumerate(jobs)}
         for done in as_completed(index_of):
             yield index_of[done], done.result()
 
@@ -46,8 +46,8 @@ def map_ordered(
 ) -> Iterator[Result]:
     """Yield results in the order of the jobs, which may be endless. Otherwise as `map_unordered`.
 
-    Each process works at most two jobs ahead of what was consumed. A `nice` above 0 lowers the priority of the
-    processes, for callers that compute at the same time.
+    Each process works at most two jobs ahead of what was consumed. A `nice` above 0 lowers the
+    priority of the processes, for callers that compute at the same time.
     """
     workers = workers or os.cpu_count() or 1
     if workers == 1:
@@ -55,22 +55,21 @@ def map_ordered(
         return
     jobs = iter(jobs)
     with _pool(workers, nice) as pool:
-        with _starting_processes(function):
-            running = deque(pool.submit(function, job) for job in islice(jobs, 2 * workers))
+        running = deque(_submit(pool, function, job) for job in islice(jobs, 2 * workers))
         while running:
             result = running.popleft().result()
-            running.extend(pool.submit(function, job) for job in islice(jobs, 1))
+            running.extend(_submit(pool, function, job) for job in islice(jobs, 1))
             yield result
 
 
 def stream_results(
     function: Callable[[Job], Iterable[Result]], jobs: Sequence[Job], deadline: float = math.inf
 ) -> Iterator[tuple[int, Result]]:
-    """Yield (index of the job, item) for every item that `function` yields, each job in its own process.
+    """Yield (index of the job, item) for every item of `function`, each job in its own process.
 
     A single job runs in this process. The iteration ends with the last job, or at `deadline` (of
-    `time.monotonic`), which a job in this process has to keep itself. The processes end when the iteration
-    ends for whatever reason.
+    `time.monotonic`), which a job in this process has to keep itself. The processes end when the
+    iteration ends for whatever reason.
 
     Raises whatever a job raises, and ChildProcessError if a process dies.
     """
@@ -121,6 +120,7 @@ def _send(function: Callable[[Job], Iterable[Result]], job: Job, to: Connection)
     except BaseException as error:
         error.add_note(traceback.format_exc())
         to.send((False, error))
+    os._exit(0)  # not by the interpreter's shutdown, where the engine's objects would be reported as leaked
 
 
 @contextmanager
@@ -136,15 +136,24 @@ def _pool(workers: int, nice: int = 0) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
+def _submit(pool: ProcessPoolExecutor, function: Callable[[Job], Result], job: Job) -> Future[Result]:
+    # The pool starts a process at any call until it has all, if no process is idle.
+    with _starting_processes(function):
+        return pool.submit(function, job)
+
+
 @contextmanager
 def _starting_processes(function: Callable[..., object]) -> Iterator[None]:
     """Prepare for processes that start inside.
 
-    They ignore SIGINT from their first moment: the parent handles Ctrl-C. They do not import the main module,
-    unless `function` is defined in it, so that a plain script, one read from standard input, or a notebook can
-    use several processes.
+    They ignore SIGINT from their first moment: the parent handles Ctrl-C. They do not import the
+    main module, unless `function` is defined in it, so that a plain script, one read from standard
+    input, or a notebook can use several processes. Jobs and results of a function from elsewhere
+    must not be of classes defined in the main module.
     """
     main = sys.modules["__main__"]
+    while isinstance(function, partial):
+        function = function.func
     names = () if function.__module__ == "__main__" else ("__spec__", "__file__")
     hidden = {name: vars(main)[name] for name in names if name in vars(main)}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -7,176 +7,232 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from puzzles import out_of_reach, within_reach, without_outputs
+from puzzles import solvable_tasks, unsolvable_task, without_outputs
 
-from codeit.cli.main import main
-from codeit.language import Program
+from codeit.config import SolveSettings
 from codeit.data.tasks import Task
+from codeit.language import Program
 
-# The command line is the one of sys.argv, which the tests set.
-pytestmark = pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
 QUICK = ["--policy", "none", "--populations", "1", "--programs"]
-REACHED, NOISE = within_reach()[1], out_of_reach()
+SOLVABLE, NOISE = solvable_tasks()[1], unsolvable_task()
 
 
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
-@pytest.fixture
-def codeit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """The command line in this process: exit code, stdout, stderr."""
-
-    def run(*arguments: str) -> tuple[object, str, str]:
-        monkeypatch.setattr(sys, "argv", ["codeit", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return ended.value.code, *capsys.readouterr()
-
-    return run
-
-
-def data(task: Task) -> dict[str, Any]:
-    def pair(input: Any, output: Any) -> dict[str, Any]:
-        return {"input": input.tolist()} | ({} if output is None else {"output": output.tolist()})
+def task_data(task: Task) -> dict[str, Any]:
+    def pair(grid: Any, output: Any) -> dict[str, Any]:
+        return {"input": grid.tolist()} | ({} if output is None else {"output": output.tolist()})
 
     return {"train": [pair(*p) for p in task.train], "test": [pair(*p) for p in task.test]}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A puzzle within reach, the same without test outputs, and one out of reach."""
+def directory(tmp_path: Path) -> Path:
+    """A directory of a solvable task, the same without test outputs, and an unsolvable one."""
     puzzles = tmp_path / "puzzles"
     puzzles.mkdir()
-    for name, task in (("reached", REACHED), ("asked", without_outputs(REACHED)), ("noise", NOISE)):
-        (puzzles / f"{name}.json").write_text(json.dumps(data(task)))
+    for name, task in (("reached", SOLVABLE), ("asked", without_outputs(SOLVABLE)), ("noise", NOISE)):
+        (puzzles / f"{name}.json").write_text(json.dumps(task_data(task)))
     return puzzles
 
 
-def test_a_puzzle_within_reach(folder: Path, tmp_path: Path, codeit: Any) -> None:
+def test_solved_task_is_shown_and_written(directory: Path, tmp_path: Path, codeit: Any) -> None:
     out = tmp_path / "answer.json"
-    code, printed, told = codeit("solve", str(folder / "asked.json"), *QUICK, "3000", "--out", str(out))
-    assert code == 0, told
-    assert "train[0]" in printed and "test[1], attempt 2" in printed
-    assert "3 of 3" in printed and "\nsolved:" in printed
-    assert "right:" not in printed  # nobody knows
+    code, stdout, stderr = codeit("solve", str(directory / "asked.json"), *QUICK, "3000", "--out", str(out))
+    assert code == 0, stderr
+    assert "train[0]" in stdout and "test[1], attempt 2" in stdout
+    assert "3 of 3" in stdout and "\nsolved:" in stdout
+    assert "correct:" not in stdout  # the outputs are unknown
     answers = json.loads(out.read_text())
     assert [one["attempt_1"] for one in answers["asked"]] == [
-        p.output and p.output.tolist() for p in REACHED.test
+        p.output and p.output.tolist() for p in SOLVABLE.test
     ]
     assert all(list(one) == ["attempt_1", "attempt_2"] for one in answers["asked"])
-    lines = [line.split("│")[1].strip() for line in printed.splitlines() if line.count("│") > 2]
+    lines = [line.split("│")[1].strip() for line in stdout.splitlines() if line.count("│") > 2]
     first = lines[: 1 + next(k for k, line in enumerate(lines) if line.startswith("O = "))]
     program = Program.parse("\n".join(first))
-    assert all(program(pair.input) == pair.output for pair in REACHED.train)
+    assert all(program(pair.input) == pair.output for pair in SOLVABLE.train)
+    assert max(map(len, stdout.splitlines())) <= 80 and "…" not in stdout
 
-    again = codeit("solve", str(folder / "asked.json"), *QUICK, "3000", "--out", str(out))
-    assert again[:2] == (0, printed)
-    (folder / "asked.json").write_text(json.dumps(data(REACHED)))
-    code, knowing, _ = codeit("solve", str(folder / "asked.json"), *QUICK, "3000")
-    assert knowing == printed + "right: 2 of 2 test outputs that are known\n"  # and it helped nobody
+    again = codeit("solve", str(directory / "asked.json"), *QUICK, "3000", "--out", str(out))
+    assert again[:2] == (0, stdout)
+    (directory / "asked.json").write_text(json.dumps(task_data(SOLVABLE)))
+    code, with_outputs, _ = codeit("solve", str(directory / "asked.json"), *QUICK, "3000")
+    assert with_outputs == stdout + "correct: 2 of 2 known test outputs\n"  # and nothing else changes
 
 
-def test_a_puzzle_out_of_reach(folder: Path, tmp_path: Path, codeit: Any) -> None:
-    code, printed, told = codeit(
-        "solve", str(folder / "noise.json"), *QUICK, "1000", "--out", str(tmp_path / "answer.json")
+def test_unsolved_task_is_answered_with_guesses(directory: Path, tmp_path: Path, codeit: Any) -> None:
+    code, stdout, stderr = codeit(
+        "solve", str(directory / "noise.json"), *QUICK, "1000", "--out", str(tmp_path / "answer.json")
     )
     assert code == 1
-    assert "not solved: no program solves all demonstrations" in printed
-    assert "come closest" in printed and "0 of 3" in printed
-    assert "noise: 0 of 3 demonstrations solved" in told
+    assert "not solved: no program solves all demonstrations" in stdout
+    assert "come closest" in stdout and "0 of 3" in stdout
+    assert "noise: 0 of 3 demonstrations solved" in stderr
     assert len(json.loads((tmp_path / "answer.json").read_text())["noise"]) == 1
 
 
-def test_a_folder_of_puzzles_and_one_of_them(folder: Path, tmp_path: Path, codeit: Any) -> None:
+def test_directory_of_tasks_is_solved_whole_or_one_task_of_it(
+    directory: Path, tmp_path: Path, codeit: Any
+) -> None:
     out = str(tmp_path / "answer.json")
-    code, printed, _ = codeit("solve", str(folder), *QUICK, "3000", "--out", out)
+    code, stdout, _ = codeit("solve", str(directory), *QUICK, "3000", "--out", out)
     assert code == 1  # one of them is not solved
-    assert printed.count("\nsolved:") == 2 and printed.count("not solved:") == 1
+    assert stdout.count("\nsolved:") == 2 and stdout.count("not solved:") == 1
     assert list(json.loads(Path(out).read_text())) == ["asked", "noise", "reached"]
-    code, _, _ = codeit("solve", str(folder), "--task", "asked", *QUICK, "3000", "--out", out)
+    code, _, _ = codeit("solve", str(directory), "--task", "asked", *QUICK, "3000", "--out", out)
     assert code == 0
     assert list(json.loads(Path(out).read_text())) == ["asked"]
 
 
-def test_a_known_task(codeit: Any) -> None:
-    code, printed, _ = codeit("solve", "67a3c6ac", *QUICK, "400")
+def test_task_of_arc_agi_is_solved_by_its_id(codeit: Any) -> None:
+    code, stdout, _ = codeit("solve", "67a3c6ac", *QUICK, "400")
     assert code == 0
-    assert "O = vmirror(I)" in printed and "right: 1 of 1" in printed
+    assert "O = vmirror(I)" in stdout and "correct: 1 of 1" in stdout
 
 
-def test_a_page(folder: Path, tmp_path: Path, codeit: Any) -> None:
-    pytest.importorskip("codeit.report.page")
+def test_json_has_a_line_per_task_and_nothing_else_on_stdout(
+    directory: Path, tmp_path: Path, codeit: Any
+) -> None:
+    out = tmp_path / "answer.json"
+    code, stdout, _ = codeit("solve", str(directory), *QUICK, "3000", "--json", "--out", str(out))
+    assert code == 1
+    asked, noise, reached = map(json.loads, stdout.splitlines())
+    assert [one["task"] for one in (asked, noise, reached)] == ["asked", "noise", "reached"]
+    assert [one["solved"] for one in (asked, noise, reached)] == [True, False, True]
+    assert [one["correct"] for one in (asked, noise, reached)] == [[None, None], [None], [True, True]]
+    assert {one["demonstrations"] for one in (asked, noise, reached)} == {3}
+    assert {one["tried"] for one in (asked, noise, reached)} == {3000}
+    best = asked["programs"][0]
+    assert best.keys() == {"program", "demonstrations_solved", "votes"}
+    assert best["demonstrations_solved"] == 3 and best["votes"] > 0
+    program = Program.parse(best["program"])
+    assert all(program(pair.input) == pair.output for pair in SOLVABLE.train)
+    written = json.loads(out.read_text())
+    for one in (asked, noise, reached):
+        assert one["attempts"] == [list(attempts.values()) for attempts in written[one["task"]]]
+
+
+def test_page_with_the_answer_is_written(directory: Path, tmp_path: Path, codeit: Any) -> None:
     page = tmp_path / "answer.html"
-    code, _, told = codeit("solve", str(folder / "asked.json"), *QUICK, "3000", "--html", str(page))
-    assert code == 0, told
+    code, _, stderr = codeit("solve", str(directory / "asked.json"), *QUICK, "3000", "--html", str(page))
+    assert code == 0, stderr
     text = page.read_text()
     assert "asked" in text and "hconcat" in text
 
 
-MISTAKES = {
-    "nothing there": (["nothing.json"], "nothing.json: expected a folder, a file, or the id of a task"),
-    "no such id": (["00576225"], "expected a task 00576225, found none of that id. Did you mean 00576224?"),
-    "no such task in it": (["puzzles", "--task", "askd"], "puzzles: expected a task askd, found none"),
-    "no JSON": (["cut.json"], "cut.json: line 1, column 12 (from 1): expected JSON, found a syntax error"),
-    "no demonstrations": (["empty.json"], 'empty.json: train: expected at least one pair, found none.'),
-    "not a colour": (["odd.json"], "odd.json: train[0] input, row 0, column 1: expected a colour"),
-    "no policy": (["puzzles", "--policy", "puzzles"], "or a policy's folder, found no policy.json in it"),
-    "a page for many": (["puzzles", "--html", "x.html"], "--html: expected one task, found 3 in puzzles"),
-    "nowhere to write": (["puzzles", "--out", "none/x.json"], "expected a folder at none, found nothing"),
-    "a folder to write": (["puzzles", "--out", "puzzles"], "--out puzzles: expected a file, found a folder"),
-    "no time": (["puzzles", "--seconds", "0"], "Must be > 0"),
-    "no programs": (["puzzles", "--programs", "0"], "Must be >= 1"),
-    "no samples": (["puzzles", "--samples", "0"], "greater than or equal to 1"),
-}  # fmt: skip
+def test_overrides_reach_the_settings(directory: Path, codeit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[SolveSettings] = []
+
+    def stop(task: Task, *, settings: SolveSettings, **_: object) -> None:
+        received.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("codeit.solver.iter_solve", stop)
+    overrides = [
+        "--sampling.temperature",
+        "0.8",
+        "--search.policy-every=5",
+        "--evolution.weights.splice",
+        "3",
+    ]
+    assert codeit("solve", "67a3c6ac", *QUICK, "400", *overrides).code == 130
+    (settings,) = received
+    default = SolveSettings().flat()
+    assert {key: value for key, value in settings.flat().items() if value != default[key]} == {
+        "sampling.temperature": 0.8,
+        "search.policy_every": 5,
+        "evolution.weights.splice": 3.0,
+    }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_before_anything_is_done(
-    user_error: str, folder: Path, codeit: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("options", [[], ["--policy", "shipped"]])
+def test_without_the_packages_of_learn_evolution_solves_alone_and_says_so(
+    options: list[str], directory: Path, codeit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(folder.parent)
+    arguments = ["solve", str(directory / "asked.json"), "--populations", "1", "--programs", "3000"]
+    alone = codeit(*arguments, "--policy", "none")
+    monkeypatch.setattr("codeit.policy.find_spec", lambda name: None)
+    ended = codeit(*arguments, *options)
+    assert (ended.code, ended.stdout) == (0, alone.stdout)
+    message, *others = ended.stderr.splitlines()
+    assert message.startswith("the policy needs pip install 'codeit[learn]': evolution works alone")
+    assert others == alone.stderr.splitlines()
+
+
+USER_ERRORS = {
+    "nothing there": (["nothing.json"], "nothing.json: expected a directory, a file, or the id of a task"),
+    "no such id": (
+        ["00576225"],
+        "expected a task 00576225, found no task with this id. Did you mean 00576224?",
+    ),
+    "no such task in it": (["puzzles", "--task", "askd"], "puzzles: expected a task askd, found no task"),
+    "no JSON": (["cut.json"], "cut.json: line 1, column 12 (from 1): expected JSON, found a syntax error"),
+    "no demonstrations": (["empty.json"], "empty.json: train: expected at least one pair, found none."),
+    "not a colour": (["odd.json"], "odd.json: train[0] input, row 0, column 1: expected a colour"),
+    "no policy": (["puzzles", "--policy", "puzzles"], "directory of a policy, found no policy.json in it"),
+    "a page for many": (["puzzles", "--html", "x.html"], "--html: expected one task, found 3 in puzzles"),
+    "nowhere to write": (["puzzles", "--out", "none/x.json"], "expected a directory at none, found nothing"),
+    "a directory to write": (
+        ["puzzles", "--out", "puzzles"],
+        "--out puzzles: expected a file, found a directory",
+    ),
+    "no time": (["puzzles", "--seconds", "0"], "--seconds: expected a value > 0, found 0"),
+    "no programs": (["puzzles", "--programs", "0"], "--programs: expected a value >= 1, found 0"),
+    "no samples": (
+        ["puzzles", "--sampling.samples-per-task", "0"],
+        "sampling.samples_per_task: expected greater than or equal to 1, found 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", USER_ERRORS)
+def test_user_error_of_solve_is_reported_before_anything_is_done(
+    case: str, directory: Path, codeit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(directory.parent)
     Path("cut.json").write_text('{"train": [')
     Path("empty.json").write_text('{"train": [], "test": [{"input": [[1]]}]}')
     Path("odd.json").write_text(json.dumps({"train": [{"input": [[1, 10]], "output": [[1]]}], "test": []}))
     before = sorted(Path().rglob("*"))
-    arguments, message = MISTAKES[user_error]
-    code, printed, told = codeit("solve", *arguments)
-    assert code not in (0, 1, 130) and printed == ""
-    assert message in " ".join(told.replace("│", " ").split())
+    arguments, message = USER_ERRORS[case]
+    code, stdout, stderr = codeit("solve", *arguments)
+    assert (code, stdout) == (2, "")
+    assert stderr.startswith("codeit: ") and message in stderr
     assert sorted(Path().rglob("*")) == before
 
 
-def test_mistakes_of_submit(folder: Path, codeit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder.parent)
+def test_user_error_of_submit_is_reported_before_anything_is_done(
+    directory: Path, codeit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(directory.parent)
     for arguments, message in (
         (
             ["none.json", "--out", "x.json", "--seconds", "9"],
-            "none.json: expected a folder, a file or one of",
+            "none.json: expected a directory, a file or one of",
         ),
-        (["puzzles", "--out", "none/x.json", "--seconds", "9"], "expected a folder at none, found nothing"),
-        (["puzzles", "--out", "x.json"], "--seconds"),
+        (
+            ["puzzles", "--out", "none/x.json", "--seconds", "9"],
+            "expected a directory at none, found nothing",
+        ),
+        (["puzzles", "--out", "x.json"], "expected --seconds, found none"),
         (["puzzles", "--out", "x.json", "--seconds", "9", "--policy", "puzzles"], "found no policy.json"),
     ):
-        code, printed, told = codeit("submit", *arguments)
-        assert code not in (0, 1, 130) and printed == ""
-        assert message in " ".join(told.replace("│", " ").split())
+        code, stdout, stderr = codeit("submit", *arguments)
+        assert (code, stdout) == (2, "")
+        assert stderr.startswith("codeit: ") and message in stderr
     assert sorted(path.name for path in Path().iterdir()) == ["puzzles"]
 
 
-def test_ctrl_c_shows_and_writes_what_there_is(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["pictures", "json"])
+def test_ctrl_c_shows_and_writes_the_answers_so_far(form: str, directory: Path, tmp_path: Path) -> None:
     out = tmp_path / "answer.json"
     command = [
-        *(sys.executable, "-m", "codeit", "solve", str(folder / "noise.json"), "--policy", "none"),
+        *(sys.executable, "-m", "codeit", "solve", str(directory / "noise.json"), "--policy", "none"),
         *("--seconds", "60", "--populations", "2", "--out", str(out)),
+        *(["--json"] if form == "json" else []),
     ]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
@@ -186,8 +242,24 @@ def test_ctrl_c_shows_and_writes_what_there_is(folder: Path, tmp_path: Path) -> 
     assert process.stderr is not None
     assert "noise: 0 of 3 demonstrations solved" in process.stderr.readline()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all its processes
-    printed, told = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "Traceback" not in told and "stopped; this is what there was" in told
-    assert "not solved" in printed and "test[0], attempt 2" in printed
+    assert "Traceback" not in stderr and "stopped; these are the answers so far" in stderr
+    if form == "json":
+        assert json.loads(stdout)["solved"] is False
+    else:
+        assert "not solved" in stdout and "test[0], attempt 2" in stdout
     assert len(json.loads(out.read_text())["noise"]) == 1
+
+
+def test_several_populations_print_nothing_but_their_results(directory: Path) -> None:
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "codeit", "solve", str(directory / "asked.json"), "--policy", "none"),
+            *("--populations", "2", "--programs", "2000", "--json"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode in (0, 1) and json.loads(ended.stdout)["tried"] == 2000
+    assert all(line.startswith(("simplify experts", "asked: ")) for line in ended.stderr.splitlines())

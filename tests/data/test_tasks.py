@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from codeit import tasks
+from codeit.data.tasks import Pair, Task, TaskError, TestPair, equal_tasks, find_task, load_tasks
 from codeit.language import Grid
-from codeit.data.tasks import Task, TaskError, equal_tasks, find_task, load_tasks
 
 ONE = {"input": [[1, 2], [3, 4]], "output": [[5]]}
 TASK = {"train": [ONE, {"input": [[7]], "output": [[8, 9]]}], "test": [{"input": [[0]], "output": [[6]]}]}
@@ -23,60 +22,60 @@ def write(path: Path, data: Any) -> Path:
 
 def digest(loaded: dict[str, Task]) -> str:
     content = [
-        (id, [[grid and grid.tolist() for grid in pair] for pair in (*task.train, *task.test)])
-        for id, task in loaded.items()
+        (task_id, [[grid and grid.tolist() for grid in pair] for pair in (*task.train, *task.test)])
+        for task_id, task in loaded.items()
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def test_arc_agi_1_is_the_pinned_data(training: dict[str, Task], evaluation: dict[str, Task]) -> None:
+def test_arc_agi_1_has_the_pinned_content(training: dict[str, Task], evaluation: dict[str, Task]) -> None:
     assert len(training) == len(evaluation) == 400
     assert list(evaluation) == sorted(evaluation)
     assert not training.keys() & evaluation.keys()
     assert (digest(training), digest(evaluation)) == ("a330b804c6a1e289", "e1d62e16c65e97e0")
 
 
-def test_the_one_evaluation_task_that_is_also_a_training_task(
+def test_one_evaluation_task_equals_a_training_task(
     training: dict[str, Task], evaluation: dict[str, Task]
 ) -> None:
     assert equal_tasks(evaluation.values(), training.values()) == [("070dd51e", "40853293")]
 
 
-def test_equality_ignores_names_and_the_order_of_pairs_only(training: dict[str, Task]) -> None:
+def test_equality_ignores_only_ids_and_the_order_of_pairs(training: dict[str, Task]) -> None:
     task = training["007bbfb7"]
-    same = Task("other", task.train[::-1], tuple(tasks.TestPair(pair.input, None) for pair in task.test))
+    same = Task("other", task.train[::-1], tuple(TestPair(pair.input, None) for pair in task.test))
     fewer = Task("fewer", task.train[1:], task.test)
-    moved = Task("moved", (*task.train, tasks.Pair(*task.test[0])), task.test)  # type: ignore[arg-type]
+    moved = Task("moved", (*task.train, Pair(*task.test[0])), task.test)  # type: ignore[arg-type]
     assert equal_tasks([same, fewer, moved], [task]) == [("other", "007bbfb7")]
 
 
-def test_equality_tells_grids_of_one_content_and_different_shapes_apart() -> None:
+def test_tasks_with_the_same_cells_in_other_shapes_differ() -> None:
     def task(rows: list[list[int]]) -> Task:
-        return Task("t", (tasks.Pair(Grid(rows), Grid([[0]])),), (tasks.TestPair(Grid([[0]]), None),))
+        return Task("t", (Pair(Grid(rows), Grid([[0]])),), (TestPair(Grid([[0]]), None),))
 
     assert equal_tasks([task([[1, 2]])], [task([[1], [2]])]) == []
 
 
-def test_tasks_with_the_same_inputs_and_different_outputs_differ(training: dict[str, Task]) -> None:
+def test_tasks_with_the_same_inputs_and_other_outputs_differ(training: dict[str, Task]) -> None:
     assert equal_tasks([training["a3df8b1e"]], [training["e179c5f4"]]) == []
 
 
-def test_a_file(tmp_path: Path) -> None:
+def test_file_of_one_task_is_loaded(tmp_path: Path) -> None:
     (task,) = load_tasks(write(tmp_path / "mine.json", "\ufeff" + json.dumps({**TASK, "name": "ignored"})))
     assert task.id == "mine"
     assert task.train[0] == (Grid([[1, 2], [3, 4]]), Grid([[5]]))
-    assert task.test == (tasks.TestPair(Grid([[0]]), Grid([[6]])),)
+    assert task.test == (TestPair(Grid([[0]]), Grid([[6]])),)
 
 
-def test_a_folder_with_sub_folders_is_sorted_by_id(tmp_path: Path) -> None:
+def test_directory_is_searched_recursively_and_sorted_by_id(tmp_path: Path) -> None:
     for name in ("b/2.json", "a/10.json", "1.json", ".git/3.json", "b/._2.json"):
         write(tmp_path / name, TASK)
     (tmp_path / "notes.txt").write_text("not a task")
-    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "directory.json").mkdir()
     assert [task.id for task in load_tasks(tmp_path)] == ["1", "10", "2"]
 
 
-def test_a_test_output_may_be_missing(tmp_path: Path) -> None:
+def test_test_output_may_be_missing(tmp_path: Path) -> None:
     (task,) = load_tasks(write(tmp_path / "t.json", {**TASK, "test": [{"input": [[0]]}]}))
     assert task.test[0].output is None
 
@@ -85,9 +84,12 @@ CHALLENGES = {"b": {**TASK, "test": [{"input": [[0]]}, {"input": [[1]]}]}, "a": 
 SOLUTIONS = {"a": [[[2]]], "b": [[[3]], [[4]]], "unused": [[[5]]]}
 
 
-def test_kaggle_solutions_are_found_by_name_or_given(tmp_path: Path) -> None:
+def test_kaggle_solutions_are_given_or_found_by_name(tmp_path: Path) -> None:
     challenges = write(tmp_path / "arc-agi_training_challenges.json", CHALLENGES)
-    assert [[pair.output for pair in task.test] for task in load_tasks(challenges)] == [[Grid([[5]])], [None, None]]
+    assert [[pair.output for pair in task.test] for task in load_tasks(challenges)] == [
+        [Grid([[5]])],
+        [None, None],
+    ]
     elsewhere = write(tmp_path / "elsewhere.json", SOLUTIONS)
     given = load_tasks(challenges, elsewhere)
     assert [task.id for task in given] == ["a", "b"]
@@ -97,7 +99,7 @@ def test_kaggle_solutions_are_found_by_name_or_given(tmp_path: Path) -> None:
 
 
 def changed(path: str, value: Any) -> Any:
-    """TASK with one thing in it changed; a value of `...` removes it."""
+    """Return TASK with one value changed, or removed if `value` is `...`."""
     task = json.loads(json.dumps(TASK))
     *steps, last = [int(step) if step.isdigit() else step for step in path.split("/")]
     place = task
@@ -152,7 +154,9 @@ def changed(path: str, value: Any) -> Any:
         pytest.param("[" + "9" * 10_000 + "]", "", "JSON", "limit", id="long"),
     ],
 )
-def test_bad_data_is_named(tmp_path: Path, data: Any, where: str, expected: str, found: str) -> None:
+def test_error_names_the_place_of_bad_data(
+    tmp_path: Path, data: Any, where: str, expected: str, found: str
+) -> None:
     file = write(tmp_path / "bad.json", data)
     with pytest.raises(TaskError) as caught:
         load_tasks(file)
@@ -166,36 +170,37 @@ def test_bad_data_is_named(tmp_path: Path, data: Any, where: str, expected: str,
         assert part in str(error)
 
 
-def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+def test_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(TaskError, match=r"bad\.json: expected JSON, found bytes that are no UTF-8 text"):
+    with pytest.raises(TaskError, match=r"bad\.json: expected JSON, found bytes that are not UTF-8"):
         load_tasks(tmp_path)
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_missing_source_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="arc-agi-1/training, arc-agi-1/evaluation, found nothing there"):
         load_tasks(tmp_path / "absent")
-    with pytest.raises(TaskError, match="expected JSON files, one a task, found none"):
+    with pytest.raises(TaskError, match="expected JSON files, one per task, found none"):
         load_tasks(tmp_path)
 
 
-def test_a_task_is_found_by_its_id(tmp_path: Path) -> None:
+def test_find_task_suggests_a_similar_id(tmp_path: Path) -> None:
     assert find_task("007bbfb7") == load_tasks("arc-agi-1/training")[0]
     assert find_task("00576224").test == load_tasks("arc-agi-1/evaluation")[0].test
     write(tmp_path / "mine.json", TASK)
     assert find_task("mine", tmp_path).id == "mine"
-    with pytest.raises(TaskError, match=r"expected a task mind, found none of that id. Did you mean mine\?"):
-        find_task("mind", tmp_path)
     with pytest.raises(
-        TaskError, match=r"expected a task x, found none .* `codeit tasks list .*` lists them"
+        TaskError, match=r"expected a task mind, found no task with this id. Did you mean mine\?"
     ):
+        find_task("mind", tmp_path)
+    with pytest.raises(TaskError, match=r"a task x, found no task .* `codeit tasks list .*` lists them"):
         find_task("x", tmp_path)
 
 
-def test_two_files_of_one_name(tmp_path: Path) -> None:
-    write(tmp_path / "a/1.json", TASK), write(tmp_path / "b/1.json", TASK)
+def test_two_files_with_the_same_name_are_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "a/1.json", TASK)
+    write(tmp_path / "b/1.json", TASK)
     with pytest.raises(
-        TaskError, match=r"b.1\.json: expected a file name of its own, found the same name at .*a.1"
+        TaskError, match=r"b.1\.json: expected a unique file name, found the same name at .*a.1"
     ):
         load_tasks(tmp_path)
 
@@ -204,7 +209,7 @@ def test_two_files_of_one_name(tmp_path: Path) -> None:
     ("solutions", "message"),
     [
         ({"a": [[[2]]]}, r"s\.json: task b: expected its test outputs"),
-        ({**SOLUTIONS, "b": [[[3]]]}, r"s\.json: task b: expected 2 outputs, one a test pair, found 1"),
+        ({**SOLUTIONS, "b": [[[3]]]}, r"s\.json: task b: expected 2 outputs, one per test pair, found 1"),
         (
             {**SOLUTIONS, "b": [[[3]], [[44]]]},
             r"s\.json: task b, test\[1\] output, row 0, column 0: .*found 44",
@@ -213,13 +218,13 @@ def test_two_files_of_one_name(tmp_path: Path) -> None:
         ([], r"s\.json: expected an object, found a list of 0"),
     ],
 )
-def test_bad_solutions_are_named(tmp_path: Path, solutions: Any, message: str) -> None:
+def test_error_names_the_place_of_bad_solutions(tmp_path: Path, solutions: Any, message: str) -> None:
     challenges = write(tmp_path / "c.json", CHALLENGES)
     with pytest.raises(TaskError, match=message):
         load_tasks(challenges, write(tmp_path / "s.json", solutions))
 
 
-def test_solutions_with_tasks_that_hold_their_own(tmp_path: Path) -> None:
+def test_solutions_are_rejected_for_tasks_with_their_own_outputs(tmp_path: Path) -> None:
     for source in ("arc-agi-1/training", write(tmp_path / "t.json", TASK), tmp_path):
-        with pytest.raises(TaskError, match="expected a challenges file"):
+        with pytest.raises(TaskError, match="expected a Kaggle challenges file"):
             load_tasks(source, tmp_path / "s.json")

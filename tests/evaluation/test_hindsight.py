@@ -1,13 +1,13 @@
-"""Hindsight: which programs make an experience, of what, and with which priority."""
+"""Hindsight relabelling: which programs give an experience, its pairs and its priority."""
 
 import pytest
 
+from codeit.data.tasks import Pair
 from codeit.evaluation.hindsight import demonstrations_solved, relabel
 from codeit.language import Grid, Outcome, Program, run_batch
-from codeit.data.tasks import Pair
 
 INPUTS = [Grid([[1, 2], [3, 4]]), Grid([[1, 1], [2, 2]]), Grid([[5, 6, 7]])]
-# Wanted: mirrored upside down. Mirrored left to right is the same for the second input alone.
+# The goal is the grid upside down. A turn by 180 degrees gives the same only on the second input.
 DEMONSTRATIONS = [
     Pair(INPUTS[0], Grid([[3, 4], [1, 2]])),
     Pair(INPUTS[1], Grid([[2, 2], [1, 1]])),
@@ -23,11 +23,11 @@ def outcomes(text: str) -> list[Outcome]:
     ("text", "solved"),
     [("O = hmirror(I)", 3), ("O = rot180(I)", 1), ("O = hconcat(I, I)", 0), ("O = size(I)", 0)],
 )
-def test_demonstrations_solved_are_counted(text: str, solved: int) -> None:
+def test_demonstrations_solved_counts_exact_outputs(text: str, solved: int) -> None:
     assert demonstrations_solved(outcomes(text), DEMONSTRATIONS) == solved
 
 
-def test_a_program_that_runs_makes_the_task_that_it_solves() -> None:
+def test_relabel_takes_the_outputs_of_the_program_as_the_goal() -> None:
     experience = relabel(outcomes("O = rot180(I)"), DEMONSTRATIONS)
     assert experience is not None
     assert experience.priority == pytest.approx(1 / 3)
@@ -39,7 +39,7 @@ def test_a_program_that_runs_makes_the_task_that_it_solves() -> None:
     ]
 
 
-def test_the_identity_is_kept() -> None:
+def test_relabel_keeps_programs_whose_outputs_are_the_inputs() -> None:
     experience = relabel(outcomes("x1 = rot180(I)\nO = rot180(x1)"), DEMONSTRATIONS)
     assert experience is not None
     assert [pair.output for pair in experience.pairs] == INPUTS
@@ -48,17 +48,17 @@ def test_the_identity_is_kept() -> None:
 @pytest.mark.parametrize(
     "text", ["O = size(I)", "x1 = width(I)\nx2 = equality(x1, TWO)\nO = branch(x2, I, ONE)"]
 )
-def test_a_program_that_fails_on_one_input_makes_none(text: str) -> None:
+def test_relabel_rejects_a_program_that_fails_on_one_input(text: str) -> None:
     assert relabel(outcomes(text), DEMONSTRATIONS) is None
 
 
-def test_without_relabelling_only_a_solver_makes_one() -> None:
+def test_solvers_only_keeps_only_solving_programs() -> None:
     assert relabel(outcomes("O = rot180(I)"), DEMONSTRATIONS, solvers_only=True) is None
     experience = relabel(outcomes("O = hmirror(I)"), DEMONSTRATIONS, solvers_only=True)
     assert experience is not None
     assert experience == (tuple(DEMONSTRATIONS), 1.0)
 
 
-def test_there_is_one_outcome_a_demonstration() -> None:
+def test_relabel_needs_one_outcome_for_each_demonstration() -> None:
     with pytest.raises(ValueError, match="zip"):
         relabel(outcomes("O = rot180(I)")[:2], DEMONSTRATIONS)

@@ -1,4 +1,4 @@
-"""A whole set of tasks in one budget: a valid file at every moment, killed and resumed."""
+"""Submissions: a valid file at every moment, the time limit, and resuming after Ctrl-C and a kill."""
 
 from __future__ import annotations
 
@@ -14,161 +14,171 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from puzzles import STARTERS, out_of_reach, within_reach, without_outputs
+from puzzles import STARTERS, solvable_tasks, unsolvable_task, without_outputs
 
 import codeit.experiments.submission
-from codeit.storage.files import RunError
-from codeit.language import Grid
-from codeit.storage.search_log import SearchLog
-from codeit.experiments.submission import Submission, settings, submission
 from codeit.data.tasks import Task, load_tasks
-from codeit.parallel import each
+from codeit.experiments.submission import Submission, log_settings, submission
+from codeit.language import Grid
+from codeit.parallel import map_unordered
+from codeit.storage.files import RunError
+from codeit.storage.search_log import SearchLog
 
-TASKS = sorted([*map(without_outputs, within_reach()), out_of_reach()], key=lambda task: task.id)
-ANSWERS = {task.id: [pair.output for pair in task.test] for task in within_reach()}
+TASKS = sorted([*map(without_outputs, solvable_tasks()), unsolvable_task()], key=lambda task: task.id)
+ANSWERS = {task.id: [pair.output for pair in task.test] for task in solvable_tasks()}
+SETTINGS = log_settings(TASKS, 0, "none")
 
 
-def challenges(folder: Path, tasks: list[Task] = TASKS) -> Path:
-    """A Kaggle challenges file."""
+def write_challenges(directory: Path) -> Path:
+    """Write TASKS as a Kaggle challenges file."""
     data = {
         task.id: {
             "train": [{"input": pair.input.tolist(), "output": pair.output.tolist()} for pair in task.train],
             "test": [{"input": pair.input.tolist()} for pair in task.test],
         }
-        for task in tasks
+        for task in TASKS
     }
-    path = folder / "mine_challenges.json"
+    path = directory / "mine_challenges.json"
     path.write_text(json.dumps(data))
     return path
 
 
-def checked(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """A submission, its form checked: two attempts, which are grids, for every test input of every task."""
-    form: dict[str, list[dict[str, Any]]] = json.loads(path.read_text())
-    assert list(form) == [task.id for task in TASKS]
+def read_submission(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Read a submission and check its form: two attempts, which are grids, for every test input."""
+    data: dict[str, list[dict[str, Any]]] = json.loads(path.read_text())
+    assert list(data) == [task.id for task in TASKS]
     for task in TASKS:
-        assert len(form[task.id]) == len(task.test)
-        for attempts in form[task.id]:
+        assert len(data[task.id]) == len(task.test)
+        for attempts in data[task.id]:
             assert list(attempts) == ["attempt_1", "attempt_2"]
             for rows in attempts.values():
                 assert Grid(rows).tolist() == rows
                 assert all(type(cell) is int and 0 <= cell <= 9 for row in rows for cell in row)
-    return form
+    return data
 
 
-def test_the_form() -> None:
+def assert_solved(data: dict[str, list[dict[str, Any]]]) -> None:
+    """Check that the solvable tasks are answered correctly."""
+    for task_id, outputs in ANSWERS.items():
+        for attempts, output in zip(data[task_id], outputs, strict=True):
+            assert output is not None and output.tolist() in attempts.values()
+
+
+def test_submission_has_the_format_of_arc_prize() -> None:
     a, b = Grid([[1, 2]]), Grid([[3]])
     assert submission({"x": [[a, b], [b, b]]}) == (
         '{"x": [{"attempt_1": [[1, 2]], "attempt_2": [[3]]}, {"attempt_1": [[3]], "attempt_2": [[3]]}]}\n'
     )
 
 
-def test_a_set_is_answered_interrupted_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codeit.experiments.submission, "FIRST", 0.1)
-    out, folder = tmp_path / "submission.json", tmp_path / "submission.search"
+def test_submission_is_valid_from_the_start_and_continues_after_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codeit.experiments.submission, "FIRST_PASS_SECONDS", 0.1)
+    out, directory = tmp_path / "submission.json", tmp_path / "submission.search"
     parts: list[int] = []
-    asked: list[float] = []  # seconds for each task, pass by pass
+    seconds_per_task: list[float] = []  # pass by pass
 
-    def each_watched(function: Any, jobs: Any, workers: int) -> Any:
-        asked.append(jobs[0].seconds)
+    def watched_map(function: Any, jobs: Any, workers: int) -> Any:
+        seconds_per_task.append(jobs[0].seconds)
         return map_unordered(function, jobs, workers)
 
-    monkeypatch.setattr(codeit.experiments.submission, "each", each_watched)
+    monkeypatch.setattr(codeit.experiments.submission, "map_unordered", watched_map)
 
     def interrupt(submission: Submission) -> None:
-        checked(out)
-        parts.append(len(submission.record.parts()))
+        read_submission(out)
+        parts.append(len(submission.log.parts()))
         if len(parts) == 2:
             raise KeyboardInterrupt
 
-    with SearchLog(folder, settings(TASKS, 0, "none")) as record:
-        begun = Submission(record, out, TASKS)
-        first = checked(out)  # before anything was tried
+    with SearchLog(directory, SETTINGS) as log:
+        started = Submission(log, out, TASKS)
+        first = read_submission(out)  # before anything was tried
         assert all(
             attempts["attempt_1"] == pair.input.tolist()
             for task in TASKS
             for attempts, pair in zip(first[task.id], task.test, strict=True)
         )
         with pytest.raises(KeyboardInterrupt):
-            begun.run(STARTERS, 60, 0, progress=interrupt)
-        assert [state.passes for state in begun.states] == [1, 1, 0, 0]
+            started.run(STARTERS, 60, 0, progress=interrupt)
+        assert [state.passes for state in started.states] == [1, 1, 0, 0]
     before = out.read_bytes()
 
-    def enough(submission: Submission) -> None:
+    def stop_when_solved(submission: Submission) -> None:
         if all(one.result.solved or one.passes > 2 for one in submission.states):
             raise KeyboardInterrupt
 
-    with SearchLog(folder, settings(TASKS, 0, "none")) as record:
-        again = Submission(record, out, TASKS)
+    with SearchLog(directory, SETTINGS) as log:
+        continued = Submission(log, out, TASKS)
         assert out.read_bytes() == before  # nothing is lost
-        assert again.spent == sum(part.seconds for part in record.parts().values()) > 0
+        assert continued.spent == sum(part.seconds for part in log.parts().values()) > 0
         with pytest.raises(KeyboardInterrupt):
-            again.run(STARTERS, 60, 0, progress=enough)
-        for task, state in zip(TASKS, again.states, strict=True):
+            continued.run(STARTERS, 60, 0, progress=stop_when_solved)
+        for task, state in zip(TASKS, continued.states, strict=True):
             assert state.result.solved == (task.id != "noise")
             assert not state.settled or not state.carried
-        assert {found.task for found in record.found()} == ANSWERS.keys()
-    assert asked[0] == asked[1] == 0.1  # interrupted, and gone on with
-    assert asked[1:] == [0.1 * 2**k for k in range(len(asked) - 1)]
-    form = checked(out)
-    for id, outputs in ANSWERS.items():
-        for attempts, output in zip(form[id], outputs, strict=True):
-            assert output.tolist() in attempts.values()
+        assert {one.task_id for one in log.candidates()} == ANSWERS.keys()
+    assert seconds_per_task[0] == seconds_per_task[1] == 0.1  # interrupted, and continued
+    assert seconds_per_task[1:] == [0.1 * 2**k for k in range(len(seconds_per_task) - 1)]
+    assert_solved(read_submission(out))
 
 
-def test_the_time_is_kept_in_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codeit.experiments.submission, "FIRST", 0.1)
-    out, begun = tmp_path / "out.json", settings(TASKS, 0, "none")
+def test_time_limit_includes_earlier_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codeit.experiments.submission, "FIRST_PASS_SECONDS", 0.1)
+    out = tmp_path / "out.json"
     for seconds in (1.0, 2.0):
-        with SearchLog(tmp_path / "search", begun) as record:
-            answered = Submission(record, out, TASKS)
+        with SearchLog(tmp_path / "search", SETTINGS) as log:
+            answered = Submission(log, out, TASKS)
             before = answered.spent
-            began = time.monotonic()
+            started = time.monotonic()
             answered.run(STARTERS, seconds, 0)
-            assert seconds - before <= time.monotonic() - began + 0.1 < seconds - before + 1.5
+            assert seconds - before <= time.monotonic() - started + 0.1 < seconds - before + 1.5
             assert answered.spent > seconds - 0.5
     before_bytes = out.read_bytes()
-    with SearchLog(tmp_path / "search", begun) as record:
-        Submission(record, out, TASKS).run(STARTERS, 1.0, 0)  # long over
+    with SearchLog(tmp_path / "search", SETTINGS) as log:
+        Submission(log, out, TASKS).run(STARTERS, 1.0, 0)  # less than was spent
         assert out.read_bytes() == before_bytes
 
 
-def test_tasks_that_the_time_does_not_reach_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(function: Any, jobs: Any, workers: int) -> Any:
+def test_tasks_that_do_not_fit_into_the_time_are_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow_map(function: Any, jobs: Any, workers: int) -> Any:
         for result in map_unordered(function, jobs, workers):
             time.sleep(0.3)
             yield result
 
-    monkeypatch.setattr(codeit.experiments.submission, "each", slow)
-    with SearchLog(tmp_path / "search", settings(TASKS, 0, "none")) as record:
-        Submission(record, tmp_path / "out.json", TASKS).run(STARTERS, 0.4, 0)
-        assert 1 <= len(record.parts()) <= 2
-    checked(tmp_path / "out.json")
+    monkeypatch.setattr(codeit.experiments.submission, "map_unordered", slow_map)
+    with SearchLog(tmp_path / "search", SETTINGS) as log:
+        Submission(log, tmp_path / "out.json", TASKS).run(STARTERS, 0.4, 0)
+        assert 1 <= len(log.parts()) <= 2
+    read_submission(tmp_path / "out.json")
 
 
-def test_all_that_is_settled_ends_early(tmp_path: Path) -> None:
+def test_submission_ends_early_once_all_tasks_are_settled(tmp_path: Path) -> None:
     easy = [task for task in TASKS if task.id == "made0"]
-    with SearchLog(tmp_path / "search", settings(easy, 0, "none")) as record:
-        answered = Submission(record, tmp_path / "out.json", easy)
-        began = time.monotonic()
+    with SearchLog(tmp_path / "search", log_settings(easy, 0, "none")) as log:
+        answered = Submission(log, tmp_path / "out.json", easy)
+        started = time.monotonic()
         answered.run(STARTERS, 60, 0)
-        assert time.monotonic() - began < 30 and answered.states[0].settled
+        assert time.monotonic() - started < 30 and answered.states[0].settled
 
 
-def test_other_tasks_are_no_way_to_go_on(tmp_path: Path) -> None:
-    with SearchLog(tmp_path, settings(TASKS, 0, "none")):
+def test_submission_does_not_continue_with_other_tasks(tmp_path: Path) -> None:
+    with SearchLog(tmp_path, SETTINGS):
         pass
     with pytest.raises(RunError, match=r"tasks: expected 4, as the search began, found 3"):
-        SearchLog(tmp_path, settings(TASKS[:3], 0, "none"))
+        SearchLog(tmp_path, log_settings(TASKS[:3], 0, "none"))
     changed = [*TASKS[:3], Task(TASKS[3].id, TASKS[2].train, TASKS[3].test)]
     with pytest.raises(RunError, match=r"content: expected '\w+', as the search began, found '\w+'"):
-        SearchLog(tmp_path, settings(changed, 0, "none"))
+        SearchLog(tmp_path, log_settings(changed, 0, "none"))
 
 
-def parts(folder: Path) -> int:
+def count_parts(directory: Path) -> int:
+    """Return the number of finished parts of a search that another process may be writing."""
     try:
-        with sqlite3.connect(f"file:{folder / 'search.sqlite'}?mode=ro", uri=True) as db:
-            (count,) = db.execute("SELECT count(*) FROM part").fetchone()
+        with sqlite3.connect(f"file:{directory / 'search.sqlite'}?mode=ro", uri=True) as database:
+            (count,) = database.execute("SELECT count(*) FROM part").fetchone()
             return int(count)
     except sqlite3.OperationalError:  # not there yet
         return 0
@@ -176,11 +186,11 @@ def parts(folder: Path) -> int:
 
 @pytest.fixture
 def submit(tmp_path: Path) -> Callable[[str], subprocess.Popen[str]]:
-    """The command, on a challenges file, with so many seconds."""
-    file = challenges(tmp_path)
+    """Start `codeit submit` on a challenges file, with the given number of seconds."""
+    file = write_challenges(tmp_path)
     assert [task.id for task in load_tasks(file)] == [task.id for task in TASKS]
 
-    def begin(seconds: str) -> subprocess.Popen[str]:
+    def start(seconds: str) -> subprocess.Popen[str]:
         command = [
             *(sys.executable, "-m", "codeit", "submit", str(file), "--out", str(tmp_path / "answers.json")),
             *("--policy", "none", "--workers", "2", "--seconds", seconds),
@@ -189,42 +199,41 @@ def submit(tmp_path: Path) -> Callable[[str], subprocess.Popen[str]]:
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
 
-    return begin
+    return start
 
 
-def until_something_is_done(search: Path) -> int:
+def wait_for_a_part(directory: Path) -> None:
     for _ in range(600):
-        if done := parts(search):
-            return done
+        if count_parts(directory):
+            return
         time.sleep(0.05)
-    pytest.fail("nothing was done in 30 seconds")
+    pytest.fail("no part was finished in 30 seconds")
 
 
-def test_a_killed_submission_goes_on(tmp_path: Path, submit: Callable[[str], subprocess.Popen[str]]) -> None:
+def test_killed_submission_continues(tmp_path: Path, submit: Callable[[str], subprocess.Popen[str]]) -> None:
     out, search = tmp_path / "answers.json", tmp_path / "answers.json.search"
     killed = submit("60")
-    until_something_is_done(search)
+    wait_for_a_part(search)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    checked(out)
-    done = parts(search)
-    again = submit("8")
-    printed, told = again.communicate()
-    assert again.returncode == 0, told
-    assert "3 of 4 tasks solved (all demonstrations)" in " ".join(printed.split())
-    assert parts(search) > done
-    form = checked(out)
-    for id, outputs in ANSWERS.items():
-        for attempts, output in zip(form[id], outputs, strict=True):
-            assert output.tolist() in attempts.values()
+    read_submission(out)
+    done = count_parts(search)
+    continued = submit("8")
+    stdout, stderr = continued.communicate()
+    assert continued.returncode == 0, stderr
+    assert "3 of 4 tasks solved (all demonstrations)" in " ".join(stdout.split())
+    assert count_parts(search) > done
+    assert_solved(read_submission(out))
 
 
-def test_ctrl_c_leaves_a_submission(tmp_path: Path, submit: Callable[[str], subprocess.Popen[str]]) -> None:
+def test_interrupted_submission_leaves_a_valid_file(
+    tmp_path: Path, submit: Callable[[str], subprocess.Popen[str]]
+) -> None:
     stopped = submit("60")
-    until_something_is_done(tmp_path / "answers.json.search")
+    wait_for_a_part(tmp_path / "answers.json.search")
     os.killpg(stopped.pid, signal.SIGINT)  # as a terminal does: to all its processes
-    printed, told = stopped.communicate(timeout=20)
+    stdout, stderr = stopped.communicate(timeout=20)
     assert stopped.returncode == 130
-    assert "Traceback" not in told and "stopped; the same command goes on" in told
-    assert "of 4 tasks solved" in " ".join(printed.split())
-    checked(tmp_path / "answers.json")
+    assert "Traceback" not in stderr and "stopped; the same command continues" in stderr
+    assert "of 4 tasks solved" in " ".join(stdout.split())
+    read_submission(tmp_path / "answers.json")

@@ -1,7 +1,7 @@
-"""Programs and texts that were built to hurt: none takes 50 ms of CPU time, or 64 MiB, at the default budget.
+"""Hostile programs and texts: with the default budget none takes 50 ms of CPU time or 64 MiB.
 
-Run as a script, this file measures the programs that it reads as JSON: each in a process of its own and for
-a limited time, so that a program without end fails its own test and no other.
+Run as a script, this file measures programs that it reads as JSON. Each runs in its own process
+with a time limit, so that a program that does not end fails only its own test.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from codeit.language import CONSTANTS, Grid, ParseError, Program, run_batch
 SECONDS = 0.05
 MEBIBYTES = 64.0
 REPEATS = 5
-"""The least time of so many counts: the machine may be busy."""
+"""The shortest time of this many runs counts, as the machine may be busy."""
 INPUT = Grid([[(7 * i + 3 * j * j) % 10 for j in range(30)] for i in range(30)])
 
 
 class Builder:
-    """A program, line by line: a call adds a line and gives the name of its variable."""
+    """Builds a program line by line. A call adds a line and returns its variable."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -38,7 +38,7 @@ class Builder:
         return f"x{len(self.lines)}"
 
     def number(self, n: int) -> str:
-        """`n`, by adding and multiplying."""
+        """Add lines that compute `n` and return its name."""
         if n <= 10:
             return next(name for name, value in CONSTANTS.items() if value == n and type(value) is int)
         tens = self("multiply", self.number(n // 10), "TEN")
@@ -47,37 +47,37 @@ class Builder:
     def pair(self, i: int, j: int) -> str:
         return self("astuple", self.number(i), self.number(j))
 
-    def range(self, n: int) -> str:
-        """0 to n - 1."""
+    def interval(self, n: int) -> str:
+        """Add a range from 0 to n - 1."""
         return self("interval", "ZERO", self.number(n), "ONE")
 
     def canvas(self, height: int, width: int) -> str:
         return self("canvas", "ONE", self.pair(height, width))
 
     def odd_corner(self, height: int, width: int) -> str:
-        """A canvas whose last cell is of another colour."""
+        """Add a canvas whose last cell has another colour."""
         last = self("initset", self.pair(height - 1, width - 1))
         return self("fill", self.canvas(height, width), "TWO", last)
 
     def places(self, height: int, width: int) -> str:
-        """A rectangle of places."""
+        """Add a rectangle of places."""
         return self("asindices", self.canvas(height, width))
 
     def bind(self, function: str, *last: str) -> str:
-        """The function with its last arguments fixed."""
+        """Bind the last arguments of a function."""
         for argument in reversed(last):
             function = self("rbind", function, argument)
         return function
 
     def moved(self, patch: str) -> str:
-        """The patch moved by one step in each of eight directions."""
+        """Add the patch shifted by one step in each of eight directions."""
         return self("apply", self("lbind", "shift", patch), self("neighbors", "ORIGIN"))
 
-    def often(self, function: str, one: str, other: str, times: int) -> None:
-        """Calls a function on one value and another in turn, and keeps no more than the size of a result."""
-        choose = self.bind("branch", one, other)
+    def call_often(self, function: str, first: str, second: str, times: int) -> None:
+        """Call a function on two values in turn. Only the sizes of the results are kept."""
+        choose = self.bind("branch", first, second)
         sized = self("compose", "size", self("fork", "astuple", function, "identity"))
-        self("apply", self("chain", sized, choose, "even"), self.range(times))
+        self("apply", self("chain", sized, choose, "even"), self.interval(times))
 
     def text(self) -> str:
         return "\n".join([*self.lines, "O = canvas(ONE, UNITY)"])
@@ -87,7 +87,7 @@ PROGRAMS: dict[str, str] = {}
 
 
 def hostile(*cases: Any) -> Callable[[Callable[..., object]], None]:
-    """Adds the program that a function builds; one for each case, if there are any."""
+    """Return a decorator that adds the program a function builds, one for each case if any."""
 
     def add(build: Callable[..., object]) -> None:
         for case in cases or [()]:
@@ -99,7 +99,7 @@ def hostile(*cases: Any) -> Callable[[Callable[..., object]], None]:
     return add
 
 
-# --- growth -----------------------------------------------------------------------------------------
+# --- Growth ---
 
 
 @hostile("combine", "vconcat", "hconcat", "astuple", "pair", "product")
@@ -140,7 +140,7 @@ def forks_of_forks(b: Builder, function: str) -> None:
 
 @hostile()
 def tuples_of_pairs(b: Builder) -> None:
-    x = b.range(10)
+    x = b.interval(10)
     for _ in range(30):
         x = b("product", x, x)
 
@@ -154,7 +154,7 @@ def merged_neighbors(b: Builder) -> None:
 
 @hostile()
 def merged_frontiers(b: Builder) -> None:
-    b("mapply", "vfrontier", b("apply", "tojvec", b.range(30_000)))
+    b("mapply", "vfrontier", b("apply", "tojvec", b.interval(30_000)))
 
 
 @hostile()
@@ -173,12 +173,12 @@ def lines_to_everywhere(b: Builder) -> None:
 
 @hostile()
 def sums_of_pairs(b: Builder) -> None:
-    x = b.range(800)
+    x = b.interval(800)
     for _ in range(3):
         b("prapply", "add", x, x)
 
 
-# --- functions --------------------------------------------------------------------------------------
+# --- Functions ---
 
 
 @hostile()
@@ -205,7 +205,7 @@ def compositions(b: Builder, function: str) -> None:
 
 @hostile()
 def tower_of_calls(b: Builder) -> None:
-    b("apply", b("power", "identity", b.number(900)), b.range(100_000))
+    b("apply", b("power", "identity", b.number(900)), b.interval(100_000))
 
 
 @hostile("lbind", "rbind", "matcher")
@@ -227,11 +227,11 @@ def nested_values(b: Builder) -> None:
     b("order", b("repeat", x, b.number(1_000)), "identity")
 
 
-# --- numbers and counts -----------------------------------------------------------------------------
+# --- Numbers and counts ---
 
 
 @hostile("interval", "repeat", "upscale", "hupscale", "vsplit", "hsplit", "canvas")
-def two_thousand_million(b: Builder, function: str) -> None:
+def two_billion(b: Builder, function: str) -> None:
     n = b.number(2_000_000_000)
     if function == "interval":
         b(function, b("invert", n), n, "ONE")
@@ -248,21 +248,21 @@ def upscaled_object(b: Builder) -> None:
 
 @hostile()
 def empty_parts(b: Builder) -> None:
-    b.often(b.bind("vsplit", b.number(200_000)), "I", b("rot90", "I"), 100)
+    b.call_often(b.bind("vsplit", b.number(200_000)), "I", b("rot90", "I"), 100)
 
 
 @hostile()
 def far_lines(b: Builder) -> None:
-    b.often(b("lbind", "connect", "ORIGIN"), b.pair(32_000, 32_000), b.pair(31_000, 31_000), 1_000)
+    b.call_often(b("lbind", "connect", "ORIGIN"), b.pair(32_000, 32_000), b.pair(31_000, 31_000), 1_000)
 
 
 @hostile("backdrop", "delta", "box", "outbox")
 def far_corners(b: Builder, function: str) -> None:
     x = b("insert", b.pair(32_000, 32_000), b("initset", "ORIGIN"))
-    b.often(function, x, b("insert", b.pair(32_000, 31_000), x), 1_000)
+    b.call_often(function, x, b("insert", b.pair(32_000, 31_000), x), 1_000)
 
 
-# --- tuples of long tuples --------------------------------------------------------------------------
+# --- Tuples of long tuples ---
 
 
 @hostile(1_400, 20_000, 450_000)
@@ -273,14 +273,14 @@ def rows_repeated(b: Builder, width: int) -> None:
 
 
 @hostile()
-def row_looked_at(b: Builder) -> None:
+def row_compared_often(b: Builder) -> None:
     row = b("combine", b("repeat", "ONE", b.number(100_000)), b("repeat", b.number(200), "TWO"))
-    b("apply", b("compose", "size", b("lbind", "astuple", row)), b.range(100_000))
+    b("apply", b("compose", "size", b("lbind", "astuple", row)), b.interval(100_000))
 
 
 @hostile("frontiers", "asindices", "asobject", "compress", "partition", "trim", "rot90", "hmirror", "merge")
 def without_columns(b: Builder, function: str) -> None:
-    b.often(function, b.canvas(32_767, 0), b.canvas(32_766, 0), 300_000)
+    b.call_often(function, b.canvas(32_767, 0), b.canvas(32_766, 0), 300_000)
 
 
 @hostile("merge", "dedupe", "totuple", "compress")
@@ -291,35 +291,35 @@ def millions_of_empty_rows(b: Builder, function: str) -> None:
     b(function, x)
 
 
-# --- sorting and comparing --------------------------------------------------------------------------
+# --- Sorting and comparing ---
 
 
 @hostile(200_000, 990_000)
 def sorted_numbers(b: Builder, n: int) -> None:
-    x = b.range(n)
+    x = b.interval(n)
     b("order", x, "identity")
     b("order", x, "invert")
 
 
 @hostile()
-def sorted_beside_garbage(b: Builder) -> None:
-    b("apply", b("compose", "size", b("lbind", "combine", b.range(263_000))), b("hsplit", "I", "EIGHT"))
-    b("order", b.range(640_000), "identity")
+def sorted_with_garbage_in_memory(b: Builder) -> None:
+    b("apply", b("compose", "size", b("lbind", "combine", b.interval(263_000))), b("hsplit", "I", "EIGHT"))
+    b("order", b.interval(640_000), "identity")
 
 
 @hostile("mostcommon", "leastcommon")
 def common_sets(b: Builder, function: str) -> None:
-    b(function, b("apply", "initset", b.range(90_000)))
+    b(function, b("apply", "initset", b.interval(90_000)))
 
 
 @hostile("mostcolor", "leastcolor", "palette", "numcolors", "asobject")
 def colours_of_a_large_grid(b: Builder, function: str) -> None:
-    b.often(function, b.canvas(1_000, 800), b.canvas(1_000, 801), 100)
+    b.call_often(function, b.canvas(1_000, 800), b.canvas(1_000, 801), 100)
 
 
 @hostile()
 def deduped_numbers(b: Builder) -> None:
-    b("dedupe", b.range(900_000))
+    b("dedupe", b.interval(900_000))
 
 
 @hostile()
@@ -328,12 +328,12 @@ def deduped_places(b: Builder) -> None:
 
 
 @hostile("dedupe", "mostcommon", "merge")
-def tuples_that_begin_alike(b: Builder, function: str) -> None:
+def tuples_with_a_common_prefix(b: Builder, function: str) -> None:
     b(function, b("apply", b("lbind", "repeat", "ORIGIN"), b("interval", "ONE", b.number(1_200), "ONE")))
 
 
 @hostile("mostcommon", "dedupe", "order")
-def grids_that_begin_alike(b: Builder, function: str) -> None:
+def grids_with_a_common_prefix(b: Builder, function: str) -> None:
     grids = b("combine", b("repeat", b.canvas(400, 400), "SIX"), b("repeat", b.odd_corner(400, 400), "FIVE"))
     b(function, *[grids, "identity"][: 2 if function == "order" else 1])
 
@@ -349,27 +349,27 @@ def set_of_large_sets(b: Builder) -> None:
 def sets_within_sets(b: Builder, function: str) -> None:
     x = b.places(500, 500)
     y = b("insert", b.pair(700, 700), x)
-    b.often(b("lbind", function, x), y, b("insert", b.pair(700, 701), x), 1_000)
+    b.call_often(b("lbind", function, x), y, b("insert", b.pair(700, 701), x), 1_000)
 
 
 @hostile("dmirror", "cmirror", "toindices", "normalize", "ulcorner", "box")
 def objects_of_many_colours(b: Builder, function: str) -> None:
     x = b("asobject", b("upscale", "I", "NINE"))
-    b.often(function, x, b("asobject", b("upscale", "I", "TEN")), 1_000)
+    b.call_often(function, x, b("asobject", b("upscale", "I", "TEN")), 1_000)
 
 
 @hostile("dmirror", "cmirror", "vmirror")
 def mirrored_places(b: Builder, function: str) -> None:
-    b.often(function, b.places(300, 300), b.places(301, 300), 1_000)
+    b.call_often(function, b.places(300, 300), b.places(301, 300), 1_000)
 
 
 @hostile()
 def unsorted_tuples(b: Builder) -> None:
     x = b("order", b.places(300, 300), b("compose", "invert", "last"))
-    b.often(b("rbind", "adjacent", x), b("initset", "UNITY"), b("initset", "ORIGIN"), 1_000)
+    b.call_often(b("rbind", "adjacent", x), b("initset", "UNITY"), b("initset", "ORIGIN"), 1_000)
 
 
-# --- patches ----------------------------------------------------------------------------------------
+# --- Patches ---
 
 
 @hostile("centerofmass", "ulcorner", "square", "hline", "center", "height", "corners", "vmirror", "color")
@@ -377,7 +377,7 @@ def large_patches(b: Builder, function: str) -> None:
     x, y = b.places(500, 400), b.places(500, 401)
     if function == "color":
         x, y = b("recolor", "ONE", x), b("recolor", "TWO", y)
-    b.often(function, x, y, 400_000)
+    b.call_often(function, x, y, 400_000)
 
 
 @hostile(*((f, *shape) for f in ("hperiod", "vperiod") for shape in ((1, 30_000), (10, 20_000), (500, 500))))
@@ -420,27 +420,27 @@ def contained_in_much(b: Builder) -> None:
 def other_at_the_end(b: Builder) -> None:
     x = b("combine", b("repeat", "ONE", b.number(100_000)), b("repeat", "THREE", "TWO"))
     f = b("compose", "initset", b.bind("other", "ONE"))
-    b.often(f, x, b("combine", b("repeat", "ONE", "TWO"), x), 300_000)
+    b.call_often(f, x, b("combine", b("repeat", "ONE", "TWO"), x), 300_000)
 
 
-# --- small calls, very often ------------------------------------------------------------------------
+# --- Small calls, very often ---
 
 
 @hostile("mostcolor", "leastcolor", "palette", "partition", "fgpartition", "frontiers", "compress", "trim")
 def tiny_grids(b: Builder, function: str) -> None:
-    b.often(function, b.canvas(1, 1), b.canvas(1, 2), 400_000)
+    b.call_often(function, b.canvas(1, 1), b.canvas(1, 2), 400_000)
 
 
 @hostile(("cover", "patch"), ("underpaint", "patch"), ("move", "patch", "UNITY"), ("objects", "T", "T", "F"))
 def tiny_grids_bound(b: Builder, function: str, *last: str) -> None:
     patch = b("recolor", "ONE", b("initset", "ORIGIN"))
     f = b.bind(function, *(patch if argument == "patch" else argument for argument in last))
-    b.often(f, b.canvas(1, 1), b.canvas(1, 2), 400_000)
+    b.call_often(f, b.canvas(1, 1), b.canvas(1, 2), 400_000)
 
 
 @hostile("initset", "neighbors", "vfrontier", "hfrontier", "sign", "size", "maximum", "first", "dedupe")
 def tiny_tuples(b: Builder, function: str) -> None:
-    b.often(function, "ORIGIN", "UNITY", 400_000)
+    b.call_often(function, "ORIGIN", "UNITY", 400_000)
 
 
 @hostile("corners", "box", "merge", "totuple", "order", "normalize", "apply", "argmax", "outbox", "center")
@@ -448,22 +448,22 @@ def tiny_sets(b: Builder, function: str) -> None:
     one, other = b("initset", "ORIGIN"), b("initset", "UNITY")
     f = b("lbind", function, "identity") if function == "apply" else function
     f = b.bind(function, "identity") if function in ("order", "argmax") else f
-    b.often(f, one, other, 400_000)
+    b.call_often(f, one, other, 400_000)
 
 
 @hostile("rot90", "dmirror", "asobject", "palette", "compress", "partition", "asindices", "trim")
 def whole_grids(b: Builder, function: str) -> None:
-    b.often(function, "I", b("rot90", "I"), 100_000)
+    b.call_often(function, "I", b("rot90", "I"), 100_000)
 
 
 @hostile(("upscale", "THREE"), ("downscale", "THREE"), ("hsplit", "THREE"), ("replace", "ONE", "TWO"))
 def whole_grids_bound(b: Builder, function: str, *last: str) -> None:
-    b.often(b.bind(function, *last), "I", b("rot90", "I"), 100_000)
+    b.call_often(b.bind(function, *last), "I", b("rot90", "I"), 100_000)
 
 
 @hostile("TTT", "FFF", "TFF", "FTT")
 def objects_of_noise(b: Builder, flags: str) -> None:
-    b.often(b.bind("objects", *flags), "I", b("rot90", "I"), 100_000)
+    b.call_often(b.bind("objects", *flags), "I", b("rot90", "I"), 100_000)
 
 
 @hostile()
@@ -473,60 +473,63 @@ def a_thousand_lines(b: Builder) -> None:
         x = b("rot90", x)
 
 
-# --- measuring --------------------------------------------------------------------------------------
+# --- Measuring ---
 
 
 class Measure(NamedTuple):
-    """How a program ended ("killed": it did not), its CPU time in seconds, and the memory that it took."""
+    """What a program took."""
 
     kind: str
+    """The kind of its outcome, or "killed" if it did not end."""
     seconds: float
+    """CPU time."""
     mebibytes: float
+    """Growth of the peak memory of the process."""
 
 
-def alone(text: str) -> str:
+def run_alone(text: str) -> str:
     return Program.parse(text).run(INPUT).kind
 
 
-def in_company(text: str) -> str:
-    """In a batch, in which programs share what they compute."""
+def run_in_batch(text: str) -> str:
+    """Run a program in a batch, where programs share calls."""
     programs = [Program.parse("x1 = rot90(I)\nO = rot90(x1)"), Program.parse(text)]
     outcomes = run_batch(programs, [[INPUT]] * 2, threads=1)
     return outcomes[1][0].kind
 
 
-def refused(text: str) -> str:
+def reject(text: str) -> str:
     try:
         Program.parse(text)
     except ParseError:
-        return "refused"
+        return "rejected"
     return "parsed"
 
 
-WAYS = {"alone": alone, "in company": in_company, "refused": refused}
+MODES = {"alone": run_alone, "in a batch": run_in_batch, "reject": reject}
 
 
-def measure_here(way: str, text: str) -> Measure:
-    """In this process, which must be fresh: a process's memory is known only at its highest."""
+def measure_here(mode: str, text: str) -> Measure:
+    """Measure in this process, which must be new, as only the peak of its memory is known."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds: list[float] = []
     while len(seconds) < REPEATS and (not seconds or min(seconds) > SECONDS / 2):
         started = time.process_time()
-        kind = WAYS[way](text)
+        kind = MODES[mode](text)
         seconds.append(time.process_time() - started)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Measure(kind, min(seconds), (after - before) / 1024)
 
 
 def measure_each(jobs: dict[str, tuple[str, str]]) -> dict[str, Measure]:
-    """Each, a way and a text, in a copy of this process, with a limit to its time."""
+    """Measure each job (mode, text) in a fork of this process with a time limit."""
     found = {}
-    for name, (way, text) in jobs.items():
+    for name, (mode, text) in jobs.items():
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             resource.setrlimit(resource.RLIMIT_CPU, (3, 3))
-            os.write(writing, json.dumps(measure_here(way, text)).encode())
+            os.write(writing, json.dumps(measure_here(mode, text)).encode())
             os._exit(0)
         os.close(writing)
         with os.fdopen(reading) as pipe:
@@ -536,27 +539,27 @@ def measure_each(jobs: dict[str, tuple[str, str]]) -> dict[str, Measure]:
     return found
 
 
-def measured_apart(jobs: dict[str, tuple[str, str]]) -> dict[str, Measure]:
-    """The same, begun from a small process."""
+def measure_apart(jobs: dict[str, tuple[str, str]]) -> dict[str, Measure]:
+    """Measure jobs as `measure_each` does, started from a small process."""
     command = [sys.executable, __file__]
     done = subprocess.run(command, input=json.dumps(jobs), capture_output=True, text=True, check=True)
     return {name: Measure(*row) for name, row in json.loads(done.stdout).items()}
 
 
-@pytest.fixture(scope="module", params=["alone", "in company"])
+@pytest.fixture(scope="module", params=["alone", "in a batch"])
 def measured(request: pytest.FixtureRequest) -> dict[str, Measure]:
-    return measured_apart({name: (request.param, text) for name, text in PROGRAMS.items()})
+    return measure_apart({name: (request.param, text) for name, text in PROGRAMS.items()})
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_no_program_takes_long_or_much(name: str, measured: dict[str, Measure]) -> None:
+def test_hostile_program_stays_within_time_and_memory(name: str, measured: dict[str, Measure]) -> None:
     found = measured[name]
     assert found.seconds < SECONDS and found.mebibytes < MEBIBYTES, found
-    # One that ends by a fault such as a wrong type never gets to where it would hurt.
+    # A program that ends with a type error would never reach the expensive part.
     assert found.kind in {"grid", "steps", "cells", "depth", "overflow"}
 
 
-# --- texts ------------------------------------------------------------------------------------------
+# --- Texts ---
 
 TEXTS = {
     "thousands of lines": "\n".join(f"x{k} = rot90(I)" for k in range(1, 9000)),
@@ -576,7 +579,8 @@ TEXTS = {
     "lone surrogates": "O = rot90(\ud800)",
     "signs of many bytes": "O = rot90(\N{PILE OF POO}" + "\N{COMBINING ACUTE ACCENT}" * 50_000,
     "Python": "O = __import__('os').system('true')",
-    "a name nearly known": "\n".join(f"x{k} = rot90(I)" for k in range(1, 1000)) + "\nO = x9999999(I)",
+    "a name that resembles others": "\n".join(f"x{k} = rot90(I)" for k in range(1, 1000))
+    + "\nO = x9999999(I)",
 }
 
 
@@ -591,13 +595,15 @@ def parse_seconds(parse: Callable[[], object]) -> float:
 
 @pytest.fixture(scope="module")
 def measured_texts() -> dict[str, Measure]:
-    return measured_apart({name: ("refused", text) for name, text in TEXTS.items()})
+    return measure_apart({name: ("reject", text) for name, text in TEXTS.items()})
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_no_text_takes_long_or_much_to_refuse(name: str, measured_texts: dict[str, Measure]) -> None:
+def test_hostile_text_is_rejected_within_time_and_memory(
+    name: str, measured_texts: dict[str, Measure]
+) -> None:
     found = measured_texts[name]
-    assert found.kind == "refused"
+    assert found.kind == "rejected"
     assert found.seconds < SECONDS and found.mebibytes < MEBIBYTES, found
     with pytest.raises(ParseError) as failure:
         Program.parse(TEXTS[name])
@@ -607,7 +613,7 @@ def test_no_text_takes_long_or_much_to_refuse(name: str, measured_texts: dict[st
 @pytest.mark.parametrize(
     "raw", [b"O = rot90(\xff)", b"\xfe\xff\0O", b"O = rot90(I\xe2\x82", b"\x80" * 200_000, b"\0" * 200_000]
 )
-def test_bytes_that_are_no_text_are_refused(raw: bytes) -> None:
+def test_bytes_that_are_not_text_are_rejected(raw: bytes) -> None:
     def parse() -> None:
         failure = _engine.parse(raw)
         assert isinstance(failure, _engine.ParseFailure)
@@ -615,7 +621,7 @@ def test_bytes_that_are_no_text_are_refused(raw: bytes) -> None:
     assert parse_seconds(parse) < SECONDS
 
 
-def test_the_longest_text_is_parsed_in_time() -> None:
+def test_longest_text_is_parsed_in_time() -> None:
     lines = [f"x{k} = fill(I, NEG_UNITY, x{k - 1 or 1})" for k in range(2, 1000)]
     text = "\n".join(line + " " * 220 for line in ["x1 = asindices(I)", *lines, "O = fill(I, ONE, x1)"])
     assert 200_000 < len(text) < 1 << 18

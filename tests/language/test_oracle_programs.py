@@ -1,6 +1,7 @@
-"""Whole programs against the oracle: every expert, mutants that run, and programs that may not.
+"""Whole programs compared with the oracle: every expert, mutants that run, and programs that fail.
 
-With `--hypothesis-profile=long` more than twenty thousand of each, and mutants on all inputs of their tasks.
+With `--hypothesis-profile=long` there are 20,000 mutants and 20,000 failing programs in place of
+1,000 each, and mutants run on all inputs of their tasks.
 """
 
 from __future__ import annotations
@@ -8,20 +9,21 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import oracle
 from hypothesis import settings
 
-from codeit.search.mutation import mutants
 from codeit.data.experts import published
-from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Program, evaluate, run_batch
 from codeit.data.tasks import Task
+from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Program, evaluate, run_batch
+from codeit.search.mutation import make_mutants
 
 LONG = settings.get_current_profile_name() == "long"
 PROGRAMS = 20_000 if LONG else 1_000
 BUDGET = Budget(steps=200_000, cells=200_000)
-"""What the engine may use on a run that the oracle is to repeat; one run in a hundred takes more."""
+"""Budget of the engine for runs that the oracle repeats. One run in a hundred exceeds it."""
 
 
 def inputs_of(task: Task) -> list[Grid]:
@@ -32,35 +34,38 @@ def smallest_input(task: Task) -> Grid:
     return min(inputs_of(task), key=lambda grid: len(bytes(grid)))
 
 
-def classes(runs: Iterable[tuple[Program, Grid]]) -> Counter[str]:
-    """How many runs agree in every line, under "", and how many differ, by class; else it raises."""
+def count_classes(runs: Iterable[tuple[Program, Grid]]) -> Counter[str]:
+    """Count the runs that agree in every line, under "", and those that differ, by class.
+
+    Raises AssertionError for a difference of no class.
+    """
     found = Counter(oracle.compare_program(program, grid, BUDGET) for program, grid in runs)
     print(f"{found.total()} runs: {dict(found.most_common())}")
     return found
 
 
-def test_experts_solve_what_they_solve_by_the_oracle(training: dict[str, Task]) -> None:
+def test_experts_solve_the_same_tasks_as_with_the_oracle(training: dict[str, Task]) -> None:
     experts = published().programs
     assert len(experts) == 400
-    solving, unlike = set(), set()
+    solving, different = set(), set()
     for task_id, program in experts.items():
         task, inputs = training[task_id], inputs_of(training[task_id])
-        found = [outcome.grid for outcome in run_batch([program], [inputs])[0]]
-        if found == [*(pair.output for pair in task.train), *(pair.output for pair in task.test)]:
+        outputs = [outcome.grid for outcome in run_batch([program], [inputs])[0]]
+        if outputs == [*(pair.output for pair in task.train), *(pair.output for pair in task.test)]:
             solving.add(task_id)
         elif any(
-            grid is None or oracle.rows(grid) != oracle.run(program, oracle.rows(given), oracle.published())
-            for grid, given in zip(found, inputs, strict=True)
+            grid is None or oracle.rows(grid) != oracle.run(program, oracle.rows(before), oracle.published())
+            for grid, before in zip(outputs, inputs, strict=True)
         ):
-            unlike.add(task_id)
+            different.add(task_id)
     assert len(solving) >= 391
-    assert unlike == set()
+    assert different == set()
 
 
-def test_mutants_equal_the_oracle(training: dict[str, Task]) -> None:
-    made = mutants(published().programs, training, PROGRAMS, seed=7)
+def test_mutants_match_oracle(training: dict[str, Task]) -> None:
+    made = make_mutants(published().programs, training, PROGRAMS, seed=7)
     tasks = [training[mutant.task_id] for mutant in made]
-    found = classes(
+    found = count_classes(
         (mutant.program, grid)
         for mutant, task in zip(made, tasks, strict=True)
         for grid in (inputs_of(task) if LONG else [smallest_input(task)])
@@ -69,43 +74,45 @@ def test_mutants_equal_the_oracle(training: dict[str, Task]) -> None:
     assert found[""] + found[oracle.BUDGET] > 0.995 * found.total()
 
 
-def with_names_swapped(program: Program, rng: random.Random) -> Program:
-    """The program with one or two names replaced by any that may stand there, whatever their types."""
+def with_random_names(program: Program, rng: random.Random) -> Program:
+    """Replace one or two names by random ones that parse, ignoring types."""
     lines = list(program.lines)
     for _ in range(rng.randint(1, 2)):
         index = rng.randrange(len(lines))
         line = lines[index]
-        place = rng.randrange(-1, len(line.arguments))
-        if place < 0:
+        position = rng.randrange(-1, len(line.arguments))  # -1: the function
+        if position < 0:
             arity = len(line.arguments)
             functions = [name for name, primitive in PRIMITIVES.items() if primitive.arity == arity]
             lines[index] = line._replace(function=rng.choice(functions))
         else:
             arguments = list(line.arguments)
             variables = ["I", *(line.target for line in lines[:index])]
-            arguments[place] = rng.choice(rng.choice((variables, variables, [*CONSTANTS], [*PRIMITIVES])))
+            arguments[position] = rng.choice(rng.choice((variables, variables, [*CONSTANTS], [*PRIMITIVES])))
             lines[index] = line._replace(arguments=tuple(arguments))
     return Program.from_lines(lines)
 
 
-def test_programs_fail_where_the_oracle_does(training: dict[str, Task]) -> None:
+def test_programs_fail_on_the_same_line_as_with_the_oracle(training: dict[str, Task]) -> None:
     rng = random.Random(11)
     experts = sorted(published().programs.items())
     made = [
-        (with_names_swapped(program, rng), smallest_input(training[task_id]))
+        (with_random_names(program, rng), smallest_input(training[task_id]))
         for task_id, program in rng.choices(experts, k=PROGRAMS)
     ]
     failing = sum(program.run(grid, BUDGET).kind not in ("grid", "steps", "cells") for program, grid in made)
     assert failing > 0.5 * len(made)
-    assert classes(made)[""] > 0.9 * len(made)
+    assert count_classes(made)[""] > 0.9 * len(made)
 
 
-def test_outcomes_do_not_depend_on_threads_or_company(training: dict[str, Task]) -> None:
+def test_outcomes_do_not_depend_on_threads_or_batch(training: dict[str, Task]) -> None:
     rng = random.Random(3)
-    families = dict(list(published().programs.items())[:4])  # their mutants have much to share
-    made = mutants(published().programs, training, 300, seed=3) + mutants(families, training, 150, seed=3)
+    families = dict(list(published().programs.items())[:4])  # their mutants have many calls in common
+    made = make_mutants(published().programs, training, 300, seed=3) + make_mutants(
+        families, training, 150, seed=3
+    )
     jobs = [(mutant.program, [p.input for p in training[mutant.task_id].train]) for mutant in made]
-    jobs += [(with_names_swapped(program, rng), inputs) for program, inputs in jobs[:200]]
+    jobs += [(with_random_names(program, rng), inputs) for program, inputs in jobs[:200]]
 
     def summary(batch: list[tuple[Program, list[Grid]]], threads: int, budget: Budget) -> list[Any]:
         outcomes = run_batch(
@@ -116,37 +123,30 @@ def test_outcomes_do_not_depend_on_threads_or_company(training: dict[str, Task])
     for budget in (Budget(), Budget(steps=2_000, cells=1_000)):
         alone = [summary([job], 1, budget)[0] for job in jobs]
         assert {outcome[0] for row in alone for outcome in row} > {"grid", "type"}
-        for size, threads in (
-            (len(jobs), 1),
-            (len(jobs), 2),
-            (len(jobs), 5),
-            (1, 2),
-            (17, 2),
-            (64, 2),
-            (129, 3),
-        ):
-            order = rng.sample(range(len(jobs)), len(jobs))
-            for start in range(0, len(order), size):
+        n = len(jobs)
+        for size, threads in ((n, 1), (n, 2), (n, 5), (1, 2), (17, 2), (64, 2), (129, 3)):
+            order = rng.sample(range(n), n)
+            for start in range(0, n, size):
                 batch = order[start : start + size]
                 assert summary([jobs[k] for k in batch], threads, budget) == [alone[k] for k in batch]
 
 
-def test_verdicts_do_not_depend_on_threads_or_company(training: dict[str, Task]) -> None:
+def test_evaluate_does_not_depend_on_threads_or_sharing(training: dict[str, Task]) -> None:
     families = dict(list(published().programs.items())[:4])
-    made = mutants(families, training, 150, seed=3)
-    places = {task_id: place for place, task_id in enumerate(families)}
+    made = make_mutants(families, training, 150, seed=3)
+    index_of = {task_id: index for index, task_id in enumerate(families)}
     pairs = [[(pair.input, pair.output) for pair in training[task_id].train] for task_id in families]
-    programs, of = [mutant.program for mutant in made], [places[mutant.task_id] for mutant in made]
+    programs, task_index = [mutant.program for mutant in made], [index_of[mutant.task_id] for mutant in made]
     for budget in (Budget(), Budget(steps=2_000, cells=1_000)):
-        for every in (True, False):
-            alone = evaluate(programs, of, pairs, early_exit=not every, budget=budget, threads=1, share=False)
+        for early_exit in (False, True):
+            evaluated = partial(evaluate, programs, task_index, pairs, early_exit=early_exit, budget=budget)
+            alone = evaluated(threads=1, share=False)
             assert (alone["ran"] > 0).sum() > 0
             for threads in (1, 2):
-                together = evaluate(programs, of, pairs, early_exit=not every, budget=budget, threads=threads)
-                assert together.tolist() == alone.tolist()
+                assert evaluated(threads=threads).tolist() == alone.tolist()
 
 
-def test_growing_programs_end_within_their_budget() -> None:
+def test_exponential_growth_ends_at_the_cell_budget() -> None:
     lines = (
         ["x1 = upscale(I, TEN)"]
         + [f"x{k + 1} = vconcat(x{k}, x{k})" for k in range(1, 60)]

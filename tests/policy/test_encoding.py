@@ -1,4 +1,4 @@
-"""The compact encodings lose nothing, and the grammar allows exactly programs."""
+"""The compact encodings are lossless, and the grammar allows exactly the programs that parse."""
 
 import random
 import re
@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from codeit.config import PolicyConfig
+from codeit.data.tasks import Task
 from codeit.language import CONSTANTS, PRIMITIVES, Grid, Line, Program
 from codeit.policy.encoding import VARIABLES, CompactEncoding, NotEncodableError, smallest
 from codeit.policy.grammar import Grammar
-from codeit.data.tasks import Task
 
 CPU = torch.device("cpu")
 
@@ -26,11 +26,11 @@ def compact(encoding: str = "runs", **settings: int) -> CompactEncoding:
 
 
 ENCODING = compact()
-SCHEMES = [ENCODING, compact("sparse"), *(compact("patches", patch=side) for side in (1, 2, 3, 4))]
+SCHEMES = [ENCODING, compact("sparse"), *(compact("patches", patch_size=side) for side in (1, 2, 3, 4))]
 
 
 def grids(shape: tuple[int, int] | None = None) -> st.SearchStrategy[Grid]:
-    """Grids of few or many colours, whose rows repeat now and then."""
+    """Grids of few or many colours in which rows sometimes repeat."""
 
     @st.composite
     def build(draw: st.DrawFn) -> Grid:
@@ -51,17 +51,17 @@ def grids(shape: tuple[int, int] | None = None) -> st.SearchStrategy[Grid]:
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[Grid, Grid]:
-    given_ = draw(grids())
-    how = draw(st.sampled_from(("other", "same shape", "few changes", "no change")))
-    if how == "other":
-        return given_, draw(grids())
-    if how == "same shape":
-        return given_, draw(grids(given_.shape))
-    rows = given_.tolist()
-    for _ in range(draw(st.integers(1, 5)) if how == "few changes" else 0):
+    before = draw(grids())
+    change = draw(st.sampled_from(("other", "same shape", "few changes", "no change")))
+    if change == "other":
+        return before, draw(grids())
+    if change == "same shape":
+        return before, draw(grids(before.shape))
+    rows = before.tolist()
+    for _ in range(draw(st.integers(1, 5)) if change == "few changes" else 0):
         i, j = draw(st.integers(0, len(rows) - 1)), draw(st.integers(0, len(rows[0]) - 1))
         rows[i][j] = draw(st.integers(0, 9))
-    return given_, Grid(rows)
+    return before, Grid(rows)
 
 
 @st.composite
@@ -85,80 +85,80 @@ def programs(draw: st.DrawFn) -> Program:
 @pytest.mark.parametrize("encoding", SCHEMES)
 @given(demonstrations=st.lists(pairs(), min_size=1, max_size=10))
 @settings(max_examples=50, deadline=None)
-def test_a_task_comes_back(encoding: CompactEncoding, demonstrations: list[tuple[Grid, Grid]]) -> None:
+def test_decoding_a_task_returns_its_demonstrations(
+    encoding: CompactEncoding, demonstrations: list[tuple[Grid, Grid]]
+) -> None:
     assert encoding.decode_task(encoding.encode_task(demonstrations)) == smallest(demonstrations, 10)
 
 
 @given(programs())
 @settings(max_examples=100, deadline=None)
-def test_a_program_comes_back(program: Program) -> None:
+def test_decoding_a_program_returns_its_text(program: Program) -> None:
     ids = ENCODING.encode_program(program)
     assert ids[-1] == ENCODING.eos_id
     assert ENCODING.decode_program([*ids, ENCODING.pad_id]) == str(program)
 
 
-@pytest.mark.parametrize(("encoding", "short"), [(ENCODING, 200), (compact("patches"), 80)])
-def test_evaluation_tasks_come_back_and_are_short(
-    encoding: CompactEncoding, short: int, evaluation: dict[str, Task]
+@pytest.mark.parametrize(("encoding", "limit"), [(ENCODING, 200), (compact("patches"), 80)])
+def test_evaluation_tasks_are_decoded_and_have_few_tokens(
+    encoding: CompactEncoding, limit: int, evaluation: dict[str, Task]
 ) -> None:
     lengths = []
     for task in evaluation.values():
         tokens = encoding.encode_task(task.train)
         assert encoding.decode_task(tokens) == smallest([tuple(pair) for pair in task.train], 10), task.id
         lengths.append(len(tokens))
-    # What sampling and learning pay for.
-    assert median(lengths) <= short
+    # The cost of sampling and training grows with the tokens.
+    assert median(lengths) <= limit
 
 
-def test_what_a_task_looks_like() -> None:
-    given_ = Grid([[0, 0, 0], [0, 5, 5], [0, 0, 0], [0, 5, 5], [0, 0, 0]])
-    wanted = Grid([[0, 0, 0], [0, 2, 5], [0, 0, 0], [0, 5, 5], [0, 0, 0]])
-    words = [ENCODING.tokenizer.id_to_token(id) for id in ENCODING.encode_task([(given_, wanted)])]
+def test_runs_of_a_task() -> None:
+    before = Grid([[0, 0, 0], [0, 5, 5], [0, 0, 0], [0, 5, 5], [0, 0, 0]])
+    after = Grid([[0, 0, 0], [0, 2, 5], [0, 0, 0], [0, 5, 5], [0, 0, 0]])
+    words = [ENCODING.tokenizer.id_to_token(k) for k in ENCODING.encode_task([(before, after)])]
     assert " ".join(words) == "in1 h5 w3 background0 end skip1 5*2 copy2 copy2 same1 end skip1 2*1 end"
 
 
-def test_what_sparse_cells_look_like() -> None:
+def test_sparse_words_of_a_task() -> None:
     encoding = compact("sparse")
     pair = Grid([[0, 0, 5], [5, 2, 0]]), Grid([[7]])
-    words = [encoding.tokenizer.id_to_token(id) for id in encoding.encode_task([pair])]
-    given_ = "in1 h2 w3 background0 colour2 at1,1 colour5 at0,2 at1,0"
-    assert " ".join(words) == f"{given_} out1 h1 w1 background7"
+    words = [encoding.tokenizer.id_to_token(k) for k in encoding.encode_task([pair])]
+    before = "in1 h2 w3 background0 colour2 at1,1 colour5 at0,2 at1,0"
+    assert " ".join(words) == f"{before} out1 h1 w1 background7"
 
 
-def test_what_a_patch_looks_like() -> None:
-    encoding = compact("patches", patch=2)
+def test_patch_words_of_a_task() -> None:
+    encoding = compact("patches", patch_size=2)
     wide, other = Grid([[1, 2, 3], [4, 5, 6]]), Grid([[7]])
     words = [
-        [encoding.tokenizer.id_to_token(id) for id in token]
+        [encoding.tokenizer.id_to_token(k) for k in token]
         for token in encoding.encode_task([(wide, wide), (wide, other)]).tolist()
     ]
     shown, absent = "in0=3 in1=outside in2=6 in3=outside", "in0=absent in1=absent in2=absent in3=absent"
     assert len(words) == 5
-    # The smaller pair first, whose shapes differ: two patches of its input, one of its output.
+    # The smaller pair comes first. Its shapes differ: two patches of its input, one of its output.
     hidden = absent.replace("in", "out")
     assert " ".join(words[1]) == f"{shown} {hidden} row0 column1 pair1"
     assert " ".join(words[2]) == f"{absent} out0=7 out1=outside out2=outside out3=outside row0 column0 pair1"
-    assert " ".join(words[4]) == f"{shown} {shown.replace('in', 'out')} row0 column1 pair2".replace(
-        "outside", "outside"
-    )
+    assert " ".join(words[4]) == f"{shown} {shown.replace('in', 'out')} row0 column1 pair2"
 
 
-def test_demonstrations_come_smallest_first_and_at_most_as_many_as_asked() -> None:
+def test_demonstrations_are_ordered_by_size_and_limited() -> None:
     small, large = (Grid([[1]]), Grid([[2]])), (Grid([[1] * 9]), Grid([[2] * 9]))
     one = compact(demonstrations=1).encode_task([large, small])
     assert one.tolist() == ENCODING.encode_task([small]).tolist()
 
 
-def test_inputs_and_outputs_are_each_cut_at_their_limit() -> None:
+def test_inputs_and_outputs_are_cut_at_their_own_limits() -> None:
     noise = random.Random(0)
     grid, other = (Grid([noise.choices(range(10), k=20) for _ in range(20)]) for _ in range(2))
     whole = ENCODING.encode_task([(grid, other)]).tolist()
     cut = compact(max_input_tokens=50, max_output_tokens=30).encode_task([(grid, other)]).tolist()
-    start = [ENCODING.tokenizer.id_to_token(id) for id in whole].index("same1")
+    start = [ENCODING.tokenizer.id_to_token(k) for k in whole].index("same1")
     assert cut == whole[:50] + whole[start : start + 30]
 
 
-def test_demonstrations_that_do_not_fit_as_patches_are_left_out() -> None:
+def test_patches_omit_demonstrations_beyond_the_limit() -> None:
     small, large = (Grid([[1] * 6] * 6),) * 2, (Grid([[2] * 9] * 9),) * 2
     whole = compact("patches").encode_task([large, small])
     assert len(whole) == 4 + 9
@@ -170,7 +170,7 @@ def test_demonstrations_that_do_not_fit_as_patches_are_left_out() -> None:
         assert (cut.encode_task([large, small]) == whole[:left]).all()
 
 
-def test_programs_out_of_reach_are_not_encodable() -> None:
+def test_programs_beyond_the_limits_are_not_encodable() -> None:
     long = Program.parse("x1 = vmirror(I)\nx2 = hmirror(x1)\nx3 = vmirror(x2)\nO = paint(I, x3)")
     with pytest.raises(NotEncodableError, match=r"10 tokens, policy.max_program_tokens = 9"):
         compact(max_program_tokens=9).encode_program(long)
@@ -180,7 +180,7 @@ def test_programs_out_of_reach_are_not_encodable() -> None:
         ENCODING.encode_program(Program.from_lines([*lines, Line("O", "vmirror", (f"x{VARIABLES + 1}",))]))
 
 
-def test_the_tokenizers_file_gives_the_same_ids(tmp_path: Path) -> None:
+def test_tokenizer_file_gives_the_same_ids(tmp_path: Path) -> None:
     ENCODING.save(tmp_path)
     program = Program.parse("x1 = lbind(shift, I)\nO = x1(ORIGIN)")
     from_file = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
@@ -189,16 +189,18 @@ def test_the_tokenizers_file_gives_the_same_ids(tmp_path: Path) -> None:
     assert CompactEncoding.load(tmp_path, config).encode_program(program) == ENCODING.encode_program(program)
 
 
-def test_another_languages_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_tokenizer_of_another_language_is_refused(tmp_path: Path) -> None:
     ENCODING.save(tmp_path)
     path = tmp_path / "tokenizer.json"
     path.write_text(path.read_text().replace('"vmirror"', '"wmirror"'))
-    with pytest.raises(ValueError, match=r"tokenizer.json.*first difference: 'vmirror'"):
+    with pytest.raises(
+        ValueError, match=r"tokenizer.json: expected the \d+ words.*first difference: 'vmirror'"
+    ):
         CompactEncoding.load(tmp_path, PolicyConfig(init="random", encoding="runs"))
 
 
 def walk(encoding: CompactEncoding, rows: int, seed: int, bias_to_end: float = 0.0) -> list[list[int]]:
-    """Random allowed choices, each of equal weight but the end's."""
+    """Draw allowed tokens at random, all with equal weight except the end."""
     grammar, random_ = Grammar(encoding, CPU, typed=False), torch.Generator().manual_seed(seed)
     state, written = grammar.start(rows), []
     for position in range(encoding.max_program_tokens):
@@ -214,7 +216,7 @@ def walk(encoding: CompactEncoding, rows: int, seed: int, bias_to_end: float = 0
 
 
 @pytest.mark.parametrize("limit", [8, 9, 33, 200, 1000])
-def test_every_walk_through_the_grammar_is_a_program(limit: int) -> None:
+def test_random_walks_through_the_grammar_are_programs(limit: int) -> None:
     encoding = compact(max_program_tokens=limit)
     for ids in walk(
         encoding, 200 if limit < 1000 else 30, seed=limit, bias_to_end=5.0 if limit < 1000 else 0.0
@@ -225,7 +227,7 @@ def test_every_walk_through_the_grammar_is_a_program(limit: int) -> None:
 
 @given(programs())
 @settings(max_examples=30, deadline=None)
-def test_the_grammar_allows_every_program(program: Program) -> None:
+def test_grammar_allows_every_program(program: Program) -> None:
     ids = compact(max_program_tokens=4000).encode_program(program)
     grammar = Grammar(compact(max_program_tokens=max(len(ids), 8)), CPU, typed=False)
     state = grammar.start(1)
@@ -234,7 +236,7 @@ def test_the_grammar_allows_every_program(program: Program) -> None:
         state = grammar.advance(state, torch.tensor([token]))
 
 
-def test_the_grammar_forbids_what_would_not_parse() -> None:
+def test_grammar_forbids_tokens_that_would_not_parse() -> None:
     grammar = Grammar(ENCODING, CPU, typed=False)
 
     def allowed(words: str) -> set[str]:
@@ -242,7 +244,7 @@ def test_the_grammar_forbids_what_would_not_parse() -> None:
         ids = ENCODING.tokenizer.encode(words).ids
         for token in ids:
             state = grammar.advance(state, torch.tensor([token]))
-        return {ENCODING.tokenizer.id_to_token(id) for id in grammar.allowed(state, len(ids))[0].nonzero()}
+        return {ENCODING.tokenizer.id_to_token(k) for k in grammar.allowed(state, len(ids))[0].nonzero()}
 
     assert allowed("") == set(PRIMITIVES)
     assert allowed("vmirror") == {"I", *CONSTANTS, *PRIMITIVES}
@@ -252,7 +254,7 @@ def test_the_grammar_forbids_what_would_not_parse() -> None:
     assert allowed("vmirror I call1 x1 I paint I") == {"I", "x1", "x2", *CONSTANTS, *PRIMITIVES}
 
 
-def test_the_vocabulary_has_no_two_meanings_for_a_word() -> None:
+def test_vocabulary_words_are_unique() -> None:
     vocabulary = ENCODING.tokenizer.get_vocab()
     assert len(vocabulary) == ENCODING.vocab_size
     assert all(re.fullmatch(r"\S+", word) for word in vocabulary)

@@ -1,5 +1,7 @@
-"""The policy is made, saved and loaded; CodeT5+'s path works with a tiny T5 and tokenizer of its kind."""
+"""Policies are created, saved and loaded. A tiny T5 acts as CodeT5+."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +10,15 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
-import codeit.policy.model
-from codeit.config import TrainingConfig, PolicyConfig
+from codeit.config import PolicyConfig, SamplingConfig, TrainingConfig
+from codeit.data.tasks import Task
 from codeit.language import Grid, Program, run_batch
 from codeit.policy import SHIPPED
 from codeit.policy import model as model_module
 from codeit.policy.encoding import NotEncodableError, PaperEncoding, sparse_text, well_formed_lines
-from codeit.policy.training import TrainingExample, Trainer
 from codeit.policy.model import _CARD_KEYS, Policy, PolicyError, choose_device
 from codeit.policy.sampling import sample
-from codeit.data.tasks import Task
+from codeit.policy.training import Trainer, TrainingExample
 
 SIZES: dict[str, Any] = {"d_model": 16, "d_ff": 16, "heads": 2, "layers_encoder": 1, "layers_decoder": 1}
 PAIRS = [(Grid([[0, 0, 3], [0, 3, 0]]), Grid([[2, 2, 3], [2, 3, 1]])), (Grid([[1]]), Grid([[4]]))]
@@ -25,7 +26,7 @@ PROGRAM = Program.parse("x1 = objects(I, T, F, F)\nO = paint(I, x1)")
 
 
 def random_policy(**changes: Any) -> PolicyConfig:
-    return PolicyConfig(init="random", encoding="runs", device="cpu", **{**SIZES, **changes})
+    return PolicyConfig(init="random", device="cpu", **{"encoding": "runs", **SIZES, **changes})
 
 
 def paper_policy(init: object, **changes: Any) -> PolicyConfig:
@@ -34,10 +35,10 @@ def paper_policy(init: object, **changes: Any) -> PolicyConfig:
 
 @pytest.fixture(scope="module")
 def codet5p(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as CodeT5+'s: a T5 and a byte-level tokenizer that writes <s> … </s>; tiny."""
-    folder = tmp_path_factory.mktemp("codet5p")
+    """A directory like CodeT5+'s: a tiny T5 and a byte-level tokenizer that writes <s> … </s>."""
+    directory = tmp_path_factory.mktemp("codet5p")
     words = ["<pad>", "<s>", "</s>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    bpe = Tokenizer(models.BPE({word: id for id, word in enumerate(words)}, []))
+    bpe = Tokenizer(models.BPE({word: k for k, word in enumerate(words)}, []))
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     bpe.post_processor = processors.TemplateProcessing(
@@ -46,7 +47,7 @@ def codet5p(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe, pad_token="<pad>", bos_token="<s>", eos_token="</s>"
     )
-    tokenizer.save_pretrained(folder)
+    tokenizer.save_pretrained(directory)
     config = T5Config(
         vocab_size=len(words) + 5,
         d_model=16,
@@ -59,11 +60,11 @@ def codet5p(tmp_path_factory: pytest.TempPathFactory) -> Path:
         decoder_start_token_id=0,
     )
     torch.manual_seed(0)
-    T5ForConditionalGeneration(config).save_pretrained(folder)
-    return folder
+    T5ForConditionalGeneration(config).save_pretrained(directory)
+    return directory
 
 
-def test_random_weights_come_from_the_seed() -> None:
+def test_random_weights_depend_on_the_seed() -> None:
     state = torch.random.get_rng_state()
     first, again, other = (Policy.create(random_policy(), seed) for seed in (1, 1, 2))
     assert torch.equal(state, torch.random.get_rng_state())
@@ -72,7 +73,7 @@ def test_random_weights_come_from_the_seed() -> None:
     assert first.parameters == sum(p.numel() for p in set(first.model.parameters()))
 
 
-def test_a_saved_policy_comes_back(tmp_path: Path) -> None:
+def test_saved_policy_is_loaded_unchanged(tmp_path: Path) -> None:
     policy = Policy.create(random_policy(max_program_tokens=30, demonstrations=3, dropout=0.2), 1)
     policy.save(tmp_path)
     loaded = Policy.load(tmp_path, "cpu")
@@ -81,14 +82,14 @@ def test_a_saved_policy_comes_back(tmp_path: Path) -> None:
     assert (loaded.encoding.encode_task(PAIRS) == policy.encoding.encode_task(PAIRS)).all()
     assert loaded.encoding.max_program_tokens == 30
     assert loaded.model.config.dropout_rate == 0.2
-    started_from = Policy.create(random_policy().model_copy(update={"init": str(tmp_path)}), seed=9)
-    assert torch.equal(started_from.model.shared.weight, policy.model.shared.weight)
+    initialized = Policy.create(random_policy().model_copy(update={"init": str(tmp_path)}), seed=9)
+    assert torch.equal(initialized.model.shared.weight, policy.model.shared.weight)
 
 
-def test_weights_come_back_from_several_files_in_half_precision(
+def test_weights_are_loaded_from_several_files_in_half_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(codeit.policy.model, "SHARD", 8192)
+    monkeypatch.setattr(model_module, "MAX_SHARD_BYTES", 8192)
     policy = Policy.create(random_policy(), 1)
     policy.save(tmp_path, torch.float16)
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
@@ -97,13 +98,15 @@ def test_weights_come_back_from_several_files_in_half_precision(
         assert torch.equal(value.half().float(), loaded.model.state_dict()[name]), name
 
 
-def test_errors_name_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(PolicyError, match=r"policy.init = '/no/such': no such folder"):
+def test_errors_name_file_or_field_and_the_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PolicyError, match=r"policy.init: expected 'shipped'.*found '/no/such'"):
         Policy.create(paper_policy("/no/such"), 0)
     with pytest.raises(PolicyError, match=r"policy.json: no such file"):
         Policy.load(tmp_path)
     (tmp_path / "policy.json").write_text('{"encoding": "runs"}')
-    with pytest.raises(PolicyError, match=r"policy.json: lacks patch, dropout, demonstrations, max_input"):
+    with pytest.raises(
+        PolicyError, match=r"policy.json: patch_size, dropout, demonstrations, max_input.* missing"
+    ):
         Policy.load(tmp_path)
     Policy.create(random_policy(), 0).save(tmp_path)
     with pytest.raises(PolicyError, match=r"expected policy.encoding = 'runs'.*found 'paper'"):
@@ -116,25 +119,29 @@ def test_errors_name_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise OSError("We couldn't connect to the hub")
 
     monkeypatch.setattr(AutoConfig, "from_pretrained", unreachable)
-    with pytest.raises(PolicyError, match=r"Salesforce/codet5p-220m.*hf download.*policy.init to a folder"):
+    with pytest.raises(
+        PolicyError, match=r"Salesforce/codet5p-220m.*hf download.*policy.init to a directory"
+    ):
         Policy.create(paper_policy("codet5p-220m"), 0)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_missing_gpu_is_said() -> None:
+def test_missing_gpu_is_an_error() -> None:
     assert choose_device("auto").type == "cpu"
-    with pytest.raises(PolicyError, match=r"policy.device = 'cuda'.*no GPU"):
+    with pytest.raises(PolicyError, match=r"policy.device: found 'cuda'.*no GPU"):
         choose_device("cuda")
 
 
-def test_the_papers_text() -> None:
+def test_sparse_text_of_the_paper() -> None:
     assert sparse_text(PAIRS[0][0]) == "2x3 background=0 3=0,2 1,1"
     assert sparse_text(PAIRS[0][1]) == "2x3 background=2 1=1,2 3=0,2 1,1"
-    assert sparse_text(Grid([[9, 5], [5, 9]])) == "2x2 background=5 9=0,0 1,1"  # a tie goes to the smaller
+    assert (
+        sparse_text(Grid([[9, 5], [5, 9]])) == "2x2 background=5 9=0,0 1,1"
+    )  # the smaller colour wins a tie
     assert sparse_text(Grid([[7]])) == "1x1 background=7"
 
 
-def test_text_ends_at_the_first_foreign_token() -> None:
+def test_well_formed_lines_end_at_the_first_other_token() -> None:
     def kept(text: str) -> str:
         return "\n".join(well_formed_lines(text))
 
@@ -147,7 +154,7 @@ def test_text_ends_at_the_first_foreign_token() -> None:
     assert kept("O = vmirror()") == kept("print(1)") == kept("") == ""
 
 
-def test_the_papers_encoding_of_tasks_and_programs(codet5p: Path) -> None:
+def test_paper_encoding_of_tasks_and_programs(codet5p: Path) -> None:
     encoding = Policy.create(paper_policy(codet5p), 0).encoding
     assert isinstance(encoding, PaperEncoding)
     ids = encoding.encode_task(PAIRS)
@@ -164,19 +171,22 @@ def test_the_papers_encoding_of_tasks_and_programs(codet5p: Path) -> None:
         Policy.create(paper_policy(codet5p, max_program_tokens=30), 0).encoding.encode_program(PROGRAM)
 
 
-def test_codet5p_learns_and_samples(codet5p: Path, tmp_path: Path) -> None:
+def test_codet5p_is_trained_and_sampled(codet5p: Path, tmp_path: Path) -> None:
     policy = Policy.create(paper_policy(codet5p, dropout=0.0, max_program_tokens=64), 0)
     example = TrainingExample(policy.encoding.encode_task(PAIRS), policy.encoding.encode_program(PROGRAM))
-    learner = Trainer(policy, TrainingConfig(learning_rate=1e-2, epochs=100, micro_batch_tokens=1000))
-    assert learner.epoch([example], 0).loss < 3.5
-    learner.epoch([example], 1)
-    learner.save(tmp_path)
+    trainer = Trainer(policy, TrainingConfig(learning_rate=1e-2, epochs=100, micro_batch_tokens=1000))
+    assert trainer.epoch([example], 0).loss < 3.5
+    trainer.epoch([example], 1)
+    trainer.save(tmp_path)
     policy = Policy.load(tmp_path, "cpu")
-    ((_, texts),) = sample(policy, [PAIRS], 4, temperature=0.01, seeds=[0])
+    settings = SamplingConfig(samples_per_task=4, temperature=0.01)
+    ((_, texts),) = sample(policy, [PAIRS], settings, seeds=[0])
     assert texts == [str(PROGRAM)] * 4
 
 
-def test_random_weights_of_codet5ps_architecture(codet5p: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_weights_with_the_architecture_of_codet5p(
+    codet5p: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ablation A4."""
     monkeypatch.setattr(model_module, "CODET5P", str(codet5p))
     pretrained = Policy.create(paper_policy("codet5p-220m"), 0)
@@ -187,7 +197,7 @@ def test_random_weights_of_codet5ps_architecture(codet5p: Path, monkeypatch: pyt
     assert not torch.equal(weights[0], weights[1]) and not torch.equal(weights[1], weights[3])
 
 
-def test_the_policy_of_the_package_is_what_the_defaults_say() -> None:
+def test_shipped_policy_matches_the_default_settings() -> None:
     policy = Policy.create(PolicyConfig(device="cpu"), seed=0)
     defaults, config = PolicyConfig(), policy.model.config
     assert (config.d_model, config.d_ff, config.num_heads) == (
@@ -205,18 +215,43 @@ def test_the_policy_of_the_package_is_what_the_defaults_say() -> None:
     assert {path.name for path in files} >= {"README.md", "model.safetensors", "tokenizer.json"}
 
 
+def test_policy_of_version_0_1_is_loaded(tmp_path: Path) -> None:
+    directory = tmp_path / "policy"
+    shutil.copytree(SHIPPED, directory)
+    card = json.loads((directory / "policy.json").read_text())
+    card["encoding"], card["patch"] = "clues", card.pop("patch_size")
+    (directory / "policy.json").write_text(json.dumps(card))
+    old, new = Policy.load(directory, "cpu"), Policy.load(SHIPPED, "cpu")
+    assert old.encoding.config.model_copy(update={"init": str(SHIPPED)}) == new.encoding.config
+    assert old.encoding.config.encoding == "signatures"
+    assert torch.equal(old.model.shared.weight, new.model.shared.weight)
+    assert (old.encoding.encode_task(PAIRS) == new.encoding.encode_task(PAIRS)).all()
+    Policy.create(PolicyConfig(init=str(directory), device="cpu"), seed=0)
+    old.save(tmp_path / "saved")
+    saved = json.loads((tmp_path / "saved" / "policy.json").read_text())
+    assert saved == json.loads((SHIPPED / "policy.json").read_text())
+
+    policy = Policy.create(random_policy(encoding="patches", patch_size=2), 0)
+    policy.save(directory)
+    card = json.loads((directory / "policy.json").read_text())
+    card["patch"] = card.pop("patch_size")
+    (directory / "policy.json").write_text(json.dumps(card))
+    config = Policy.load(directory, "cpu").encoding.config
+    assert (config.encoding, config.patch_size) == ("patches", 2)
+
+
 @pytest.mark.parametrize("name", [*SIZES])
-def test_sizes_that_the_weights_do_not_have(name: str, codet5p: Path) -> None:
+def test_sizes_that_differ_from_the_weights_are_refused(name: str, codet5p: Path) -> None:
     for config in (PolicyConfig(device="cpu", **{name: 24}), paper_policy(codet5p, **{name: 24})):
-        with pytest.raises(PolicyError, match=rf"policy.{name} = 24: the network .* has \d+; .* 'random'"):
+        with pytest.raises(PolicyError, match=rf"policy.{name}: expected \d+, .* found 24; .* 'random'"):
             Policy.create(config, 0)
 
 
-def test_the_policy_of_the_package_writes_programs_that_run(training: dict[str, Task]) -> None:
-    task = training["67a3c6ac"]  # each grid mirrored
+def test_shipped_policy_writes_programs_that_run(training: dict[str, Task]) -> None:
+    task = training["67a3c6ac"]  # the output is the input mirrored
     policy = Policy.create(PolicyConfig(device="cpu"), seed=0)
-    ((_, texts),) = sample(policy, [task.train], 24, seeds=[0])
+    ((_, texts),) = sample(policy, [task.train], SamplingConfig(), seeds=[0])
     inputs = [pair.input for pair in task.train]
     outcomes = run_batch([Program.parse(text) for text in texts], [inputs] * len(texts))
-    ran = [of for of in outcomes if all(outcome.grid is not None for outcome in of)]
+    ran = [some for some in outcomes if all(outcome.grid is not None for outcome in some)]
     assert len(ran) >= 10

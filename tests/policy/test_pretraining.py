@@ -1,43 +1,63 @@
-"""Pre-training learns, goes on where it was stopped, and shows no behaviour twice."""
+"""Pre-training lowers the loss, resumes after a stop, heeds limits, and repeats no behaviour."""
 
 import csv
+import math
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import codeit.policy.pretraining
-from codeit.config import CONFIGS, PretrainingSettings
-from codeit.storage.files import RunError
+from codeit.config import CONFIGS, ConfigError, PretrainingSettings
+from codeit.data.tasks import Task
 from codeit.language import Program
 from codeit.policy.model import Policy, PolicyError
-from codeit.policy.pretraining import ahead, held_out, operations, pretrain, windows
-from codeit.data.tasks import Task
+from codeit.policy.pretraining import COLUMNS, held_out, iter_windows, operations, prefetch, pretrain
+from codeit.storage.files import RunError
 
 SETTINGS = {
-    "corpus": {"round": 450, "depth": 2},
+    "corpus": {"proposals_per_round": 450, "max_depth": 2},
     "policy": {
         **{"init": "random", "encoding": "patches", "d_model": 16, "d_ff": 32, "heads": 2, "dropout": 0.1},
         **{"layers_encoder": 1, "layers_decoder": 1, "max_program_tokens": 40, "device": "cpu"},
     },
-    "training": {
-        **{"steps": 40, "rounds": 1, "batch_tokens": 2048, "micro_batch_tokens": 1024, "threads": 1},
-        **{"learning_rate": 1e-2, "held_out": 20, "checkpoint_minutes": 1e-6},
+    "pretraining": {
+        **{"steps": 40, "rounds_per_window": 1, "batch_tokens": 2048, "micro_batch_tokens": 1024},
+        **{"threads": 1, "learning_rate": 1e-2, "hold_out_every": 20, "checkpoint_minutes": 1e-6},
     },
 }
 CONFIG = PretrainingSettings.model_validate(SETTINGS)
 
 
+def changed(**pretraining: Any) -> PretrainingSettings:
+    """CONFIG with other values in [pretraining]."""
+    return CONFIG.model_copy(update={"pretraining": CONFIG.pretraining.model_copy(update=pretraining)})
+
+
+def progress_rows(directory: Path) -> list[dict[str, str]]:
+    with open(directory / "progress.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def load_no_inputs(experts: object, progress: Callable[[int, int], None]) -> dict[str, Any]:
+    progress(1, 2)
+    progress(2, 2)
+    return {}
+
+
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few examples held out, and no fresh inputs, which take minutes to make where they are not cached."""
-    monkeypatch.setattr(codeit.policy.pretraining, "load_inputs", lambda experts: {})
-    monkeypatch.setattr(codeit.policy.pretraining, "HELD_OUT", 100)
+    """Few held-out examples, and no generated inputs, which take minutes without a cache."""
+    monkeypatch.setattr(codeit.policy.pretraining, "load_inputs", load_no_inputs)
+    monkeypatch.setattr(codeit.policy.pretraining, "HELD_OUT_EXAMPLES", 100)
 
 
-def test_training_that_was_stopped_ends_with_the_same_weights(tmp_path: Path) -> None:
+def test_stopped_training_ends_with_the_same_weights(tmp_path: Path) -> None:
     rows: list[dict[str, float]] = []
-    whole = pretrain(tmp_path / "whole", CONFIG, lambda share, row: rows.append(row))
+    whole = pretrain(tmp_path / "whole", CONFIG, report=lambda share, row: rows.append(row))
     assert rows[-1]["step"] == 40 and rows[-1]["loss"] < rows[0]["loss"] - 0.5
     assert rows[-1]["held_out_loss"] < rows[0]["held_out_loss"]
 
@@ -49,69 +69,161 @@ def test_training_that_was_stopped_ends_with_the_same_weights(tmp_path: Path) ->
 
     for _ in range(2):
         with pytest.raises(Killed):
-            pretrain(tmp_path / "killed", CONFIG, kill)
-    resumed = pretrain(tmp_path / "killed", CONFIG, lambda share, row: None)
+            pretrain(tmp_path / "killed", CONFIG, report=kill)
+    resumed = pretrain(tmp_path / "killed", CONFIG)
     for name, value in whole.model.state_dict().items():
         assert value.equal(resumed.model.state_dict()[name]), name
     loaded = Policy.load(tmp_path / "whole" / "policy", "cpu")
     assert loaded.encoding.config.encoding == "patches"
     assert loaded.model.shared.weight.equal(whole.model.shared.weight.half().float())
-    with open(tmp_path / "killed" / "progress.csv", encoding="utf-8") as file:
-        table = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in table] == [row["step"] for row in rows]
-    workers = CONFIG.training.model_copy(update={"workers": 2})  # no result depends on it
-    pretrain(tmp_path / "whole", CONFIG.model_copy(update={"training": workers}), lambda share, row: None)
-    with pytest.raises(RunError, match="another configuration"):
-        pretrain(tmp_path / "whole", PretrainingSettings(), lambda share, row: None)
+    assert [int(row["step"]) for row in progress_rows(tmp_path / "killed")] == [row["step"] for row in rows]
+    pretrain(tmp_path / "whole", changed(workers=2))  # no result depends on it
+    with pytest.raises(RunError, match=r"config.toml: corpus.max_depth: expected 2, .*, found 8"):
+        pretrain(tmp_path / "whole", PretrainingSettings())
 
 
-def test_no_behaviour_is_shown_twice_and_windows_hang_on_the_seed_alone() -> None:
-    first, second = islice(windows(CONFIG, 0, set()), 2)
-    assert len(first.new) > 20 and len(second.new) > 20
-    assert not set(first.new.tolist()) & set(second.new.tolist())
-    (again,) = islice(windows(CONFIG, first.next_round, set(first.new.tolist())), 1)
-    assert again.new.tolist() == second.new.tolist()
-    # What was seen is left out, but experts come again.
-    (fresh,) = islice(windows(CONFIG, first.next_round, set()), 1)
-    shown, of_fresh = (sum(len(m.labels) for b in w.batches for m in b) for w in (second, fresh))
-    assert len(second.new) < shown and shown - len(second.new) == of_fresh - len(fresh.new)
+def test_progress_names_every_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experts = codeit.policy.pretraining.load_experts()
+
+    def load_experts(progress: Callable[[int, int], None]) -> dict[str, Program]:
+        progress(400, 400)
+        return experts
+
+    monkeypatch.setattr(codeit.policy.pretraining, "load_experts", load_experts)
+    codeit.policy.pretraining._cached_corpora.clear()
+    seen: list[tuple[str, int, int]] = []
+    config = changed(rounds_per_window=3, steps=20)
+    pretrain(tmp_path, config, progress=lambda *phase: seen.append(phase))
+    assert seen[:4] == [
+        ("simplify experts", 400, 400),
+        ("generate inputs", 1, 2),
+        ("generate inputs", 2, 2),
+        ("make held-out examples", 0, 100),
+    ]
+    rounds = [(done, total) for phase, done, total in seen if phase == "make examples"]
+    assert rounds[:5] == [(0, 3), (1, 3), (2, 3), (3, 3), (0, 3)]
+    steps = [(done, total) for phase, done, total in seen if phase == "train"]
+    assert steps == [(step, 20) for step in range(1, 21)]
+    kinds = [phase for phase, _, _ in seen]
+    assert kinds.index("make examples") < kinds.index("train") == kinds.index("make examples") + 4
+
+
+class Clock:
+    """A clock that only training moves: by the seconds that a round and a step take."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, round_seconds: float, step_seconds: float) -> None:
+        self.now = 1000.0
+        self.seconds = {"make examples": round_seconds, "train": step_seconds}
+        self.seen: list[tuple[str, int, int]] = []
+        fake = SimpleNamespace(perf_counter=lambda: self.now)
+        monkeypatch.setattr(codeit.policy.pretraining, "time", fake)
+
+    def progress(self, phase: str, done: int, total: int) -> None:
+        self.seen.append((phase, done, total))
+        self.now += self.seconds.get(phase, 0) if done else 0
+
+
+def test_window_ends_early_so_that_half_of_the_time_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch, round_seconds=8, step_seconds=2)
+    config = changed(minutes=1.0, steps=10**6, rounds_per_window=100, checkpoint_minutes=100.0)
+    rows: list[dict[str, float]] = []
+    policy = pretrain(tmp_path, config, report=lambda _, row: rows.append(row), progress=clock.progress)
+    rounds = [done for phase, done, _ in clock.seen if phase == "make examples"]
+    # 4 rounds of 8 s take half of the minute. The steps on them begin after 32 s.
+    assert rounds[:5] == [0, 1, 2, 3, 4] and set(rounds[5:6]) <= {0}
+    assert rows[-1]["step"] > 5
+    assert 60 <= clock.now - 1000 < 60 + 8 + 2  # the limit is exceeded by at most a round and a step
+    trained = [(done, total) for phase, done, total in clock.seen if phase == "train"]
+    assert trained[:2] == [(1000 * 32 // 60, 1000), (1000 * 34 // 60, 1000)]
+    assert len(progress_rows(tmp_path)) == len(rows)
+    loaded = Policy.load(tmp_path / "policy", "cpu")
+    assert loaded.model.shared.weight.equal(policy.model.shared.weight.half().float())
+
+
+def test_time_limit_that_passes_in_the_first_round_still_gives_a_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch, round_seconds=61, step_seconds=1)
+    config = changed(minutes=1.0, rounds_per_window=5)
+    rows: list[dict[str, float]] = []
+    pretrain(tmp_path, config, report=lambda _, row: rows.append(row), progress=clock.progress)
+    assert [done for phase, done, _ in clock.seen if phase == "make examples"] == [0, 1]
+    assert not rows and not any(phase == "train" for phase, _, _ in clock.seen)
+    assert (tmp_path / "progress.csv").read_text() == ",".join(COLUMNS) + "\n"
+    Policy.load(tmp_path / "policy", "cpu")
+    pretrain(tmp_path, config)  # done already
+
+
+def test_clock_starts_when_the_caches_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codeit.policy.pretraining._cached_corpora.clear()
+    clock = Clock(monkeypatch, round_seconds=1, step_seconds=1)
+    clock.seconds["generate inputs"] = 3600
+    rows: list[dict[str, float]] = []
+    config = changed(minutes=1.0, steps=10)
+    pretrain(tmp_path, config, report=lambda _, row: rows.append(row), progress=clock.progress)
+    assert clock.now > 1000 + 3600
+    assert rows[-1]["step"] == 10 and rows[-1]["seconds"] < 60
+
+
+def test_held_out_loss_is_empty_without_held_out_tasks(tmp_path: Path) -> None:
+    rows: list[dict[str, float]] = []
+    config = changed(hold_out_every=0, steps=2)
+    pretrain(tmp_path, config, report=lambda _, row: rows.append(row))
+    assert math.isnan(rows[-1]["held_out_loss"])
+    table = progress_rows(tmp_path)
+    assert {row["held_out_loss"] for row in table} == {""}
+    for name in set(COLUMNS) - {"held_out_loss"}:
+        assert all(math.isfinite(float(row[name])) for row in table), name
+
+
+def test_windows_repeat_no_behaviour_and_depend_only_on_the_seed() -> None:
+    first, second = islice(iter_windows(CONFIG, 0, set()), 2)
+    assert len(first.new_behaviours) > 20 and len(second.new_behaviours) > 20
+    assert not set(first.new_behaviours.tolist()) & set(second.new_behaviours.tolist())
+    (again,) = islice(iter_windows(CONFIG, first.next_round, set(first.new_behaviours.tolist())), 1)
+    assert again.new_behaviours.tolist() == second.new_behaviours.tolist()
+    # Behaviours that were seen are left out, except those of experts.
+    (unfiltered,) = islice(iter_windows(CONFIG, first.next_round, set()), 1)
+    shown, of_unfiltered = (sum(len(m.labels) for b in w.batches for m in b) for w in (second, unfiltered))
+    assert len(second.new_behaviours) < shown
+    assert shown - len(second.new_behaviours) == of_unfiltered - len(unfiltered.new_behaviours)
     for batch, same in zip(second.batches, again.batches, strict=True):
         for micro, twin in zip(batch, same, strict=True):
             assert micro.source.equal(twin.source) and micro.labels.equal(twin.labels)
 
 
-def test_a_step_holds_no_more_than_its_tokens() -> None:
-    training = CONFIG.training.model_copy(update={"batch_tokens": 512})
-    (window,) = islice(windows(CONFIG.model_copy(update={"training": training}), 0, set()), 1)
+def test_steps_have_at_most_batch_tokens() -> None:
+    (window,) = islice(iter_windows(changed(batch_tokens=512), 0, set()), 1)
     padded = [sum(micro.padded for micro in batch) for batch in window.batches]
     assert len(padded) > 5 and max(padded) <= 512
 
 
-def test_tasks_held_out_are_not_trained_on(experts: dict[str, Program]) -> None:
-    learnt, out = codeit.policy.pretraining._corpora(CONFIG)
+def test_held_out_tasks_are_not_trained_on(experts: dict[str, Program]) -> None:
+    train, out = codeit.policy.pretraining._corpora(CONFIG)
     assert out is not None
-    assert len(out._ids) == 20 and len(learnt._ids) + 20 == len(experts)
-    assert not set(learnt._ids) & set(out._ids)
-    assert {lesson.origin for lesson in learnt.round(0).lessons} <= {"", *learnt._ids}
+    assert len(out._ids) == 20 and len(train._ids) + 20 == len(experts)
+    assert not set(train._ids) & set(out._ids)
+    assert {example.origin for example in train.make_round(0).examples} <= {"", *train._ids}
     assert len(held_out(CONFIG)) == 100
 
 
-def test_nothing_left_to_train_on_is_told(tmp_path: Path) -> None:
-    every = CONFIG.training.model_copy(update={"held_out": 1})
-    with pytest.raises(RunError, match=r"of the 0 tasks .* training.held_out = 1 .* none has an expert"):
-        pretrain(tmp_path, CONFIG.model_copy(update={"training": every}), lambda share, row: None)
+def test_nothing_to_train_on_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"none among the 0 tasks .* pretraining.hold_out_every = 1"):
+        pretrain(tmp_path, changed(hold_out_every=1))
 
 
-def test_no_grid_of_the_tasks_to_solve_enters(evaluation: dict[str, Task]) -> None:
-    learnt, _ = codeit.policy.pretraining._corpora(CONFIG)
+def test_no_grid_of_the_tasks_to_solve_occurs(evaluation: dict[str, Task]) -> None:
+    train, _ = codeit.policy.pretraining._corpora(CONFIG)
     pairs = [pair for task in evaluation.values() for pair in (*task.train, *task.test)]
-    unseen = {grid for pair in pairs for grid in pair if grid is not None}
-    assert len(unseen) > 3000 and unseen == learnt._avoid
-    shown = {grid for lesson in learnt.round(1).lessons for pair in lesson.pairs for grid in pair}
-    assert len(shown) > 100 and not shown & unseen
+    avoid = {grid for pair in pairs for grid in pair if grid is not None}
+    assert len(avoid) > 3000 and avoid == train._avoid
+    shown = {grid for example in train.make_round(1).examples for pair in example.pairs for grid in pair}
+    assert len(shown) > 100 and not shown & avoid
 
 
-def test_operations_are_counted(tmp_path: Path) -> None:
+def test_operations_are_six_per_weight_and_token() -> None:
     policy = Policy.create(CONFIG.policy, 0)
     weights = {
         name: w.numel() for name, w in policy.model.named_parameters() if w.ndim == 2 and "block" in name
@@ -122,35 +234,49 @@ def test_operations_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["pretrain", "pretrain-gpu"])
-def test_a_published_configuration_trains(name: str, tmp_path: Path) -> None:
-    small = {"policy.d_model": 24, "policy.d_ff": 32, "policy.device": "cpu", "corpus.round": 450}
-    few = {"training.steps": 2, "training.rounds": 1, "training.workers": 1, "training.threads": 1}
+def test_shipped_configurations_train(name: str, tmp_path: Path) -> None:
+    small = {
+        **{"policy.d_model": 24, "policy.d_ff": 32, "policy.device": "cpu"},
+        **{"corpus.proposals_per_round": 450, "pretraining.rounds_per_window": 1, "pretraining.steps": 2},
+        **{"pretraining.workers": 1, "pretraining.threads": 1},
+    }
     rows: list[dict[str, float]] = []
     path = CONFIGS / f"{name}.toml"
-    pretrain(
-        tmp_path / "run", PretrainingSettings.load(path, {**small, **few}), lambda share, row: rows.append(row)
-    )
+    config = PretrainingSettings.load(path, small)
+    pretrain(tmp_path / "run", config, report=lambda share, row: rows.append(row))
     assert rows[-1]["examples"] > 20
     whole = PretrainingSettings.load(path).policy
     assert Policy.create(whole, 0).parameters <= 31e6
 
 
-def test_the_papers_encoding_is_not_for_pretraining(tmp_path: Path) -> None:
+def test_paper_encoding_is_refused(tmp_path: Path) -> None:
     policy = CONFIG.policy.model_copy(update={"encoding": "paper"})
     with pytest.raises(PolicyError, match=r"policy.encoding: expected 'signatures'.*found 'paper'"):
-        pretrain(tmp_path / "run", CONFIG.model_copy(update={"policy": policy}), lambda share, row: None)
+        pretrain(tmp_path / "run", CONFIG.model_copy(update={"policy": policy}))
     assert not (tmp_path / "run").exists()
 
 
-def test_ahead_gives_what_it_is_given_and_its_errors() -> None:
-    def things() -> object:
+def test_directory_of_version_0_1_is_refused_with_the_new_names(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[corpus]\ndepth = 8\n[training]\nrounds = 64\n")
+    with pytest.raises(ConfigError) as error:
+        pretrain(tmp_path, CONFIG)
+    assert str(error.value).splitlines() == [
+        f"{tmp_path}/config.toml: corpus.depth: unknown key; it is now 'corpus.max_depth'",
+        f"{tmp_path}/config.toml: training.rounds: unknown key; it is now 'pretraining.rounds_per_window'",
+        f"{tmp_path}: expected a training of this version; choose another --out",
+    ]
+    assert (tmp_path / "config.toml").read_text() == "[corpus]\ndepth = 8\n[training]\nrounds = 64\n"
+
+
+def test_prefetch_yields_items_and_raises_their_errors() -> None:
+    def items() -> Any:
         yield from range(5)
         raise KeyError("over")
 
-    made = ahead(things(), 2)  # type: ignore[arg-type]
+    made = prefetch(items(), 2)
     assert list(islice(made, 5)) == list(range(5))
     with pytest.raises(KeyError, match="over"):
         next(made)
-    endless = ahead(iter(int, 1), 2)
+    endless = prefetch(iter(int, 1), 2)
     assert next(endless) == 0
     endless.close()

@@ -1,4 +1,4 @@
-"""Sampling draws from the model's own distribution, the same programs however tasks are batched."""
+"""Samples follow the distribution of the model and do not depend on how tasks are batched."""
 
 from collections import Counter
 from itertools import product, takewhile
@@ -9,12 +9,12 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from codeit.config import PolicyConfig
+from codeit.config import PolicyConfig, SamplingConfig
+from codeit.data.tasks import Task
 from codeit.language import Grid, Program
 from codeit.policy.grid_tokens import Tokens
 from codeit.policy.model import Policy
 from codeit.policy.sampling import Decoder, draw, sample, sample_tokens
-from codeit.data.tasks import Task
 
 CPU = torch.device("cpu")
 
@@ -32,7 +32,7 @@ def tasks_of(evaluation: dict[str, Task], count: int) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("feed_forward", ["relu", "gated-gelu"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_steps_give_the_logits_of_the_models_own_forward(feed_forward: str, tied: bool) -> None:
+def test_decoder_steps_give_the_logits_of_the_forward_pass(feed_forward: str, tied: bool) -> None:
     torch.manual_seed(0)
     config = T5Config(
         vocab_size=50,
@@ -56,8 +56,8 @@ def test_steps_give_the_logits_of_the_models_own_forward(feed_forward: str, tied
         cache = decoder.cache(2, 4, 30)
         steps = [decoder.step(targets[:, :, k], k, cache, memory) for k in range(30)]
         for task, number in product(range(2), range(4)):
-            reads = targets[task, number][None]
-            expected = model(input_ids=torch.tensor([sources[task]]), decoder_input_ids=reads).logits[0]
+            prefix = targets[task, number][None]
+            expected = model(input_ids=torch.tensor([sources[task]]), decoder_input_ids=prefix).logits[0]
             found = torch.stack([logits[task, number] for logits in steps])
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
@@ -84,7 +84,7 @@ def test_the_last_possible_token_is_never_passed() -> None:
 
 
 class _Words:
-    """An encoding of a few tokens, for programs of two at most: the whole distribution can be listed."""
+    """An encoding with a few words and programs of at most two, all of which can be listed."""
 
     pad_id, eos_id, start_id, max_program_tokens = 0, 1, 0, 2
 
@@ -106,14 +106,14 @@ def test_samples_follow_the_exact_distribution_of_sequences() -> None:
     model, encoding = T5ForConditionalGeneration(config), _Words()
     temperature, n = 0.95, 20_000
     whole = Policy(model, encoding, CPU)  # type: ignore[arg-type]
-    draws = sample(whole, [()], n, temperature=temperature, top_k=0, seeds=[7], batch_rows=n)
-    ((index, texts),) = draws
+    settings = SamplingConfig(samples_per_task=n, temperature=temperature, top_k=0, batch_rows=n)
+    ((index, texts),) = sample(whole, [()], settings, seeds=[7])
     assert index == 0 and len(texts) == n
 
     def after(*ids: int) -> torch.Tensor:
-        source, reads = torch.from_numpy(encoding.encode_task(()))[None], torch.tensor([[0, *ids]])
+        source, prefix = torch.from_numpy(encoding.encode_task(()))[None], torch.tensor([[0, *ids]])
         with torch.inference_mode():
-            return (model(input_ids=source, decoder_input_ids=reads).logits[0, -1] / temperature).softmax(0)
+            return (model(input_ids=source, decoder_input_ids=prefix).logits[0, -1] / temperature).softmax(0)
 
     expected = {f"{end} 0": after()[end].item() for end in (0, 1)}
     for first, second in product((2, 3), range(4)):
@@ -125,8 +125,8 @@ def test_samples_follow_the_exact_distribution_of_sequences() -> None:
     assert statistic < 27.9  # the 0.999 quantile at 9 degrees of freedom
 
 
-def test_samples_come_as_from_transformers_generate() -> None:
-    """Two samples of one distribution, so far as chance tells: by their contingency table."""
+def test_samples_are_distributed_as_those_of_transformers_generate() -> None:
+    """A chi-squared test on the contingency table of two samples."""
     torch.manual_seed(5)
     config = T5Config(
         **{"vocab_size": 7, "d_model": 8, "d_kv": 4, "d_ff": 8, "num_heads": 2, "num_layers": 1},
@@ -135,21 +135,22 @@ def test_samples_come_as_from_transformers_generate() -> None:
     model, n, steps = T5ForConditionalGeneration(config), 20_000, 3
     model.shared.weight.data *= 0.5  # neither uniform nor nearly certain
     encoding = _Words(7)
-    encoding.output_size, encoding.max_program_tokens = 6, steps  # a word is of tasks alone
+    encoding.output_size, encoding.max_program_tokens = 6, steps  # one word occurs only in tasks
     policy = Policy(model, encoding, CPU)  # type: ignore[arg-type]
     settings = {"temperature": 0.95, "top_k": 5}
-    ((_, ours),) = sample_tokens(policy, [()], n, None, **settings, seeds=[3], batch_rows=n)
+    sampling = SamplingConfig(samples_per_task=n, batch_rows=n, **settings)
+    ((_, ours),) = sample_tokens(policy, [()], sampling, None, seeds=[3])
     theirs = model.generate(
         torch.from_numpy(encoding.encode_task(())[None]),
         **{"do_sample": True, "num_return_sequences": n, "max_new_tokens": steps, **settings},
         suppress_tokens=[6],
     )[:, 1:]
 
-    def total_counts(rows: list[list[int]]) -> Counter[tuple[int, ...]]:
-        """By what is written before padding, where our sampler ends; that of the library writes on."""
+    def count_programs(rows: list[list[int]]) -> Counter[tuple[int, ...]]:
+        """Count rows up to the first padding, where our sampler ends and `generate` continues."""
         return Counter(tuple(takewhile(lambda token: token != 0, row)) for row in rows)
 
-    a, b = total_counts(ours.tolist()), total_counts(theirs.tolist())
+    a, b = count_programs(ours.tolist()), count_programs(theirs.tolist())
     common = [text for text in a | b if a[text] + b[text] >= 20]
     rest = (sum(c.values()) - sum(c[text] for text in common) for c in (a, b))
     cells = [(x, y) for x, y in (*((a[text], b[text]) for text in common), tuple(rest)) if x + y]
@@ -160,20 +161,22 @@ def test_samples_come_as_from_transformers_generate() -> None:
     assert statistic < freedom * (1 - 2 / (9 * freedom) + 3.72 * (2 / (9 * freedom)) ** 0.5) ** 3
 
 
-def test_neither_batches_nor_companions_change_a_tasks_programs(evaluation: dict[str, Task]) -> None:
+def test_samples_of_a_task_do_not_depend_on_batches_and_other_tasks(evaluation: dict[str, Task]) -> None:
     tasks, seeds = tasks_of(evaluation, 5), [11, 12, 13, 14, 15]
-    small = policy()
-    expected = dict(sample(small, tasks, 6, seeds=seeds, batch_rows=1000))
+    small, six = policy(), SamplingConfig(samples_per_task=6)
+    expected = dict(sample(small, tasks, six.model_copy(update={"batch_rows": 1000}), seeds=seeds))
     assert sorted(expected) == [0, 1, 2, 3, 4]
-    for batch_rows in (1, 4, 6, 17):  # below n, a task's samples are split
-        assert dict(sample(small, tasks, 6, seeds=seeds, batch_rows=batch_rows)) == expected
-    assert dict(sample(small, tasks[3:4], 6, seeds=[14])) == {0: expected[3]}
-    assert dict(sample(small, tasks[3:4], 6, seeds=[99])) != {0: expected[3]}
+    for batch_rows in (1, 4, 6, 17):  # below 6, the samples of a task are split
+        settings = six.model_copy(update={"batch_rows": batch_rows})
+        assert dict(sample(small, tasks, settings, seeds=seeds)) == expected
+    assert dict(sample(small, tasks[3:4], six, seeds=[14])) == {0: expected[3]}
+    assert dict(sample(small, tasks[3:4], six, seeds=[99])) != {0: expected[3]}
 
 
 def test_every_sample_parses_and_samples_differ(evaluation: dict[str, Task]) -> None:
     tasks = tasks_of(evaluation, 4)
-    found = dict(sample(policy(), tasks, 24, seeds=range(4), top_k=50, temperature=2.0))
+    settings = SamplingConfig(samples_per_task=24, top_k=50, temperature=2.0)
+    found = dict(sample(policy(), tasks, settings, seeds=range(4)))
     texts = [text for task in found.values() for text in task]
     for text in texts:
         assert str(Program.parse(text)) == text
@@ -183,11 +186,12 @@ def test_every_sample_parses_and_samples_differ(evaluation: dict[str, Task]) -> 
 
 def test_temperature_near_zero_is_greedy() -> None:
     task = [(Grid([[1, 2]]), Grid([[2, 1]]))]
-    ((_, texts),) = sample(policy(), [task], 5, temperature=1e-4, seeds=[0])
+    settings = SamplingConfig(samples_per_task=5, temperature=1e-4)
+    ((_, texts),) = sample(policy(), [task], settings, seeds=[0])
     assert len(set(texts)) == 1
 
 
-def test_seeds_must_be_one_a_task() -> None:
+def test_another_number_of_seeds_than_tasks_is_refused() -> None:
     task = [(Grid([[1]]), Grid([[2]]))]
-    with pytest.raises(ValueError, match="expected one a task, 1, found 2"):
-        list(sample(policy(), [task], 5, seeds=[0, 1]))
+    with pytest.raises(ValueError, match="expected one per task, 1, found 2"):
+        list(sample(policy(), [task], SamplingConfig(samples_per_task=5), seeds=[0, 1]))

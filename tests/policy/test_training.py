@@ -1,4 +1,4 @@
-"""Learning: the loss counts program tokens only, falls, and a resumed run goes on as if never stopped."""
+"""The loss counts program tokens only, and falls. Resumed training equals that without a stop."""
 
 import random
 from itertools import chain
@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from codeit.config import TrainingConfig, PolicyConfig
-from codeit.policy.training import IGNORED, TrainingExample, Trainer, collate, micro_batches
+from codeit.config import PolicyConfig, TrainingConfig
 from codeit.policy.model import Policy, PolicyError
+from codeit.policy.training import IGNORED, Trainer, TrainingExample, collate, micro_batches
 
 
-def learner(dropout: float = 0.0, **changes: Any) -> Trainer:
+def make_trainer(dropout: float = 0.0, **changes: Any) -> Trainer:
     sizes = {"d_model": 32, "d_ff": 64, "heads": 2, "layers_encoder": 1, "layers_decoder": 1}
     config = PolicyConfig(init="random", encoding="runs", device="cpu", dropout=dropout, **sizes)
     settings = {"learning_rate": 3e-3, "batch_size": 16, "micro_batch_tokens": 200, **changes}
@@ -25,58 +25,62 @@ def learner(dropout: float = 0.0, **changes: Any) -> Trainer:
 
 
 def toy(count: int, seed: int = 0) -> list[TrainingExample]:
-    """Sources of one repeated token, which says what the program is; lengths differ."""
+    """Sources of one repeated token, which determines the program. Lengths differ."""
     rng = random.Random(seed)
     examples = []
     for _ in range(count):
         which = rng.randrange(10)
         examples.append(
-            TrainingExample(np.full(rng.randint(3, 25), 400 + which), [50 + which, *range(7, 7 + which % 4), 1])
+            TrainingExample(
+                np.full(rng.randint(3, 25), 400 + which), [50 + which, *range(7, 7 + which % 4), 1]
+            )
         )
     return examples
 
 
-def weights(learner_: Trainer) -> dict[str, torch.Tensor]:
-    return {name: value.clone() for name, value in learner_.policy.model.state_dict().items()}
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in trainer.policy.model.state_dict().items()}
 
 
 def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_it_learns() -> None:
-    student, examples = learner(learning_rate=1e-2), toy(64)
-    losses = [student.epoch(examples, seed).loss for seed in range(25)]
+def test_loss_falls() -> None:
+    trainer, examples = make_trainer(learning_rate=1e-2), toy(64)
+    losses = [trainer.epoch(examples, seed).loss for seed in range(25)]
     assert losses[0] > 3
     assert losses[-1] < 0.1
     assert losses[-1] < losses[10] < losses[0]
 
 
-def test_the_loss_is_that_of_each_example_alone() -> None:
-    """Padding and micro-batches move neither the reported loss nor the step."""
+def test_loss_equals_that_of_single_examples() -> None:
+    """Neither the reported loss nor the step depend on padding and micro-batches."""
     examples = toy(12)
-    whole = learner(batch_size=12, micro_batch_tokens=100_000)
-    alone = learner(batch_size=12, micro_batch_tokens=64)
+    whole = make_trainer(batch_size=12, micro_batch_tokens=100_000)
+    alone = make_trainer(batch_size=12, micro_batch_tokens=64)
     model = whole.policy.model.eval()
     total, tokens = 0.0, 0
     for source, target in examples:
         with torch.no_grad():
             logits = model(input_ids=torch.from_numpy(source)[None], labels=torch.tensor([target])).logits[0]
-        words = logits[:, : whole.policy.encoding.output_size]  # those that programs are written in
+        words = logits[:, : whole.policy.encoding.output_size]  # those of programs
         total += functional.cross_entropy(words, torch.tensor(target), reduction="sum").item()
         tokens += len(target)
     reports = [each.epoch(examples, seed=0) for each in (whole, alone)]
     for report in reports:
         assert report.loss == pytest.approx(total / tokens, rel=1e-5)
         assert (report.tokens, report.steps) == (tokens, 1)
-    # AdamW's first step has the size of the learning rate whatever the gradient: compare its moments instead.
+    # AdamW's first step has the size of the learning rate for any gradient, so compare its moments.
     first, second = (each.optimizer.state_dict()["state"] for each in (whole, alone))
     for index in first:
         torch.testing.assert_close(first[index]["exp_avg"], second[index]["exp_avg"], atol=1e-6, rtol=1e-3)
 
 
 def test_labels_are_padded_with_the_ignored_label() -> None:
-    micro = collate([TrainingExample(np.array([5, 6, 7]), [8, 1]), TrainingExample(np.array([9]), [8, 8, 8, 1])])
+    micro = collate(
+        [TrainingExample(np.array([5, 6, 7]), [8, 1]), TrainingExample(np.array([9]), [8, 8, 8, 1])]
+    )
     source, mask, labels, sources, targets = micro
     assert (sources, targets, micro.padded) == (4, 6, 14)
     assert source.tolist() == [[5, 6, 7], [9, 0, 0]]
@@ -94,26 +98,26 @@ def test_micro_batches_hold_every_example_once_within_the_limit(lengths: list[tu
         assert len(part) == 1 or len(part) * width <= 100
 
 
-def test_seeds_fix_order_and_dropout() -> None:
+def test_order_and_dropout_depend_on_the_seed() -> None:
     examples = toy(40)
     runs = []
     for seed, noise in ((5, 1), (5, 2), (6, 1)):
-        torch.manual_seed(noise)  # the caller's generator plays no part, and is left alone
+        torch.manual_seed(noise)  # the caller's generator has no effect and is unchanged
         before = torch.random.get_rng_state()
-        student = learner(dropout=0.3)
-        student.epoch(examples, seed)
+        trainer = make_trainer(dropout=0.3)
+        trainer.epoch(examples, seed)
         assert torch.equal(before, torch.random.get_rng_state())
-        runs.append(weights(student))
+        runs.append(weights(trainer))
     assert equal(runs[0], runs[1])
     assert not equal(runs[0], runs[2])
 
 
-def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path) -> None:
+def test_resumed_training_equals_uninterrupted_bit_for_bit(tmp_path: Path) -> None:
     examples = toy(40)
-    through = learner(dropout=0.2)
+    through = make_trainer(dropout=0.2)
     for seed in range(3):
         through.epoch(examples, seed)
-    stopped = learner(dropout=0.2)
+    stopped = make_trainer(dropout=0.2)
     stopped.epoch(examples, 0)
     stopped.save(tmp_path / "checkpoint")
     resumed = Trainer.load(tmp_path / "checkpoint", stopped.config, device="cpu")
@@ -123,37 +127,37 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path: Path) -> None:
     assert not list((tmp_path / "checkpoint").glob("*.pt")) and not list(tmp_path.rglob("*.bin"))
 
 
-def test_a_fresh_optimizer_would_be_noticed(tmp_path: Path) -> None:
+def test_optimizer_state_is_needed_to_resume(tmp_path: Path) -> None:
     examples = toy(40)
-    student = learner()
-    student.epoch(examples, 0)
-    student.save(tmp_path)
-    forgetful = Trainer(Policy.load(tmp_path, "cpu"), student.config)
-    student.epoch(examples, 1)
+    trainer = make_trainer()
+    trainer.epoch(examples, 0)
+    trainer.save(tmp_path)
+    forgetful = Trainer(Policy.load(tmp_path, "cpu"), trainer.config)
+    trainer.epoch(examples, 1)
     forgetful.epoch(examples, 1)
-    assert not equal(weights(student), weights(forgetful))
+    assert not equal(weights(trainer), weights(forgetful))
     (tmp_path / "optimizer.safetensors").unlink()
     with pytest.raises(PolicyError, match=r"optimizer.safetensors: no such file"):
-        Trainer.load(tmp_path, student.config, device="cpu")
+        Trainer.load(tmp_path, trainer.config, device="cpu")
 
 
-def test_a_loss_out_of_bounds_stops_before_the_weights_change() -> None:
-    student = learner()
+def test_non_finite_loss_is_an_error_and_keeps_the_weights() -> None:
+    trainer = make_trainer()
     with torch.no_grad():
-        student.policy.model.shared.weight[405] = torch.nan
-    before = weights(student)
-    with pytest.raises(FloatingPointError, match=r"learning.learning_rate \(now 0.003\)"):
-        student.epoch([TrainingExample(np.array([405]), [7, 1])], 0)
-    after = weights(student)
+        trainer.policy.model.shared.weight[405] = torch.nan
+    before = weights(trainer)
+    with pytest.raises(FloatingPointError, match=r"expected a finite loss.*learning_rate \(now 0.003\)"):
+        trainer.epoch([TrainingExample(np.array([405]), [7, 1])], 0)
+    after = weights(trainer)
     assert all(torch.equal(before[name].nan_to_num(), after[name].nan_to_num()) for name in before)
 
 
 def test_progress_and_no_examples() -> None:
     seen: list[tuple[int, int]] = []
-    student = learner(epochs=2)
-    student.epoch(toy(20), 0, lambda done, total: seen.append((done, total)))
+    trainer = make_trainer(epochs=2)
+    trainer.epoch(toy(20), 0, lambda done, total: seen.append((done, total)))
     assert seen == [(16, 40), (20, 40), (36, 40), (40, 40)]
-    before = weights(student)
-    report = student.epoch([], 0)
+    before = weights(trainer)
+    report = trainer.epoch([], 0)
     assert (report.steps, report.tokens, report.loss) == (0, 0, 0)
-    assert equal(before, weights(student))
+    assert equal(before, weights(trainer))

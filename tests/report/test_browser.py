@@ -1,4 +1,4 @@
-"""The pages in a real Chromium, opened from a file without a network."""
+"""Pages in a real Chromium, opened from a file without a network."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pages import browser, make_run, missing
 
+from codeit.data.tasks import Task
 from codeit.language import Program
 from codeit.report.page import answer_page, explain_page
 from codeit.report.run_page import report_page
 from codeit.report.runs import read_runs
-from codeit.data.tasks import Task
 
 pytest.importorskip("selenium", reason="selenium is not installed (pip install 'codeit[dev]')")
 if missing():
@@ -25,7 +25,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 
 class Page:
-    """A page that is open, for tests to use as its reader would."""
+    """An open page, used as a reader would use it."""
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
@@ -42,14 +42,14 @@ class Page:
     def script(self, text: str) -> Any:
         return self.driver.execute_script(f"return {text}")
 
-    def all(self, selector: str) -> list[Any]:
+    def shown(self, selector: str) -> list[Any]:
         return [one for one in self.driver.find_elements(By.CSS_SELECTOR, selector) if one.is_displayed()]
 
     def one(self, selector: str) -> Any:
-        self.until(lambda: self.all(selector))
-        return self.all(selector)[0]
+        self.until(lambda: self.shown(selector))
+        return self.shown(selector)[0]
 
-    def type(self, selector: str, text: str) -> None:
+    def enter(self, selector: str, text: str) -> None:
         field = self.one(selector)
         field.clear()
         field.send_keys(text)
@@ -57,16 +57,16 @@ class Page:
     def until(self, holds: Any) -> None:
         WebDriverWait(self.driver, 20, 0.05).until(lambda _: holds())
 
-    def complaints(self) -> list[str]:
+    def messages(self) -> list[str]:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def background(self) -> int:
-        """How light the page is, 0 to 765."""
+        """Return how light the page is, 0 to 765."""
         colour = self.script("getComputedStyle(document.body).backgroundColor")
         return sum(int(part) for part in colour[4:-1].split(","))
 
     def fits(self) -> bool:
-        """Whether nothing sticks out to the right."""
+        """Return whether nothing reaches beyond the right edge."""
         return self.script("document.documentElement.scrollWidth <= innerWidth") and self.script(
             "[...document.querySelectorAll('dialog')].every(one => one.scrollWidth <= one.clientWidth)"
         )
@@ -80,11 +80,11 @@ def driver() -> Iterator[Any]:
 
 @pytest.fixture
 def page(driver: Any) -> Iterator[Page]:
-    """A page; whatever was done with it, it complained of nothing and asked the network for nothing."""
+    """A page. After the test it must have logged no message and requested nothing."""
     made = Page(driver)
-    made.complaints()
+    made.messages()
     yield made
-    assert made.complaints() == []
+    assert made.messages() == []
     assert made.script("performance.getEntriesByType('resource').map(one => one.name)") == []
 
 
@@ -92,58 +92,58 @@ def page(driver: Any) -> Iterator[Page]:
 def report(
     tmp_path_factory: pytest.TempPathFactory, training: dict[str, Task], experts: dict[str, Program]
 ) -> Path:
-    """A report of two runs of 21 tasks, of which a third has no program."""
-    folder = tmp_path_factory.mktemp("report")
+    """A report of two runs of 21 tasks, a third of which have no program."""
+    directory = tmp_path_factory.mktemp("report")
     settings = '[data]\ntest = "arc-agi-1/training"\ntasks = 21\n'
     for name in ("one", "two"):
-        make_run(folder / name, list(training.values())[:21], experts, 3, settings)
-    made = folder / "report.html"
-    made.write_text(report_page(read_runs([folder / "one", folder / "two"])))
+        make_run(directory / name, list(training.values())[:21], experts, 3, settings)
+    made = directory / "report.html"
+    made.write_text(report_page(read_runs([directory / "one", directory / "two"])))
     return made
 
 
-def test_a_report_opens_with_its_charts_and_its_tasks(page: Page, report: Path) -> None:
+def test_report_shows_charts_and_tasks(page: Page, report: Path) -> None:
     page.open(report)
     assert "one and two" in page.one("h1").text
-    assert len(page.all(".chart")) >= 6
+    assert len(page.shown(".chart")) >= 6
     assert len(page.script("[...document.querySelectorAll('.chart svg .line path')]")) >= 12
-    assert len(page.all("#gallery li")) == 21
+    assert len(page.shown("#gallery li")) == 21
     assert page.one("#count").text == "21 of 21 tasks"
     marks = page.script("[...document.querySelectorAll('#gallery .mark')].map(one => one.textContent)")
     assert marks == sorted(marks, key="✓◐◔○".index)
     assert marks[0] == "✓"
     page.driver.execute_script("document.getElementById('tasks').scrollIntoView()")
-    page.until(lambda: page.all("#gallery .thumbs svg"))
+    page.until(lambda: page.shown("#gallery .thumbs svg"))
 
 
-def test_tasks_are_filtered(page: Page, report: Path) -> None:
+def test_filters_select_tasks(page: Page, report: Path) -> None:
     page.open(report)
     cards = page.script("JSON.parse(document.getElementById('cards').textContent)")
 
-    def shown() -> set[str]:
+    def listed() -> set[str]:
         codes = "document.querySelectorAll('#gallery li:not([hidden]) code')"
         return set(page.script(f"[...{codes}].map(one => one.textContent)"))
 
-    page.type("#search", cards[3]["id"][:4].upper())
-    assert shown() == {card["id"] for card in cards if cards[3]["id"][:4] in card["id"]}
-    page.type("#search", "no such id")
-    assert shown() == set()
-    assert page.one("#nothing").text == "No task is like that."
+    page.enter("#search", cards[3]["id"][:4].upper())
+    assert listed() == {card["id"] for card in cards if cards[3]["id"][:4] in card["id"]}
+    page.enter("#search", "no such id")
+    assert listed() == set()
+    assert page.one("#nothing").text == "No task matches."
     page.driver.find_element(By.ID, "search").clear()
     page.driver.find_element(By.ID, "search").send_keys(Keys.SPACE, Keys.BACKSPACE)
     for status in ("solved", "none"):
         page.one(f"#status option[value={status}]").click()
-        assert shown() == {card["id"] for card in cards if card["status"] == status}
-        assert page.one("#count").text == f"{len(shown())} of 21 tasks"
+        assert listed() == {card["id"] for card in cards if card["status"] == status}
+        assert page.one("#count").text == f"{len(listed())} of 21 tasks"
     page.one("#status option[value='']").click()
-    page.type("#primitive", "objects")
-    assert shown() == {card["id"] for card in cards if "objects" in card["primitives"]}
+    page.enter("#primitive", "objects")
+    assert listed() == {card["id"] for card in cards if "objects" in card["primitives"]}
     page.driver.find_element(By.ID, "primitive").clear()
     page.one("#by option[value='1']").click()
-    assert shown() == {card["id"] for card in cards if 1 in card["by"]}
+    assert listed() == {card["id"] for card in cards if 1 in card["by"]}
 
 
-def test_a_primitive_shows_the_tasks_that_it_solves(page: Page, report: Path) -> None:
+def test_choosing_a_primitive_shows_its_tasks(page: Page, report: Path) -> None:
     page.open(report)
     bar = page.one("#used button")
     name, count = bar.get_attribute("data-primitive"), bar.text.split()[-1]
@@ -152,51 +152,52 @@ def test_a_primitive_shows_the_tasks_that_it_solves(page: Page, report: Path) ->
     assert page.one("#count").text == f"{count} of 21 tasks"
 
 
-def test_a_task_is_opened_and_its_trace_appears(page: Page, report: Path) -> None:
+def test_opened_task_has_its_trace_and_neighbours(page: Page, report: Path) -> None:
     page.open(report)
     card = page.one("#gallery button")
-    id = card.find_element(By.CSS_SELECTOR, "code").text
+    task_id = card.find_element(By.CSS_SELECTOR, "code").text
     card.click()
-    page.until(lambda: page.all("dialog[open] .sheet"))
-    assert page.one("#task-title").text == id
-    assert page.script("location.hash") == f"#task={id}"
-    assert len(page.all("dialog .pair svg")) >= 6
+    page.until(lambda: page.shown("dialog[open] .sheet"))
+    assert page.one("#task-title").text == task_id
+    assert page.script("location.hash") == f"#task={task_id}"
+    assert len(page.shown("dialog .pair svg")) >= 6
     assert "✓ right" in page.one("dialog .program .answers").text
-    assert page.all("dialog table") == []
+    assert page.shown("dialog table") == []
     page.one("dialog details summary").click()
-    page.until(lambda: page.all("dialog .trace"))
-    lines = page.all("dialog .program:first-of-type pre")[0].text.splitlines()
-    assert len(page.all("dialog .trace tbody tr")) == len(lines) + 1
+    page.until(lambda: page.shown("dialog .trace"))
+    lines = page.shown("dialog .program:first-of-type pre")[0].text.splitlines()
+    assert len(page.shown("dialog .trace tbody tr")) == len(lines) + 1
     assert (
-        len(page.all("dialog .trace tbody tr:last-child svg")) == len(page.all("dialog .trace thead th")) - 1
+        len(page.shown("dialog .trace tbody tr:last-child svg"))
+        == len(page.shown("dialog .trace thead th")) - 1
     )
     page.one("#next").click()
-    page.until(lambda: page.one("#task-title").text != id)
+    page.until(lambda: page.one("#task-title").text != task_id)
     page.driver.switch_to.active_element.send_keys(Keys.ARROW_LEFT)
-    page.until(lambda: page.one("#task-title").text == id)
+    page.until(lambda: page.one("#task-title").text == task_id)
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
-    page.until(lambda: not page.all("dialog"))
+    page.until(lambda: not page.shown("dialog"))
     assert page.script("location.hash") == ""
-    assert id in page.driver.switch_to.active_element.text
+    assert task_id in page.driver.switch_to.active_element.text
 
 
-def test_a_link_opens_its_task_and_back_closes_it(page: Page, report: Path) -> None:
+def test_link_opens_its_task_and_back_closes_it(page: Page, report: Path) -> None:
     page.open(report)
-    id = page.all("#gallery code")[2].text
-    page.all("#gallery button")[2].click()
-    page.until(lambda: page.all("dialog .sheet"))
+    task_id = page.shown("#gallery code")[2].text
+    page.shown("#gallery button")[2].click()
+    page.until(lambda: page.shown("dialog .sheet"))
     page.driver.back()
-    page.until(lambda: not page.all("dialog"))
-    page.driver.get(f"{report.as_uri()}#task={id}")
+    page.until(lambda: not page.shown("dialog"))
+    page.driver.get(f"{report.as_uri()}#task={task_id}")
     page.driver.refresh()
-    page.until(lambda: page.all("dialog .sheet"))
-    assert page.one("#task-title").text == id
+    page.until(lambda: page.shown("dialog .sheet"))
+    assert page.one("#task-title").text == task_id
 
 
-def test_cells_show_their_numbers(page: Page, report: Path) -> None:
+def test_numbers_switch_shows_numbers_in_cells(page: Page, report: Path) -> None:
     page.open(report)
     page.one("#gallery button").click()
-    page.until(lambda: page.all("dialog .sheet"))
+    page.until(lambda: page.shown("dialog .sheet"))
     assert page.script("document.querySelectorAll('dialog .digit').length") == 0
     page.one("dialog .numbers").click()
     grid = page.one("dialog .pair svg")
@@ -207,7 +208,7 @@ def test_cells_show_their_numbers(page: Page, report: Path) -> None:
     assert page.script("document.querySelectorAll('dialog .digit').length") == 0
 
 
-def test_light_dark_and_the_switch(page: Page, report: Path) -> None:
+def test_theme_follows_the_system_and_its_switch(page: Page, report: Path) -> None:
     page.open(report, scheme="dark")
     assert page.background() < 150
     page.open(report, scheme="light")
@@ -219,18 +220,18 @@ def test_light_dark_and_the_switch(page: Page, report: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 320])
-def test_nothing_sticks_out_of_a_narrow_page(page: Page, report: Path, width: int) -> None:
+def test_narrow_page_does_not_scroll_sideways(page: Page, report: Path, width: int) -> None:
     page.open(report, width=width)
     assert page.script("innerWidth") == width
     assert page.fits()
     page.driver.execute_script("document.querySelector('#gallery button').click()")
-    page.until(lambda: page.all("dialog .sheet"))
+    page.until(lambda: page.shown("dialog .sheet"))
     page.driver.execute_script("document.querySelector('dialog details summary').click()")
-    page.until(lambda: page.all("dialog .trace"))
+    page.until(lambda: page.shown("dialog .trace"))
     assert page.fits()
 
 
-def test_the_keyboard_reaches_the_content(page: Page, report: Path) -> None:
+def test_keyboard_and_screen_reader_reach_the_content(page: Page, report: Path) -> None:
     page.open(report)
     page.driver.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
     assert page.driver.switch_to.active_element.text == "Skip to the content"
@@ -239,27 +240,30 @@ def test_the_keyboard_reaches_the_content(page: Page, report: Path) -> None:
     assert page.script(unnamed + ".map(one => one.outerHTML)") == []
 
 
-def test_an_explanation_and_an_answer_are_drawn(
+def test_explain_page_and_answer_page_are_drawn(
     page: Page, tmp_path: Path, training: dict[str, Task], experts: dict[str, Program]
 ) -> None:
     task, expert = training["05f2a901"], experts["05f2a901"]
     file = tmp_path / "page.html"
     file.write_text(explain_page(expert, task, tests=True))
     page.open(file)
-    rows = page.all(".trace tbody tr")
+    rows = page.shown(".trace tbody tr")
     assert len(rows) == len(expert) + 1
     assert [len(row.find_elements(By.CSS_SELECTOR, "svg")) for row in rows] == [4, 4, 0, 0, 4, 4, 0, 4]
     assert rows[-1].text.count("✓ right") == 3
     assert "2 objects, 10 cells" in rows[1].text
+    heads = [head.text for head in page.shown(".trace thead th")]
+    assert heads == ["Line", "train[0]", "train[1]", "train[2]", "test[0]"]
+    assert [head.text for head in page.shown(".pair h3")] == heads[1:]
     wrong = Program.parse("x1 = size(I)\nO = hmirror(x1)")
     answers = [[expert(pair.input)] for pair in task.test]
     file.write_text(answer_page("A puzzle", task, [(expert, 3), (wrong, 0)], answers))
     page.open(file, width=390)
     assert page.fits()
     assert page.one("h1").text == "A puzzle"
-    assert [fact.text for fact in page.all(".facts span")][1] == "solves 3 of 3 demonstrations"
-    assert page.all(".trace") == []
-    for summary in page.all("details summary"):
+    assert [fact.text for fact in page.shown(".facts span")][1] == "solves 3 of 3 demonstrations"
+    assert page.shown(".trace") == []
+    for summary in page.shown("details summary"):
         summary.click()
-    page.until(lambda: len(page.all(".trace")) == 2)
-    assert page.all(".trace")[1].text.count("✗ ends: hmirror: ") == 3
+    page.until(lambda: len(page.shown(".trace")) == 2)
+    assert page.shown(".trace")[1].text.count("✗ error: hmirror: ") == 3

@@ -1,4 +1,4 @@
-"""The report: what is read from folders, its charts, and pages that need nothing else."""
+"""The report: reading directories, charts, and pages that need no other files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import base64
 import json
 import re
 import shutil
+import xml.etree.ElementTree as ElementTree
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,22 +16,25 @@ from typing import Any
 import pytest
 from pages import make_run
 
+from codeit.data.tasks import Task, load_tasks
+from codeit.evaluation.candidate import Candidate
+from codeit.evaluation.scoring import read_solutions, score, verify
+from codeit.experiments.submission import log_settings
 from codeit.language import Program
-from codeit.storage.search_log import Found, Part, SearchLog
+from codeit.report.curve import draw
 from codeit.report.page import answer_page, explain_page
 from codeit.report.queries import differing_settings, gallery, primitives_of_solutions
 from codeit.report.run_page import report_page
 from codeit.report.runs import ReportError, read_runs, shortest_lengths
-from codeit.report.svg import Axis, Reference, Series, line_chart, stacked_bars
-from codeit.evaluation.scoring import Candidate, read_solutions, verify
-from codeit.data.tasks import Task, load_tasks
+from codeit.report.svg import Axis, Reference, Series, line_chart, line_chart_file, stacked_bars
+from codeit.storage.search_log import Part, SearchLog
 
 RESULTS = Path(__file__).parents[2] / "results"
 SETTINGS = '[data]\ntest = "arc-agi-1/training"\ntasks = 21\n[replay]\nprioritized = {}\n'
 
 
 class Reader(HTMLParser):
-    """A page's headings, JSON and whatever it would load."""
+    """A page's headings, JSON, and the addresses that it would load."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -57,15 +62,15 @@ def made(
     tmp_path_factory: pytest.TempPathFactory, training: dict[str, Task], experts: dict[str, Program]
 ) -> list[Path]:
     """Two loops of 21 tasks, one of which draws without priority."""
-    folder = tmp_path_factory.mktemp("made")
+    directory = tmp_path_factory.mktemp("made")
     tasks = list(training.values())[:21]
     for name, prioritized in (("with", "true"), ("without", "false")):
-        make_run(folder / name, tasks, experts, 4, SETTINGS.format(prioritized))
-    return [folder / "with", folder / "without"]
+        make_run(directory / name, tasks, experts, 4, SETTINGS.format(prioritized))
+    return [directory / "with", directory / "without"]
 
 
 @pytest.mark.parametrize("name", ["codeit", "evolution", "baseline"])
-def test_published_results_are_read_as_they_are_verified(name: str) -> None:
+def test_published_results_have_the_score_of_verify(name: str) -> None:
     (run,) = read_runs([RESULTS / name])
     score = verify(read_solutions(RESULTS / name / "solutions.jsonl"), load_tasks("arc-agi-1/evaluation"))
     assert run.score.solved == score.solved
@@ -75,41 +80,84 @@ def test_published_results_are_read_as_they_are_verified(name: str) -> None:
         assert run.curve[max(run.curve)]["solved_top3"] == score.solved_top3
     else:
         assert run.metrics[max(run.metrics)]["cumulative_top3"] == score.solved_top3
-        assert run.seconds["learn"] == sum(row.get("seconds_learn", 0) for row in run.metrics.values())
+        assert run.seconds["train"] == sum(row.get("seconds_train", 0) for row in run.metrics.values())
+        assert set(run.origins.values()) <= {
+            f"iteration {k}, {source}"
+            for k in run.metrics
+            for source in ("expert", "mutation", "policy", "evolution")
+        }
 
 
-def test_a_search_is_read_while_it_runs(tmp_path: Path, evaluation: dict[str, Task]) -> None:
+def test_search_is_read_while_it_runs(tmp_path: Path, evaluation: dict[str, Task]) -> None:
     task, right = evaluation["0c786b71"], next(iter(read_runs([RESULTS / "evolution"])[0].best["0c786b71"]))
-    settings = {"search": "evolution", "tasks": "arc-agi-1/evaluation", "seed": 3}
-    with SearchLog(tmp_path, settings) as record:
-        record.commit(0, Part(100, 2.5, 2.0), [Found(task.id, right.program, 40, 1, 7)])
+    settings = {"kind": "evolution", "tasks": "arc-agi-1/evaluation", "seed": 3}
+    with SearchLog(tmp_path, settings) as log:
+        found = Candidate(task.id, right.program, len(task.train), order=40, votes=7, answer=1)
+        log.commit(0, Part(100, 2.5, 2.0), [found])
         (run,) = read_runs([tmp_path])
     assert (run.kind, run.settings["seed"], run.seconds) == ("evolution", "3", {"search": 2.5})
     assert run.score.solved == (task.id,)
     assert run.origins[task.id, right.program] == "after 40 programs"
 
 
-def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReportError, match=r"expected the folder of a run .* found other files"):
+@pytest.mark.parametrize("with_outputs", [True, False])
+def test_submission_is_read_with_its_tasks_and_refused_with_others(
+    tmp_path: Path, with_outputs: bool
+) -> None:
+    program = Program.parse("O = vmirror(I)")
+    pair = {"input": [[1, 2]], "output": [[2, 1]]}
+    test = pair if with_outputs else {"input": [[1, 2]]}
+    challenges = tmp_path / "challenges.json"
+    challenges.write_text(json.dumps({name: {"train": [pair], "test": [test]} for name in "ab"}))
+    tasks, directory = load_tasks(challenges), tmp_path / "submission.json.search"
+    with SearchLog(directory, log_settings(tasks, 0, "none")) as log:
+        log.commit(0, Part(9, 1.5, 1.5), [Candidate("a", program, 1, order=9, votes=2, answer=1)])
+    (run,) = read_runs([directory], str(challenges))
+    assert (run.kind, len(run.tasks), run.seconds) == ("submission", 2, {"search": 1.5})
+    assert run.origins["a", program] == "after 9 programs"
+    assert (run.score.solved_top3, run.score.solved_demonstrations) == (int(with_outputs), 1)
+    page = report_page([run])
+    assert "submission" in page
+    assert len(Reader(page).json["cards"]) == 2
+    with pytest.raises(
+        ReportError, match=r"expected the tasks of this submission \(2\), found others in arc"
+    ):
+        read_runs([directory])
+
+
+def test_search_whose_tasks_have_changed_is_refused(tmp_path: Path) -> None:
+    with SearchLog(tmp_path, {"kind": "evolution", "tasks": "arc-agi-1/evaluation"}) as log:
+        log.commit(0, Part(1, 1.0, 1.0), [Candidate("gone", Program.parse("O = vmirror(I)"), 1)])
+    with pytest.raises(ReportError, match=r"expected programs for the tasks of .* found one for task gone"):
         read_runs([tmp_path])
-    with pytest.raises(ReportError, match="no such folder"):
+
+
+def test_directory_of_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match=r"expected the directory of a run .* found other files"):
+        read_runs([tmp_path])
+    with pytest.raises(ReportError, match="no such directory"):
         read_runs([tmp_path / "none"])
 
 
-def test_solutions_get_shorter() -> None:
+def test_shortest_lengths_are_means_over_solved_tasks() -> None:
     tasks = load_tasks("arc-agi-1/evaluation")[:2]
     short, long = Program.parse("O = vmirror(I)"), Program.parse("x1 = hmirror(I)\nO = vmirror(x1)")
     all_of = [len(task.train) for task in tasks]
     found = {
-        tasks[0].id: [Candidate(long, all_of[0], 0), Candidate(short, all_of[0], 2)],
-        tasks[1].id: [Candidate(long, all_of[1], 1), Candidate(short, all_of[1] - 1, 3)],
+        tasks[0].id: [
+            Candidate(tasks[0].id, long, all_of[0], iteration=1),
+            Candidate(tasks[0].id, short, all_of[0], iteration=3),
+        ],
+        tasks[1].id: [
+            Candidate(tasks[1].id, long, all_of[1], iteration=2),
+            Candidate(tasks[1].id, short, all_of[1] - 1, iteration=3),
+        ],
     }
-    iterations = {0: 1, 1: 2, 2: 3, 3: 3}
-    means = shortest_lengths(found, tasks, iterations, [0, 1, 2, 3])
+    means = shortest_lengths(found, tasks, [0, 1, 2, 3])
     assert means == {1: (2.0, 2.0), 2: (2.0, 2.0), 3: (1.5, 1.0)}
 
 
-def test_the_gallery_has_every_task_solved_ones_first(made: list[Path]) -> None:
+def test_gallery_has_every_task_with_solved_ones_first(made: list[Path]) -> None:
     runs = read_runs(made)
     entries = gallery(runs)
     assert len(entries) == 21
@@ -120,7 +168,7 @@ def test_the_gallery_has_every_task_solved_ones_first(made: list[Path]) -> None:
     assert 5 <= len(solved) <= 14
     for entry in entries:
         assert list(entry.solved_by) == ([0, 1] if entry.status == "solved" else [])
-        assert [set(one.places) for one in entry.programs] == [{0, 1}] * len(entry.programs)
+        assert [set(one.ranks) for one in entry.programs] == [{0, 1}] * len(entry.programs)
         if entry.status == "solved":
             assert entry.best is not None
             assert all(entry.best(pair.input) == pair.output for pair in entry.task.test)
@@ -130,17 +178,17 @@ def test_the_gallery_has_every_task_solved_ones_first(made: list[Path]) -> None:
     assert differing_settings(runs) == {"replay.prioritized": ["True", "False"]}
 
 
-def some(results: Path, folder: Path, programs: int) -> Path:
-    """Published results with their first programs alone."""
-    made = folder / results.name
+def with_fewer_programs(results: Path, directory: Path, programs: int) -> Path:
+    """Return a copy of published results with only their first programs."""
+    made = directory / results.name
     shutil.copytree(results, made)
     rows = (results / "solutions.jsonl").read_text().splitlines(keepends=True)
     (made / "solutions.jsonl").write_text("".join(rows[:programs]))
     return made
 
 
-def test_a_report_holds_everything_and_loads_nothing(made: list[Path], tmp_path: Path) -> None:
-    page = report_page(read_runs([*made, some(RESULTS / "baseline", tmp_path, 90)]))
+def test_report_holds_everything_and_loads_nothing(made: list[Path], tmp_path: Path) -> None:
+    page = report_page(read_runs([*made, with_fewer_programs(RESULTS / "baseline", tmp_path, 90)]))
     read = Reader(page)
     assert [link for link in read.loads if not link.startswith(("#", "data:"))] == []
     assert "https://" not in page
@@ -152,29 +200,29 @@ def test_a_report_holds_everything_and_loads_nothing(made: list[Path], tmp_path:
         sheet = json.loads(zlib.decompress(base64.b64decode(text)))
         assert sheet["id"] == card["id"]
         assert bool(sheet["programs"]) == bool(card["lines"])
-        places = [place for pair in [*sheet["pairs"], *sheet["tests"]] for place in pair]
-        places += [place for program in sheet["programs"] for values in program["trace"] for place in values]
-        assert set(places) <= set(range(len(sheet["views"])))
+        indices = [index for pair in [*sheet["pairs"], *sheet["tests"]] for index in pair]
+        indices += [index for program in sheet["programs"] for trace in program["trace"] for index in trace]
+        assert set(indices) <= set(range(len(sheet["views"])))
         if card["status"] == "solved":
             assert any(all(program["answers_right"]) for program in sheet["programs"])
-    for words in ("paper: mutation baseline", "Settings that differ", "replay.prioritized", "Time by phase"):
-        assert words in page
+    for text in ("paper: mutation baseline", "Settings that differ", "replay.prioritized", "Time by phase"):
+        assert text in page
     assert len(page) < 2_000_000
 
 
-def test_the_papers_figures_stand_beside_the_same_tasks_alone(made: list[Path], tmp_path: Path) -> None:
-    assert "paper: CodeIt" in report_page(read_runs([some(RESULTS / "codeit", tmp_path, 5)]))
+def test_paper_figures_are_shown_only_for_the_same_tasks(made: list[Path], tmp_path: Path) -> None:
+    assert "paper: CodeIt" in report_page(read_runs([with_fewer_programs(RESULTS / "codeit", tmp_path, 5)]))
     assert "paper: CodeIt" not in report_page(read_runs(made))
 
 
-def test_text_from_files_is_never_markup(tmp_path: Path) -> None:
+def test_text_from_files_is_escaped(tmp_path: Path) -> None:
     nasty = "</script><img src=x onerror=alert(1)>"
-    folder = tmp_path / "tasks"
-    folder.mkdir()
+    directory = tmp_path / "tasks"
+    directory.mkdir()
     pair = {"input": [[1]], "output": [[1]]}
     name = nasty.replace("/", "")
-    (folder / f"{name}.json").write_text(json.dumps({"train": [pair], "test": [pair]}))
-    (task,) = load_tasks(folder)
+    (directory / f"{name}.json").write_text(json.dumps({"train": [pair], "test": [pair]}))
+    (task,) = load_tasks(directory)
     for page in (
         answer_page(nasty, task, [], []),
         explain_page(Program.parse("O = identity(I)"), task),
@@ -183,7 +231,7 @@ def test_text_from_files_is_never_markup(tmp_path: Path) -> None:
         assert page.count("</script>") == page.count("<script")
 
 
-def test_an_answer_page_shows_answers_and_no_test_output(evaluation: dict[str, Task]) -> None:
+def test_answer_page_has_answers_and_no_test_output(evaluation: dict[str, Task]) -> None:
     task, program = evaluation["0c786b71"], Program.parse("x1 = vmirror(I)\nO = hconcat(x1, I)")
     attempts = [[program(pair.input), pair.input] for pair in task.test]
     sheet = Reader(answer_page("A puzzle", task, [(program, 0)], attempts)).json["data"]
@@ -194,7 +242,7 @@ def test_an_answer_page_shows_answers_and_no_test_output(evaluation: dict[str, T
     assert "No program was found" in answer_page("A puzzle", task, [], [[] for _ in task.test])
 
 
-def test_an_explanation_can_have_the_tests(evaluation: dict[str, Task]) -> None:
+def test_explain_page_can_have_the_test_inputs(evaluation: dict[str, Task]) -> None:
     task, program = evaluation["00576224"], Program.parse("O = vmirror(I)")
     lengths = [
         len(Reader(explain_page(program, task, tests=tests)).json["data"]["programs"][0]["trace"])
@@ -203,7 +251,7 @@ def test_an_explanation_can_have_the_tests(evaluation: dict[str, Task]) -> None:
     assert lengths == [len(task.train), len(task.train) + len(task.test)]
 
 
-def test_a_line_chart_tells_its_figures() -> None:
+def test_line_chart_has_its_figures_as_text() -> None:
     lines = [Series("a & b", [(0, 1), (1, 3)]), Series("none", []), Series("c", [(1, 2)], 9, dashed=True)]
     chart = line_chart("Title", lines, Axis("iteration"), Axis("tasks"), [Reference("known", [(None, 4)])])
     assert "a &amp; b: 3 at 1" in chart
@@ -213,12 +261,13 @@ def test_a_line_chart_tells_its_figures() -> None:
     assert chart.count("<circle") == 3
     assert '<th scope="row">1</th><td>3</td><td>2</td>' in chart
     assert line_chart("Title", [Series("none", [])], Axis("x"), Axis("y")) == ""
+    assert ">iteration</text>" in chart and ">tasks</text>" in chart
     heights = [float(y) for y in re.findall(r'cx="[\d.]+" cy="([\d.]+)"', chart)]
     assert heights[1] < heights[2] < heights[0]
 
 
 @pytest.mark.parametrize("points", [[(600, 5)], [(600, 5), (960_000, 70)], [(1, 0), (2, 0)]])
-def test_a_logarithmic_axis_has_ticks(points: list[tuple[float, float]]) -> None:
+def test_logarithmic_axis_has_ticks(points: list[tuple[float, float]]) -> None:
     chart = line_chart(
         "Title", [Series("a", points)], Axis("programs", log=True), Axis("share", percent=True)
     )
@@ -227,8 +276,45 @@ def test_a_logarithmic_axis_has_ticks(points: list[tuple[float, float]]) -> None
         assert 46 <= float(x) <= 480
 
 
-def test_stacked_bars_share_the_width() -> None:
-    bars = stacked_bars("Time", [("a", {"learn": 30, "try": 10}), ("b", {"try": 20}), ("c", {})], "minutes")
+def test_stacked_bars_are_scaled_to_the_longest() -> None:
+    parts = [("a", {"train": 30, "sample": 10}), ("b", {"sample": 20}), ("c", {})]
+    bars = stacked_bars("Time", parts, "minutes")
     assert re.findall(r"width:([\d.]+)%", bars) == ["75.00", "25.00", "50.00"]
     assert "40 minutes" in bars
     assert stacked_bars("Time", [("c", {})], "minutes") == ""
+
+
+def test_logarithmic_axis_leaves_out_zero() -> None:
+    x, y = Axis("programs", log=True), Axis("tasks")
+    assert line_chart("Title", [Series("a", [(0, 0), (10, 1)])], x, y).count("<circle") == 1
+    assert line_chart("Title", [Series("a", [(0, 0)])], x, y) == ""
+    assert "circle cx" not in line_chart_file("Title", [Series("a", [(0, 0)])], x, y)
+
+
+@pytest.mark.parametrize("highest", [4, 9, 11, 109, 400])
+def test_axis_of_whole_numbers_has_whole_ticks_that_reach_the_highest_value(highest: int) -> None:
+    chart = line_chart("Title", [Series("a", [(1, highest)])], Axis("x"), Axis("tasks", whole=True))
+    ticks = [float(text) for text in re.findall(r'text-anchor="end">([^<]*)</text>', chart)]
+    assert all(tick.is_integer() for tick in ticks)
+    assert ticks[0] == 0 and ticks[-1] >= highest > ticks[-2]
+
+
+def test_curve_file_is_standalone_and_the_same_each_time(tmp_path: Path, evaluation: dict[str, Task]) -> None:
+    tasks = list(evaluation.values())
+    curve = {n: replace(score({}, tasks), solved_top3=n // 100) for n in (0, 600, 1200)}
+    file, again = tmp_path / "curve.svg", tmp_path / "again.svg"
+    for path in (file, again):
+        draw(path, {"a & b": curve}, {"paper": {900: 28, 9000: 32}}, "programs tried")
+    assert file.read_bytes() == again.read_bytes()
+    svg = ElementTree.parse(file).getroot()
+    space = "{http://www.w3.org/2000/svg}"
+    assert svg.tag == space + "svg"
+    texts = [element.text for element in svg.iter(space + "text")]
+    assert {"a & b", "paper", "programs tried", "tasks solved (top 3)", "1,000"} <= set(texts)
+    assert len(list(svg.iter(space + "circle"))) == 2  # not the point at 0 programs
+    assert [group.get("class") for group in svg if group.get("class") == "known"] == ["known", "known"]
+    text = file.read_text()
+    assert "prefers-color-scheme: dark" in text
+    assert not re.search(r"(href|src|url|@import)", text)
+    draw(file, {"none": {0: score({}, tasks)}}, {}, "programs tried")
+    assert ElementTree.parse(file).getroot().tag == space + "svg"

@@ -1,3 +1,5 @@
+"""Grids and tasks in the terminal, with and without colour."""
+
 from __future__ import annotations
 
 import io
@@ -6,10 +8,11 @@ import re
 import pytest
 from rich.console import Console
 
+from codeit.data.tasks import Task
 from codeit.language import Grid
 from codeit.report import PALETTE
+from codeit.report.blocks import text_block
 from codeit.report.terminal import GridView, PairsView, task_view
-from codeit.data.tasks import Task
 
 
 def drawn(view: object, width: int, colour: bool = False) -> list[str]:
@@ -20,12 +23,20 @@ def drawn(view: object, width: int, colour: bool = False) -> list[str]:
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 
-def test_digits_where_there_is_no_colour() -> None:
+def test_grid_without_colour_is_digits() -> None:
     assert drawn(GridView(Grid([[1, 2, 3], [4, 5, 6]])), 80) == ["1 2 3", "4 5 6"]
     assert drawn(GridView(Grid([[1, 2, 3], [4, 5, 6]])), 4) == ["123", "456"]
 
 
-def test_cells_are_painted_where_there_is_colour() -> None:
+def test_cells_of_several_characters_share_a_width() -> None:
+    def rows(width: int) -> list[str]:
+        return [row[0].text for row in text_block([["", "10"], ["a2", "·"]], width).rows]
+
+    assert rows(80) == ["   10", "a2  ·"]
+    assert rows(4) == ["  10", "a2 ·"]
+
+
+def test_grid_with_colour_has_painted_cells_and_a_frame() -> None:
     lines = drawn(GridView(Grid([[2, 2, 0]])), 80, colour=True)
     red, green, blue = (int(PALETTE[2][i : i + 2], 16) for i in (1, 3, 5))
     assert f"\x1b[48;2;{red};{green};{blue}m    \x1b[0m" in lines[1]
@@ -34,7 +45,7 @@ def test_cells_are_painted_where_there_is_colour() -> None:
     assert plain == [" ▁▁▁▁▁▁", "▕      ▏", " ▔▔▔▔▔▔"]
 
 
-def test_pairs_stand_side_by_side_as_far_as_there_is_room() -> None:
+def test_pairs_are_side_by_side_if_the_terminal_is_wide_enough() -> None:
     pair = Grid([[1], [2]]), Grid([[3, 4, 5], [6, 7, 8], [9, 9, 9]])
     view = PairsView([pair, pair], ["a", "b"])
     assert drawn(view, 80) == [
@@ -49,12 +60,12 @@ def test_pairs_stand_side_by_side_as_far_as_there_is_room() -> None:
     ]  # fmt: skip
 
 
-def test_a_pair_too_wide_stands_on_end() -> None:
+def test_pair_that_is_too_wide_has_its_output_below() -> None:
     wide = Grid([[1, 2, 3, 4, 5, 6, 7, 8]])
     assert drawn(PairsView([(wide, wide)], ["a"]), 20)[1:] == ["1 2 3 4 5 6 7 8", "↓", "1 2 3 4 5 6 7 8"]
 
 
-def test_test_outputs_are_shown_only_if_asked_for(training: dict[str, Task]) -> None:
+def test_task_view_shows_test_outputs_only_with_answers(training: dict[str, Task]) -> None:
     task = training["67a3c6ac"]
     assert drawn(task_view(task), 80)[-8:] == drawn(task_view(Task(task.id, task.train, task.test)), 80)[-8:]
     hidden, shown = ("\n".join(drawn(task_view(task, answers=answers), 80)) for answers in (False, True))

@@ -1,3 +1,5 @@
+"""Mutants of experts: distinct, reproducible, and resumable in memory and in a file."""
+
 from __future__ import annotations
 
 from itertools import islice
@@ -5,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from codeit.search.mutation import Distinct, Mutator, MutationError, mutants, write_mutants
 from codeit.data.experts import published
-from codeit.language import Budget, Grid, Program, run_batch
 from codeit.data.tasks import Task, load_tasks
+from codeit.experiments.mutants_file import write_mutants
+from codeit.language import Budget, Grid, Program, run_batch
+from codeit.search.mutation import Distinct, MutationError, Mutator, make_mutants
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +29,10 @@ def inputs_of(task: Task) -> list[Grid]:
 
 
 @pytest.mark.parametrize(("distinct", "depth"), [("behaviour", 1), ("text", 1), ("behaviour", 3)])
-def test_mutants_are_distinct_and_run(
+def test_mutants_are_distinct_and_run_on_all_inputs(
     experts: dict[str, Program], training: dict[str, Task], distinct: Distinct, depth: int
 ) -> None:
-    made = mutants(experts, training, 500, seed=1, distinct=distinct, depth=depth)
+    made = make_mutants(experts, training, 500, seed=1, distinct=distinct, depth=depth)
     assert len(made) == 500 == len({mutant.program for mutant in made})
     assert not {mutant.program for mutant in made} & set(experts.values())
     behaviours = set()
@@ -46,27 +49,33 @@ def test_mutants_are_distinct_and_run(
     assert (len(behaviours) == 500) == (distinct == "behaviour")
 
 
-def test_mutants_are_repeatable(experts: dict[str, Program], training: dict[str, Task]) -> None:
-    made = mutants(experts, training, 500, seed=1)
-    assert mutants(experts, training, 200, seed=1, threads=1) == made[:200]
-    assert mutants(experts, training, 200, seed=2) != made[:200]
+def test_mutants_are_reproducible_and_fewer_are_the_first(
+    experts: dict[str, Program], training: dict[str, Task]
+) -> None:
+    made = make_mutants(experts, training, 500, seed=1)
+    assert make_mutants(experts, training, 200, seed=1, threads=1) == made[:200]
+    assert make_mutants(experts, training, 200, seed=2) != made[:200]
 
 
-def test_mutants_change_little(experts: dict[str, Program], training: dict[str, Task]) -> None:
+def test_mutants_have_at_most_one_line_more_than_the_expert(
+    experts: dict[str, Program], training: dict[str, Task]
+) -> None:
     # One line of the parent is changed, one is added at most, and unused ones may go.
-    for mutant in mutants(experts, training, 100, seed=4):
+    for mutant in make_mutants(experts, training, 100, seed=4):
         assert len(mutant.program) <= len(experts[mutant.task_id]) + 1
 
 
-def test_mutation_goes_on_where_it_stopped(experts: dict[str, Program], training: dict[str, Task]) -> None:
+def test_mutator_continues_from_marked_and_restored_rounds(
+    experts: dict[str, Program], training: dict[str, Task]
+) -> None:
     first, second, third = islice(Mutator(experts, training, 0).rounds(), 3)
     other = Mutator(experts, training, 0)
-    other.know(first.mutants)
-    other.recall(second.keys.ravel().tolist())
+    other.mark_seen(first.mutants)
+    other.restore(second.keys.ravel().tolist())
     assert next(other.rounds(2)).mutants == third.mutants
 
 
-def test_a_file_of_mutants_goes_on(
+def test_truncated_file_of_mutants_is_continued(
     tmp_path: Path, experts: dict[str, Program], training: dict[str, Task]
 ) -> None:
     experts = dict(list(experts.items())[:40])
@@ -75,20 +84,35 @@ def test_a_file_of_mutants_goes_on(
     assert write_mutants(Mutator(experts, training, 0), n, whole) == 0
     for kept in (0, 1, 100, len(whole.read_bytes()) // 2, len(whole.read_bytes()) - 1):
         cut.write_bytes(whole.read_bytes()[:kept])
-        there = write_mutants(Mutator(experts, training, 0), n, cut)
-        assert there == whole.read_bytes()[:kept].count(b"\n")
+        existing = write_mutants(Mutator(experts, training, 0), n, cut)
+        assert existing == whole.read_bytes()[:kept].count(b"\n")
         assert cut.read_bytes() == whole.read_bytes()
-    with pytest.raises(MutationError, match=r"cut.jsonl: expected the mutants of this seed"):
-        write_mutants(Mutator(experts, training, 1), n + 1, cut)
-    cut.write_text("{}\n")
-    with pytest.raises(MutationError, match=r"cut.jsonl, line 1: expected a mutant"):
-        write_mutants(Mutator(experts, training, 1), n, cut)
+    assert write_mutants(Mutator(experts, training, 0), n - 20, cut) == n  # nothing is left to do
+    assert cut.read_bytes() == whole.read_bytes()
 
 
-def test_no_expert_no_mutant(training: dict[str, Task]) -> None:
+def test_file_with_other_content_is_refused(
+    tmp_path: Path, experts: dict[str, Program], training: dict[str, Task]
+) -> None:
+    file = tmp_path / "mutants.jsonl"
+    write_mutants(Mutator(experts, training, 0), 5, file)
+    with pytest.raises(MutationError, match=r"mutants.jsonl: expected the mutants of this seed"):
+        write_mutants(Mutator(experts, training, 1), 6, file)
+    last = '{"task": "67a3c6ac", "program": "O = hmirror(I)", "round": 1}\n'
+    for task_id, text in (("none", "O = hmirror(I)"), ("67a3c6ac", "O = nothing(I)")):
+        file.write_text(f'{{"task": "{task_id}", "program": "{text}", "round": 0}}\n{last}')
+        with pytest.raises(MutationError, match=r"mutants.jsonl: expected the mutants of this seed"):
+            write_mutants(Mutator(experts, training, 0), 6, file)
+    file.write_text("{}\n")
+    with pytest.raises(MutationError, match=r"mutants.jsonl, line 1: expected a mutant"):
+        write_mutants(Mutator(experts, training, 1), 5, file)
+
+
+def test_too_few_experts_are_an_error(training: dict[str, Task]) -> None:
+    expert = {"67a3c6ac": Program.parse("O = vmirror(I)")}
     with pytest.raises(ValueError, match="at least one expert"):
-        mutants({}, training, 1, seed=0)
+        make_mutants({}, training, 1, seed=0)
     with pytest.raises(MutationError, match="at least one expert"):
-        mutants({"67a3c6ac": Program.parse("O = vmirror(I)")}, training, 9, seed=0, budget=Budget(steps=1))
+        make_mutants(expert, training, 9, seed=0, budget=Budget(steps=1))
     with pytest.raises(MutationError, match="use more experts"):
-        mutants({"67a3c6ac": Program.parse("O = vmirror(I)")}, training, 100_000, seed=0)
+        make_mutants(expert, training, 100_000, seed=0)

@@ -2,6 +2,7 @@
 
 main      the application and its exit codes
 console   output, progress bars, user errors
+usage     messages for command lines that do not parse
 run       run, resume
 search    mutate, baseline, evolve
 policy    pretrain, evaluate-policy

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from cyclopts.validators import Number
+from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, ProgressColumn, Task
+from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from codeit.config import Settings, describe
 
@@ -28,24 +26,43 @@ console = Console(highlight=False)
 messages = Console(stderr=True, highlight=False)
 """stderr, for everything else."""
 
-PositiveInt = Annotated[int, Parameter(validator=Number(gte=1))]
-NonNegativeInt = Annotated[int, Parameter(validator=Number(gte=0))]
-Seconds = Annotated[float, Parameter(validator=Number(gt=0))]
+
+def _integer(_: type, tokens: Sequence[Token]) -> int:
+    return int(tokens[0].value)  # cyclopts itself rounds 1.5 to 2
+
+
+def _finite(_: type, tokens: Sequence[Token]) -> float:
+    number = float(tokens[0].value)
+    if not math.isfinite(number):
+        raise ValueError("not a finite number")
+    return number
+
+
+def _texts(_: Any, tokens: Any) -> Any:
+    """Return the values of options that belong to no parameter, as text by key."""
+    if isinstance(tokens, dict):
+        return {key: _texts(_, nested) for key, nested in tokens.items()}
+    return tokens[0].value
+
+
+PositiveInt = Annotated[int, Parameter(converter=_integer, validator=Number(gte=1))]
+NonNegativeInt = Annotated[int, Parameter(converter=_integer, validator=Number(gte=0))]
+PositiveFloat = Annotated[float, Parameter(converter=_finite, validator=Number(gt=0))]
 TaskSet = Annotated[str, Parameter(name="--tasks")]
 """A data set's name, a directory of ARC JSON files, or a (Kaggle) JSON file."""
-Overrides = Annotated[dict[str, Any], Parameter(show=False)]
+Overrides = Annotated[Any, Parameter(show=False, converter=_texts)]
 """Settings by section and name, from options such as `--policy.init random`."""
 
 
 def user_error(message: str) -> int:
     """Print a user error and return its exit code."""
-    messages.print(f"codeit: {message}", style="red", markup=False, soft_wrap=True)
+    say(f"codeit: {message}", style="red")
     return USER_ERROR
 
 
-def say(message: str) -> None:
-    """Print a message to stderr."""
-    messages.print(message, markup=False, soft_wrap=True)
+def say(message: str, style: str | None = None) -> None:
+    """Print a message to stderr: in one line, or on a terminal in lines that end between words."""
+    messages.print(message, style=style, markup=False, soft_wrap=not messages.is_terminal)
 
 
 def dotted(overrides: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -64,11 +81,65 @@ def settings_help(settings: type[Settings]) -> str:
 
 
 def figures_table(*columns: str, title: str | None = None) -> Table:
-    """Return a table for right-aligned figures that fits into 80 columns: headers wrap at spaces only."""
-    table = Table(title=title, pad_edge=False, padding=(0, 1))
+    """Return a table for right-aligned figures whose headers wrap only at spaces."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right", min_width=max(map(len, column.split()), default=0))
     return table
+
+
+class _ProgressLine(ProgressColumn):
+    """A whole line of a progress display, fitted to the width of the terminal.
+
+    It shows the description, a bar, how much is done, and for how long the rest will take. A narrow
+    terminal loses first the bar, then the time, then the end of the description.
+    """
+
+    def render(self, task: Task) -> Table:
+        width = messages.width - len("^C ")  # a terminal writes ^C behind the line
+        description, figures = Text(task.description), _done(task)
+        if len(description) + len(figures + _time(task)) < width:
+            figures += _time(task)
+        description.truncate(max(width - len(figures) - 1, 0), overflow="ellipsis")
+        bar = min(width - len(description) - len(figures) - 2, _LONGEST_BAR)
+        bars = []
+        if bar >= _SHORTEST_BAR:
+            total, time_now = task.total, task.get_time()  # without a total the bar pulses
+            bars = [ProgressBar(total, _completed(task), bar, animation_time=time_now)]
+        line = Table.grid(padding=(0, 1))
+        line.add_row(description, *bars, figures)
+        return line
+
+
+_SHORTEST_BAR, _LONGEST_BAR = 4, 40  # cells
+
+
+def _completed(task: Task) -> float:
+    """Return how much of a progress bar's task is done. Seconds pass by themselves."""
+    if task.fields["unit"] != "s":
+        return task.completed
+    return min(time.monotonic() - float(task.fields["started"]), task.total or math.inf)
+
+
+def _done(task: Task) -> str:
+    if task.total is None:
+        return ""
+    return f"{int(_completed(task)):,} of {math.ceil(task.total):,} {task.fields['unit']}".rstrip()
+
+
+def _time(task: Task) -> str:
+    """Return for how long a progress bar's task will continue, or how long it has taken."""
+    if task.total is None or task.fields["unit"] == "s":
+        return ""
+    if task.finished or task.time_remaining is None:
+        return f" in {_clock(task.elapsed or 0)}"
+    return f", {_clock(task.time_remaining)} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class ProgressDisplay:
@@ -76,18 +147,14 @@ class ProgressDisplay:
 
     def __init__(self, transient: bool = False) -> None:
         """A `transient` bar disappears at the end."""
-        columns = (
-            *(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[unit]}"),
-            ),
-            *(TimeElapsedColumn(), TextColumn("·"), TimeRemainingColumn(), TextColumn("left")),
+        self._progress = Progress(
+            _ProgressLine(),
+            console=messages,
+            disable=not messages.is_terminal,
+            transient=transient,
+            speed_estimate_period=600.0,  # some phases report less often than once a minute
         )
-        hidden = not messages.is_terminal
-        self._progress = Progress(*columns, console=messages, disable=hidden, transient=transient)
-        self._bar = self._progress.add_task("start", total=None, unit="")
+        self._bar = self._progress.add_task("loading", total=None, unit="")
         self._phase = ""
 
     def __enter__(self) -> Self:
@@ -101,23 +168,29 @@ class ProgressDisplay:
         self._progress.stop()
 
     def phase(self, description: str, done: int, total: int) -> None:
-        """Show that `done` of `total` units of a phase are done. The clock restarts with each phase."""
+        """Show that `done` of `total` units are done. The clock restarts with each phase."""
         if description != self._phase:
             self._phase = description
-            self._progress.reset(self._bar, description=description)
+            self._progress.reset(self._bar, description=description, unit="")
             if not messages.is_terminal:
-                say(f"{description}, of {total}")
+                say(f"{description} ({total:,})")
         self._progress.update(self._bar, completed=done, total=total)
 
     def status(self, text: str, done: float, total: float, unit: str = "", detail: str = "") -> None:
-        """Show a changing text beside the bar. The clock keeps running.
+        """Show a changing text and `detail` beside the bar, and how many units are done.
 
-        Where stderr is not a terminal, print each new text as a line, without the `detail`.
+        The unit "s" makes the bar a clock, which keeps running. Where stderr is not a terminal, print
+        each new text as a line.
         """
         if text != self._phase:
             self._phase = text
             if not messages.is_terminal:
                 say(text)
         self._progress.update(
-            self._bar, description=text + detail, completed=int(done), total=int(total), unit=unit
+            self._bar,
+            description=text + detail,
+            completed=done,
+            total=total,
+            unit=unit,
+            started=time.monotonic() - done,
         )

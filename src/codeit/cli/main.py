@@ -1,7 +1,8 @@
 """The application `codeit`.
 
-Results go to stdout, everything else to stderr. A user error ends in one message and exit code 2, without a
-traceback, and Ctrl-C in exit code 130. Imports that take long are made where they are needed.
+Results go to stdout, everything else to stderr. A user error ends in one message and exit code 2,
+without a traceback, and Ctrl-C in exit code 130. Imports that take long are made where they are
+needed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from cyclopts import App, CycloptsError
 from codeit import __version__
 from codeit.cli import policy, run, search, show, solve, tasks
 from codeit.cli.console import INTERRUPTED, console, messages, user_error
+from codeit.cli.usage import usage_error
 
 app = App(
     name="codeit",
@@ -41,8 +43,10 @@ def main() -> NoReturn:
         sys.stdout = None
         code = 0
     except CycloptsError as error:
-        code = user_error(f"{error}. See codeit --help" if str(error) else "see codeit --help")
-    except (ValueError, OSError, FloatingPointError) as error:
+        code = user_error(usage_error(error))
+    except OSError as error:
+        code = user_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (ValueError, FloatingPointError) as error:
         if isinstance(error, ValueError) and not type(error).__module__.startswith("codeit."):
             raise  # a bug of ours, not a message to the user
         code = user_error(str(error))

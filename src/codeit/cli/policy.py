@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
-from cyclopts.validators import Number
 
 from codeit.cli.console import (
     INTERRUPTED,
     NonNegativeInt,
     Overrides,
+    PositiveFloat,
     PositiveInt,
     ProgressDisplay,
     TaskSet,
@@ -46,8 +46,8 @@ def pretrain(config: Path, /, *, out: Path | None = None, **settings: Overrides)
     config:
         A TOML file, or the name of a shipped configuration: pretrain, pretrain-gpu.
     out:
-        The directory, created if needed: config.toml, progress.csv, checkpoints, and policy when done. By
-        default runs/ and the name of the configuration.
+        The directory, created if needed: config.toml, progress.csv, checkpoints, and policy when
+        done. By default runs/ and the name of the configuration.
     """
     require_learn("codeit pretrain")
 
@@ -58,7 +58,7 @@ def pretrain(config: Path, /, *, out: Path | None = None, **settings: Overrides)
 
     def report(share: float, row: Mapping[str, float]) -> None:
         shown = (name for name in ("step", "examples", "loss", "held_out_loss") if math.isfinite(row[name]))
-        figures = ", ".join(f"{name.replace('_', '-')} {row[name]:,.5g}" for name in shown)
+        figures = ", ".join(f"{name.replace('held_out_', 'held-out ')} {row[name]:,.5g}" for name in shown)
         say(f"{share:.1%} in {row['seconds'] / 60:.1f} min: {figures}")
 
     with ProgressDisplay() as display:
@@ -86,7 +86,7 @@ def evaluate_policy(
     samples: PositiveInt = 24,
     seed: NonNegativeInt = 0,
     tasks: TaskSet = "arc-agi-1/evaluation",
-    temperature: Annotated[float, Parameter(validator=Number(gt=0))] = 0.95,
+    temperature: PositiveFloat = 0.95,
     top_k: NonNegativeInt = 50,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: NonNegativeInt = 0,
@@ -98,15 +98,18 @@ def evaluate_policy(
     Parameters
     ----------
     policy:
-        Directory of a policy, as `codeit pretrain` writes it; by default the one shipped in this package.
+        Directory of a policy, as `codeit pretrain` writes it; by default the one shipped in this
+        package.
     out:
-        The evaluation's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv, counts.json.
+        The evaluation's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv,
+        counts.json.
     samples:
         Programs to sample for each task. Paper: 24 per iteration.
     seed:
         Seed of the random choices.
     tasks:
-        Tasks to solve: arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON file.
+        Tasks to solve: arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON
+        file.
     temperature:
         Softmax temperature. Paper: 0.95.
     top_k:

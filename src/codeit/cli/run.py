@@ -41,10 +41,12 @@ def run(config: Path, /, *, out: Path | None = None, **settings: Overrides) -> i
     Parameters
     ----------
     config:
-        A TOML file, or the name of a shipped configuration: laptop, smoke, paper, ablations/a1 to a6.
+        A TOML file, or the name of a shipped configuration: laptop, smoke, paper, ablations/a1 to
+        a6.
     out:
-        The run's directory, created if needed: run.sqlite, config.toml, metrics.csv, solutions.jsonl,
-        checkpoints and TensorBoard events. By default runs/ and the name of the configuration.
+        The run's directory, created if needed: run.sqlite, config.toml, metrics.csv,
+        solutions.jsonl, checkpoints and TensorBoard events. By default runs/ and the name of the
+        configuration.
     """
     from codeit.storage.run_directory import RunDirectory
 
@@ -101,10 +103,11 @@ class RunDisplay(ProgressDisplay):
     def recorded(self, iteration: int, metrics: dict[str, float]) -> None:
         row = ", ".join(f"{name} {value}" for name, value in _summary(metrics).items() if value)
         now = time.monotonic()
-        minutes = (self._iterations - iteration) * (now - self._started) / 60
+        seconds = (self._iterations - iteration) * (now - self._started)
         self._started = now
-        left = f", about {minutes:.0f} min left" if iteration and minutes >= 1 else ""
-        say(f"iteration {iteration}: {row}{left}")
+        left = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+        known = iteration > 0 and seconds > 0  # iteration 0 is unlike the others
+        say(f"iteration {iteration}: {row}{f', about {left} left' if known else ''}")
 
 
 def _summary(metrics: dict[str, float]) -> dict[str, str]:
@@ -128,7 +131,7 @@ def _summary(metrics: dict[str, float]) -> dict[str, str]:
 
 
 def summary_table(directory: RunDirectory) -> Table:
-    """Return a table with a row per iteration: tasks solved at top 3 so far and by its own samples, and more."""
+    """Return a table with a row per iteration."""
     metrics = directory.database.metrics()
     last = list(metrics.values())[-1]
     title = (

@@ -51,8 +51,9 @@ def mutate(
 ) -> int:
     """Write mutants of expert programs as JSON lines.
 
-    A line is an object: the parent's `task`, the mutant's `program`, and its `round`. The same settings give
-    the same lines, and a smaller count gives the first of them. The same command continues an unfinished file.
+    A line is an object: the parent's `task`, the mutant's `program`, and its `round`. The same
+    settings give the same lines, and a smaller count gives the first of them. The same command
+    continues an unfinished file.
 
     Parameters
     ----------
@@ -63,12 +64,13 @@ def mutate(
     depth:
         Mutations between the expert and the mutant.
     distinct:
-        No two mutants have the same text. With `behaviour`, no two mutants of one expert give the same grids
-        on the inputs of its task either; at depth 1 there are about 150,000 of these.
+        No two mutants have the same text. With `behaviour`, no two mutants of one expert give the
+        same grids on the inputs of its task either; at depth 1 there are about 150,000 of these.
     out:
         File to write; stdout by default.
     tasks:
-        Tasks whose experts are mutated: arc-agi-1/training, a directory of ARC JSON files, or a JSON file.
+        Tasks whose experts are mutated: arc-agi-1/training, a directory of ARC JSON files, or a
+        JSON file.
     threads:
         CPU threads; 0 uses every core.
     """
@@ -87,9 +89,14 @@ def mutate(
             existing = write_mutants(mutator, count, out, partial(display.phase, "mutate"))
         except MutationError as error:
             return user_error(f"--tasks {tasks} --count {count}: {error}")
+        except KeyboardInterrupt:
+            display.stop()
+            say("stopped; the same command continues" if out else "stopped")
+            return INTERRUPTED
     seconds, made = time.monotonic() - started, max(count - existing, 0)
-    continued = f", after {existing} that were there" if existing else ""
-    say(f"{made} mutants in {seconds:.1f} s, {made / seconds:.0f} per second{continued}")
+    continued = f", after {existing:,} that were there" if existing else ""
+    plural = "s" * (made != 1)
+    say(f"{made:,} mutant{plural} in {seconds:.1f} s, {made / seconds:,.0f} per second{continued}")
     return 0
 
 
@@ -107,12 +114,14 @@ def baseline(
 ) -> int:
     """Try experts and their mutants on every task: the paper's mutation baseline.
 
-    The same command continues a search that was stopped or killed, and extends it with a larger count.
+    The same command continues a search that was stopped or killed, and extends it with a larger
+    count.
 
     Parameters
     ----------
     out:
-        The search's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv and curve.svg.
+        The search's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv and
+        curve.svg.
     count:
         Mutants to try, after the experts. Paper: 9,600 to 960,000.
     seed:
@@ -122,7 +131,8 @@ def baseline(
     distinct:
         What no two mutants have in common: see `codeit mutate --help`.
     tasks:
-        Tasks to solve: arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON file.
+        Tasks to solve: arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON
+        file.
     train:
         Tasks whose experts are mutated.
     max_steps:
@@ -171,10 +181,15 @@ def baseline(
         display.stop()
         tried = sum(part.programs for number, part in log.parts().items() if number)
         curve = log.publish(to_solve, curve_points(tried), threads=threads)
-        draw(out / "curve.svg", {"here": curve}, {"paper": PAPER_RESULTS}, "mutants tried")
+        draw(
+            out / "curve.svg",
+            {"mutation baseline": curve},
+            {"paper: mutation baseline": PAPER_RESULTS},
+            "mutants tried on each task",
+        )
         console.print(curve_table(curve, "mutants"))
         if code == INTERRUPTED:
-            say(f"stopped after {tried} mutants; the same command continues")
+            say(f"stopped after {tried:,} of {count:,} mutants; the same command continues")
         return code
 
 
@@ -190,23 +205,26 @@ def evolve(
 ) -> int:
     """Evolve programs for every task, from the experts toward the task's demonstrations.
 
-    The same command continues a search that was stopped or killed. With more programs it repeats the search
-    of each task with the larger budget.
+    The same command continues a search that was stopped or killed. With more programs it repeats
+    the search of each task with the larger budget.
 
     Parameters
     ----------
     out:
-        The search's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv and curve.svg.
+        The search's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv and
+        curve.svg.
     programs:
         Programs to try on each task, experts included.
     seed:
         Seed of the random choices.
     tasks:
-        Tasks to solve: arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON file.
+        Tasks to solve: arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON
+        file.
     train:
         Tasks whose experts evolution starts from.
     workers:
-        Processes, each of which takes one task at a time; 0 uses every core. Results do not depend on it.
+        Processes, each of which takes one task at a time; 0 uses every core. Results do not depend
+        on it.
     """
     from codeit.data.experts import load_experts
     from codeit.data.tasks import load_tasks
@@ -228,7 +246,13 @@ def evolve(
     with SearchLog(out, recorded, may_change=["programs"]) as log, ProgressDisplay() as display:
         experts = load_experts(progress=partial(display.phase, "simplify experts"))
         starters = [program for task_id, program in experts.items() if task_id in training]
-        code = 0
+        code = done = 0
+
+        def progress(evolved: int, total: int) -> None:
+            nonlocal done
+            done = evolved
+            display.phase("evolve tasks", evolved, total)
+
         try:
             run_evolution(
                 log,
@@ -238,18 +262,21 @@ def evolve(
                 seed,
                 settings=config.evolution,
                 workers=workers,
-                progress=partial(display.phase, "evolve tasks"),
+                progress=progress,
             )
         except KeyboardInterrupt:
             code = INTERRUPTED
         display.stop()
         curve = log.publish(to_solve, curve_points(programs))
         draw(
-            out / "curve.svg", {"here": curve}, {"paper's mutants": PAPER_RESULTS}, "programs tried per task"
+            out / "curve.svg",
+            {"evolution": curve},
+            {"paper: mutation baseline": PAPER_RESULTS},
+            "programs tried on each task",
         )
         console.print(curve_table(curve, "programs"))
         if code == INTERRUPTED:
-            say(f"stopped after {len(log.parts())} tasks; the same command continues")
+            say(f"stopped after {done} of {len(to_solve)} tasks; the same command continues")
         return code
 
 

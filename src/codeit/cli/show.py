@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 from rich.table import Table
+from rich.text import Text
 
-from codeit.cli.console import NonNegativeInt, ProgressDisplay, TaskSet, console, messages, say
+from codeit.cli.console import NonNegativeInt, ProgressDisplay, TaskSet, console, say
 from codeit.cli.tasks import one_task
 
 if TYPE_CHECKING:
@@ -40,18 +41,19 @@ def explain(
 ) -> None:
     """Show a program line by line, and the value of each line on each demonstration of a task.
 
-    Grids are pictures. Objects and sets of cells stand out from the grid they lie on. `--html` writes a page.
+    Grids are pictures. Objects and sets of cells stand out from the grid they lie on. `--html`
+    writes a page.
 
     Parameters
     ----------
     program:
-        A program's text (lines separated by line breaks or semicolons), a file with it, or a solutions file
-        (FILE.jsonl), of which the task's best program is taken.
+        A program's text (lines separated by line breaks or semicolons), a file with it, or a
+        solutions file (FILE.jsonl), of which the task's best program is taken.
     task:
         The task's id, or a JSON file of one task.
     tasks:
-        Where the id is looked up: arc-agi-1/training, a directory of ARC JSON files, or a (Kaggle) JSON file;
-        by default both sets of ARC-AGI-1.
+        Where the id is looked up: arc-agi-1/training, a directory of ARC JSON files, or a (Kaggle)
+        JSON file; by default both sets of ARC-AGI-1.
     tests:
         Show the test inputs too.
     html:
@@ -127,16 +129,17 @@ def verify(
 ) -> None:
     """Run every program of a solutions file again and score it from scratch.
 
-    A task's programs are ranked by demonstrations solved (most first), votes (if rows have them, most first),
-    length (shortest first) and place in the file. The task is solved if one of the best 3 (or 2) gives every
-    test output exactly.
+    A task's programs are ranked by demonstrations solved (most first), votes (if rows have them,
+    most first), length (shortest first) and place in the file. The task is solved if one of the
+    best 3 (or 2) gives every test output exactly.
 
     Parameters
     ----------
     file:
         JSON lines, each an object with a task's id as `task` and a program's text as `program`.
     tasks:
-        arc-agi-1/training, arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON file.
+        arc-agi-1/training, arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON
+        file.
     as_json:
         Print one JSON object instead of a table.
     threads:
@@ -147,11 +150,11 @@ def verify(
 
     score = verify(read_solutions(file), load_tasks(tasks), threads=threads)
     for problem in score.problems:
-        messages.print(problem, style="yellow", markup=False, soft_wrap=True)
+        say(problem, style="yellow")
     if as_json:
         sys.stdout.write(json.dumps(asdict(score)) + "\n")
         return
-    table = Table("", "", show_header=False, title=str(file))
+    table = Table("", "", show_header=False, title=Text(str(file)))
     for name, value in asdict(score).items():
         if isinstance(value, int):
             table.add_row(name.replace("_", " "), str(value))

@@ -22,9 +22,9 @@ from codeit.cli.console import (
     INTERRUPTED,
     NonNegativeInt,
     Overrides,
+    PositiveFloat,
     PositiveInt,
     ProgressDisplay,
-    Seconds,
     console,
     dotted,
     say,
@@ -37,7 +37,7 @@ from codeit.policy import can_learn, policy_directory
 if TYPE_CHECKING:
     from codeit.data.tasks import Task
     from codeit.language import Grid
-    from codeit.solve import SolveResult
+    from codeit.solver import SolveResult
 
 UNSOLVED = 1
 """Exit code: a task has no program that solves all its demonstrations."""
@@ -55,7 +55,7 @@ def solve(
     /,
     *,
     task: Annotated[str | None, Parameter(name="--task")] = None,
-    seconds: Seconds = 60.0,
+    seconds: PositiveFloat = 60.0,
     programs: PositiveInt | None = None,
     seed: NonNegativeInt = 0,
     policy: str = "shipped",
@@ -67,27 +67,30 @@ def solve(
 ) -> int:
     """Search for programs that solve a puzzle's demonstrations, and answer its tests with them.
 
-    Experts are tried as they are, a population of programs evolves from them, and the policy proposes more.
-    Test outputs are not read until the answers are final. The exit code is 0 if a program solves all
-    demonstrations, 1 if none does, 2 after a user error, and 130 after Ctrl-C, which shows the answers so far.
+    Experts are tried as they are, a population of programs evolves from them, and the policy
+    proposes more. Test outputs are not read until the answers are final. The exit code is 0 if a
+    program solves all demonstrations, 1 if none does, 2 after a user error, and 130 after Ctrl-C,
+    which shows the answers so far.
 
     Parameters
     ----------
     puzzle:
-        A JSON file of one task or many, a directory of such files, or the id of a task of ARC-AGI-1.
+        A JSON file of one task or many, a directory of such files, or the id of a task of
+        ARC-AGI-1.
     task:
         Of many tasks, only the one with this id.
     seconds:
         Time limit for each task. The search ends earlier once the answer is settled.
     programs:
-        Programs to try for each task, instead of a time limit. The same number, with as many populations, gives
-        the same result.
+        Programs to try for each task, instead of a time limit. The same number, with as many
+        populations, gives the same result.
     seed:
         Seed of the random choices.
     policy:
         Directory of a policy, as `codeit pretrain` writes it; `none` for evolution alone.
     populations:
-        Populations that evolve side by side, each on its own core; 0 uses every core. Results depend on it.
+        Populations that evolve side by side, each on its own core; 0 uses every core. Results
+        depend on it.
     out:
         File to write the answers to, in the format of ARC Prize: two attempts at each test output.
     html:
@@ -97,7 +100,7 @@ def solve(
     """
     from codeit.data.experts import load_experts
     from codeit.experiments.submission import submission
-    from codeit.solve import iter_solve
+    from codeit.solver import iter_solve
     from codeit.storage.files import write_atomically
 
     config = SolveSettings.from_overrides(dotted(settings))
@@ -150,16 +153,16 @@ def submit(
     /,
     *,
     out: Path,
-    seconds: Seconds,
+    seconds: PositiveFloat,
     seed: NonNegativeInt = 0,
     policy: str = "shipped",
     workers: NonNegativeInt = 0,
 ) -> int:
     """Answer a whole set of tasks within one time budget, as a submission file of ARC Prize.
 
-    The file is complete and valid from the first moment. Every task gets a short time, then those that are not
-    solved get twice as much, and so on. The same command continues a submission that was stopped; with more
-    seconds it continues a finished one.
+    The file is complete and valid from the first moment. Every task gets a short time, then those
+    that are not solved get twice as much, and so on. The same command continues a submission that
+    was stopped; with more seconds it continues a finished one.
 
     Parameters
     ----------
@@ -205,7 +208,8 @@ def submit(
             code = INTERRUPTED
         display.stop()
         solved = sum(result.solved for result in submission.results)
-        console.print(f"{out}: {solved} of {len(tasks)} tasks solved (all demonstrations)", soft_wrap=True)
+        text = f"{out}: {solved} of {len(tasks)} tasks solved (all demonstrations)"
+        console.print(text, soft_wrap=True, markup=False)
         _show_correct(submission.results)
         if code == INTERRUPTED:
             say("stopped; the same command continues")
@@ -213,7 +217,7 @@ def submit(
 
 
 def _tasks(puzzle: str, task_id: str | None) -> list[Task]:
-    """Return the tasks of a path or a set's name, or the task of an id; with `task_id` only that one."""
+    """Return the tasks of a path or a set, or the task of an id; only `task_id` if given."""
     from codeit.data.tasks import ARC_AGI_1, TaskError, find_task, load_tasks
 
     if task_id is not None:
@@ -227,7 +231,7 @@ def _tasks(puzzle: str, task_id: str | None) -> list[Task]:
 
 
 def _check_policy(policy: str) -> Path | None:
-    """Return the policy's directory, or None if evolution works alone; say so where that was not asked for."""
+    """Return the policy's directory, or None, with a message unless asked for, if there is none."""
     directory = policy_directory(policy)
     if policy == "shipped" and directory is None:
         say("this package has no shipped policy: evolution works alone")
@@ -245,7 +249,8 @@ def _cannot_write(file: Path | None) -> str:
         return "expected a file, found a directory"
     directory = file.parent
     if not directory.is_dir():
-        return f"expected a directory at {directory}, found nothing; create it"
+        found = "a file" if directory.exists() else "nothing; create it"
+        return f"expected a directory at {directory}, found {found}"
     return "" if os.access(directory, os.W_OK) else f"expected a writable directory at {directory}"
 
 
@@ -258,11 +263,12 @@ def _follow(results: Iterator[SolveResult], seconds: float, programs: int | None
             for last in chain([first], results):
                 n, best = len(last.task.train), last.programs[0].solved if last.programs else 0
                 text = f"{last.task.id}: {best} of {n} demonstration{'s' * (n != 1)} solved"
-                done, total = (last.tried, programs) if programs else (time.monotonic() - started, seconds)
-                turn = ", policy at work" if last.working_on == "policy" else ""
-                display.status(
-                    text, done, total, "programs" if programs else "s", f", {last.tried:,} tried{turn}"
-                )
+                turn = ", policy turn" if last.working_on == "policy" else ""
+                if programs:
+                    display.status(text, last.tried, programs, "tried", turn)
+                else:
+                    elapsed = time.monotonic() - started
+                    display.status(text, elapsed, seconds, "s", f", {last.tried:,} tried{turn}")
         except KeyboardInterrupt:
             return last, True
     return last, False
@@ -286,7 +292,7 @@ def _as_json(result: SolveResult) -> dict[str, object]:
 
 
 def _show(result: SolveResult) -> None:
-    """Print the task, the best programs, the answers and, where outputs are known, how many are correct."""
+    """Print the task, the best programs, the answers and, if known, how many are correct."""
     from codeit.report.terminal import GridView, task_view
 
     console.print(task_view(result.task))
@@ -296,13 +302,14 @@ def _show(result: SolveResult) -> None:
     else:
         console.print("\nnot solved: no program solves all demonstrations", style="bold red")
         console.print("The answers are guesses of the programs that come closest.")
-    note = "votes: programs that solve all demonstrations and answer the tests alike" if solvers else None
-    table = Table("program", "demonstrations", "votes", show_lines=True, caption=note)
+    table = Table("program", "demonstrations", "votes", show_lines=True)
     for one in (solvers or result.programs)[:_SHOWN]:
         share = f"{one.solved} of {len(result.task.train)}"
         table.add_row(Text(str(one.program)), share, str(one.votes or ""))
     if table.row_count:
         console.print(table)
+    if solvers:
+        console.print("votes: programs that solve all demonstrations and answer the tests alike", style="dim")
     for number, attempts in enumerate(result.attempts):
         pictures = []
         for k, grid in enumerate(attempts, start=1):

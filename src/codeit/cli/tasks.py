@@ -25,12 +25,13 @@ def register(app: App) -> None:
 
 
 def list_tasks(tasks: TaskSet = "arc-agi-1/evaluation") -> None:
-    """List the tasks of a set: id, number of pairs, and the sizes of the grids (height x width, in cells).
+    """List the tasks of a set: id, number of pairs, sizes of the grids (height x width).
 
     Parameters
     ----------
     tasks:
-        arc-agi-1/training, arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON file.
+        arc-agi-1/training, arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON
+        file.
     """
     from codeit.data.tasks import load_tasks
 
@@ -57,8 +58,8 @@ def show(
     task:
         The task's id, or a JSON file of one task.
     tasks:
-        Where the id is looked up: arc-agi-1/training, arc-agi-1/evaluation, a directory of ARC JSON files, or
-        a (Kaggle) JSON file; by default both sets of ARC-AGI-1.
+        Where the id is looked up: arc-agi-1/training, arc-agi-1/evaluation, a directory of ARC JSON
+        files, or a (Kaggle) JSON file; by default both sets of ARC-AGI-1.
     answers:
         Show the test outputs too.
     """
@@ -86,14 +87,15 @@ def compare(first: str = "arc-agi-1/training", second: str = "arc-agi-1/evaluati
 
 
 def experts(*, out: Path | None = None, threads: NonNegativeInt = 0) -> None:
-    """Simplify the expert programs of the training tasks and keep them in the user's cache directory.
+    """Simplify the expert programs and keep them in the user's cache directory.
 
     The first call takes a minute or two. Other commands do the same where the experts are missing.
 
     Parameters
     ----------
     out:
-        File to write them to as JSON lines with `task` and `program`, as `codeit verify` reads them.
+        File to write them to as JSON lines with `task` and `program`, as `codeit verify` reads
+        them.
     threads:
         Processes that simplify; 0 uses every core.
     """

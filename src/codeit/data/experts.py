@@ -1,13 +1,12 @@
 """Expert programs for the 400 training tasks of ARC-AGI-1.
 
-They are the verifiers that the dependency `reasoning-gym` ships, read as text and turned into programs of our
-language, then simplified: made shorter while they do the same on their task's published inputs and on fresh
-inputs from the same package's generators.
+They are the verifiers shipped in the dependency `reasoning-gym`. Their source is read as text and
+translated to programs, which are then simplified: shortened so that they do the same on the
+published inputs of their task and on fresh inputs from the generators of the same package.
 
-    published()     the verifiers as they are, and which were left out and why
-    simplify()      one program, made shorter, the same on given inputs
-    load_experts()  all of them simplified; after the first time from a file in the user's cache folder
-    load_inputs()   fresh inputs for them from the package's generators, kept in such a file too
+    published()       the translated verifiers, and why any was left out
+    load_experts()    the simplified programs, from a file in the user's cache after the first call
+    load_inputs()     fresh inputs for their tasks, from another such file
 """
 
 from __future__ import annotations
@@ -20,65 +19,74 @@ import json
 import os
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from platformdirs import user_cache_path
+
 from codeit.data.tasks import Task, load_tasks
-from codeit.language import CONSTANTS, Grid, Line, ParseError, Program, count_solved, run_batch
+from codeit.language import Grid, Line, Program
 from codeit.language.rewriting import EditableProgram
-from codeit.language.types import atom_of
+from codeit.language.simplification import simplify
 from codeit.parallel import map_unordered
 
 Value = TypeVar("Value")
 
-EXAMPLES = 120
-"""Distinct generated inputs, of those that the original turns into a grid, on which both must agree."""
-ATTEMPTS = 3 * EXAMPLES
-"""Inputs generated at most: some generators repeat themselves, and some originals fail on their inputs."""
+INPUTS_PER_TASK = 120
+"""Distinct generated inputs of a task on which a verifier and its simplification must agree."""
+MAX_GENERATED = 3 * INPUTS_PER_TASK
+"""Most inputs generated for them. Some generators repeat inputs; some verifiers fail on them."""
 SIMPLIFIER_VERSION = 2
-"""Version of the programs made here; raise it with any change to them, so that old files are not used."""
+"""Part of the names of cache files. Raise it with any change to the programs made here, so that
+older files are ignored."""
 
-_SCREEN = 4  # goals tried with all candidates before any is tried with every goal
-_AT_FIRST = 16  # generated inputs that a search starts with; the others check what it gives
+_FIRST_INPUTS = 16  # generated inputs that simplification starts with; the others check its result
 
 
-class Published(NamedTuple):
-    """The verifiers as programs, by task id, and the reason why each other one was left out."""
+class Translation(NamedTuple):
+    """Programs by task id, and the reason why each other function was left out."""
 
     programs: dict[str, Program]
     left_out: dict[str, str]
 
 
-def published() -> Published:
-    """Translate every verifier of the installed package, without running any of its code."""
+def published() -> Translation:
+    """Translate every verifier of the installed package, without running any of its code.
+
+    Takes 0.3 s. Raises ModuleNotFoundError if reasoning-gym is not installed.
+    """
     return translate(_source())
 
 
 def _source() -> str:
-    spec = importlib.util.find_spec("reasoning_gym")  # finds it without the import, which takes 2.3 s
+    spec = importlib.util.find_spec("reasoning_gym")  # importing the package would take 2.3 s
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("The expert programs come with the package reasoning-gym: pip install it.")
+        raise ModuleNotFoundError(
+            "expert programs: expected the package reasoning-gym, found no such package; "
+            "run `pip install reasoning-gym`"
+        )
     return (Path(spec.origin).parent / "arc/rearc_utils/verifiers.py").read_text(encoding="utf-8")
 
 
-def translate(source: str) -> Published:
-    """Turn each function `verify_<id>` of a Python source into a program.
+def translate(source: str) -> Translation:
+    """Translate each function `verify_<id>` of a Python source to a program.
 
-    Its body must be assignments of plain calls (names in, one name out) and then the return of a variable. A
-    pair `(a, b)` on the right-hand side becomes `astuple(a, b)`; lines after the returned one are dropped.
-    Any other function is left out by name.
+    The body of the function must consist of assignments of plain calls, with names as arguments and
+    one name as the target, and end by returning a variable. A pair `(a, b)` on the right-hand side
+    becomes `astuple(a, b)`. Lines after the one that is returned are dropped. Any other function is
+    left out, with the reason.
     """
     programs, left_out = {}, {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("verify_"):
-            id = node.name.removeprefix("verify_")
+            task_id = node.name.removeprefix("verify_")
             try:
-                programs[id] = _translate(node)
+                programs[task_id] = _translate(node)
             except ValueError as error:
-                left_out[id] = str(error)
-    return Published(programs, left_out)
+                left_out[task_id] = str(error)
+    return Translation(programs, left_out)
 
 
 def _translate(function: ast.FunctionDef) -> Program:
@@ -92,131 +100,45 @@ def _translate(function: ast.FunctionDef) -> Program:
             case ast.Assign([ast.Name(target)], ast.Tuple([_, _] as given)):
                 called = "astuple"
             case _:
-                raise ValueError(f"line {statement.lineno} is no plain call: {ast.unparse(statement)}")
+                raise ValueError(_not_a_plain_call(statement))
         arguments = tuple(names.get(a.id, a.id) for a in given if isinstance(a, ast.Name))
         if len(arguments) < len(given):
-            raise ValueError(f"line {statement.lineno} is no plain call: {ast.unparse(statement)}")
+            raise ValueError(_not_a_plain_call(statement))
         lines.append(Line(f"x{len(lines) + 1}", names.get(called, called), arguments))
         names[target] = lines[-1].target
     match last:
         case ast.Return(ast.Name(result)) if names.get(result, "I") != "I":
             length = int(names[result].removeprefix("x"))
         case _:
-            raise ValueError(f"line {last.lineno} returns no computed variable: {ast.unparse(last)}")
-    return EditableProgram(tuple(lines[:length]), names[result]).program()
+            found = ast.unparse(last)
+            raise ValueError(f"line {last.lineno}: expected the return of a variable, found {found}")
+    return EditableProgram(tuple(lines[:length]), names[result]).to_program()
 
 
-def simplify(
-    program: Program, inputs: Sequence[Grid], fresh: Iterable[Grid] = (), *, threads: int = 0
-) -> Program:
-    """A program, no longer than `program`, that gives the same grid on each input on which that gives one.
-
-    Equal lines are merged and unused ones dropped. Then, from the last line to the first and around again
-    until no line gives way, a line is dropped and its value replaced by one of its own arguments, or by the
-    input, an earlier variable or a constant of the same type (as observed on the smallest input); of the
-    replacements that pass, the one that leaves the fewest lines is taken.
-
-    `fresh` are inputs to check the outcome with, drawn only if something was replaced. One that tells the two
-    programs apart makes the search start over, with all inputs drawn so far. All in all at most 255 inputs.
-    """
-    outcomes = run_batch([program], [inputs], threads=threads)[0]
-    goals = [(grid, o.grid) for grid, o in zip(inputs, outcomes, strict=True) if o.grid is not None]
-    original = EditableProgram.of(program).without_dead_code()
-    if not goals:
-        return original.program()
-    judge = _Judge(goals, threads)
-    best = _shortened(original, judge)
-    fresh = iter(fresh)
-    while best != original and (grid := next(fresh, None)) is not None:
-        wanted = program.run(grid).grid
-        if wanted is not None:
-            judge.goals.append((grid, wanted))
-            if best.program().run(grid).grid != wanted:
-                best = _shortened(original, judge)
-    return best.program()
+def _not_a_plain_call(statement: ast.stmt) -> str:
+    return f"line {statement.lineno}: expected a plain call, found {ast.unparse(statement)}"
 
 
-def _shortened(draft: EditableProgram, judge: _Judge) -> EditableProgram:
-    types, back, untried = _types(draft, judge.example), 0, len(draft.lines)
-    while untried:
-        back = back % len(draft.lines) + 1  # counted from the end, as a line may take earlier ones with it
-        shorter = judge.first(_without_line(draft, len(draft.lines) - back, types))
-        if shorter is None:
-            untried -= 1
-        else:
-            draft, types = shorter, _types(shorter, judge.example)
-            back, untried = back - 1, len(draft.lines)
-    return draft
+def generate_inputs(task_id: str, program: Program, seed: int) -> Iterator[Grid]:
+    """Yield distinct inputs from the generator of a training task, on which `program` gives a grid.
 
-
-class _Judge:
-    """Finds drafts that reach every goal, and wastes little time on those that do not."""
-
-    def __init__(self, goals: Sequence[tuple[Grid, Grid]], threads: int) -> None:
-        self.goals, self.threads = sorted(goals, key=lambda goal: len(bytes(goal[0]))), threads
-        self.example = self.goals[0][0]
-        self.rejected: set[EditableProgram] = set()  # for good, as goals may be added and none removed
-
-    def first(self, drafts: Iterable[EditableProgram]) -> EditableProgram | None:
-        """The first of some drafts whose program turns the input of each goal into its output."""
-        programs = {}
-        for draft in drafts:
-            if draft not in self.rejected:
-                with contextlib.suppress(ParseError):  # no line is left, or a line calls what is no function
-                    programs[draft] = draft.program()
-        few = self.goals[:_SCREEN]
-        for draft, reached in zip(programs, self._reached(list(programs.values()), few), strict=True):
-            if reached == len(few):
-                reached = self._reached([programs[draft]], self.goals)[0]
-                if reached == len(self.goals):
-                    return draft
-                # The goal that found this one out is likely to do so with others: behind the small, first.
-                self.goals.insert(_SCREEN - 1, self.goals.pop(reached))
-            self.rejected.add(draft)
-        return None
-
-    def _reached(self, programs: Sequence[Program], goals: Sequence[tuple[Grid, Grid]]) -> list[int]:
-        """How many goals each program reaches up to the first that it does not."""
-        counts = count_solved(programs, [goals], early_exit=True, threads=self.threads)[0]
-        return [int(count) for count in counts]
-
-
-def _without_line(draft: EditableProgram, index: int, types: Mapping[str, str]) -> list[EditableProgram]:
-    """The drafts in which another value of the line's type, or one of its arguments, takes its place."""
-    line = draft.lines[index]
-    earlier = ["I", *(other.target for other in draft.lines[:index]), *CONSTANTS]
-    by = [*line.arguments, *(name for name in earlier if types[name] == types[line.target])]
-    shorter = dict.fromkeys(draft.replaced(line.target, name).without_dead_code() for name in by)
-    return sorted(shorter, key=lambda draft: len(draft.lines))
-
-
-def _types(draft: EditableProgram, grid: Grid) -> dict[str, str]:
-    """The type that each name a draft may use has when it runs on a grid."""
-    types = draft.program().types(grid)
-    return {name: atom_of(name) for name in ("I", *CONSTANTS)} | {
-        line.target: type for line, type in zip(draft.lines, types, strict=True)
-    }
-
-
-def inputs_for(id: str, program: Program, seed: int) -> Iterator[Grid]:
-    """Up to EXAMPLES distinct inputs from a training task's generator that `program` turns into a grid.
-
-    Fewer if ATTEMPTS do not give as many. The same seed gives the same inputs.
+    There are INPUTS_PER_TASK of them, or fewer if MAX_GENERATED attempts do not suffice. The same
+    seed gives the same inputs. Importing the generators takes 2.3 s.
     """
     from reasoning_gym.arc.rearc_utils import generators
 
-    generate = getattr(generators, f"generate_{id}")
-    rng = random.Random(f"{seed} {id}")
+    generate = getattr(generators, f"generate_{task_id}")
+    rng = random.Random(f"{seed} {task_id}")
     seen: set[Grid] = set()
-    for _ in range(ATTEMPTS):
+    for _ in range(MAX_GENERATED):
         try:
             grid = Grid(generate(rng, 0.0, 1.0)["input"])
-        except Exception:  # a generator may paint itself into a corner, or give a grid of illegal size
+        except Exception:  # some draws of a generator fail, or give a grid that is too large
             continue
         if grid not in seen and program.run(grid).grid is not None:
             seen.add(grid)
             yield grid
-        if len(seen) == EXAMPLES:
+        if len(seen) == INPUTS_PER_TASK:
             return
 
 
@@ -224,20 +146,32 @@ def load_experts(
     *,
     seed: int = 0,
     workers: int = 0,
-    folder: Path | None = None,
+    directory: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Program]:
-    """The simplified experts, by task id.
+    """Load the simplified experts.
 
-    The first call makes them (some 130 s of processor time) in `workers` processes (0: one a core) and keeps
-    them in a file in `folder` (by default codeit's folder in the user's cache); later calls read it, or make
-    it again if it cannot be read. `seed` picks the generated inputs. `progress` is told how many programs are
-    done, and of how many.
+    The first call computes them, which takes about 130 s of processor time, and writes them to a
+    cache file. Later calls read it. A file that is incomplete, unreadable or of another version of
+    reasoning-gym or of the simplification is ignored. A cache that cannot be written is no error.
+
+    Args:
+        seed: Seed of the generated inputs.
+        workers: Processes that simplify; 0 uses every core.
+        directory: Directory of the cache file; by default codeit's in the user's cache.
+        progress: Called as `progress(done, total)` when a program is done.
+
+    Returns:
+        Programs by task id, sorted by id.
+
+    Raises:
+        ModuleNotFoundError: The package reasoning-gym is not installed.
     """
-    file = _cache_file("experts", seed, folder)
+    file = _cache_file("experts", seed, directory)
     experts = _read(file, Program.parse)
+    # Comparing with the names in the source is enough, and saves the 0.3 s of translating it.
     if experts is not None and experts.keys() == set(re.findall(r"(?m)^def verify_(\w+)", _source())):
-        return experts  # all of them, told without the translation, which takes 0.3 s
+        return experts
     originals = published().programs
     if experts is None or experts.keys() != originals.keys():
         experts = _simplified(originals, seed, workers, progress)
@@ -246,44 +180,57 @@ def load_experts(
 
 
 def load_inputs(
-    experts: Mapping[str, Program], *, seed: int = 1, workers: int = 0, folder: Path | None = None
+    experts: Mapping[str, Program],
+    *,
+    seed: int = 1,
+    workers: int = 0,
+    directory: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[Grid]]:
-    """Fresh inputs for the tasks of all `experts`, by task id: up to EXAMPLES, distinct.
+    """Load fresh inputs for the tasks of `experts`.
 
-    As `load_experts`: the first call makes them (some minutes of processor time), later ones read a file.
+    As in `load_experts`, the first call computes them, which takes some minutes of processor time,
+    and later calls read a cache file.
+
+    Args:
+        experts: Programs by task id. Inputs on which a task's program gives no grid are left out.
+        seed: Seed of the generated inputs.
+        workers: Processes that generate; 0 uses every core.
+        directory: Directory of the cache file; by default codeit's in the user's cache.
+        progress: Called as `progress(done, total)` when the inputs of a task are done.
+
+    Returns:
+        Up to INPUTS_PER_TASK distinct grids by task id, sorted by id.
     """
-    file = _cache_file("inputs", seed, folder)
-    inputs = _read(file, _grids)
+    file = _cache_file("inputs", seed, directory)
+    inputs = _read(file, _parse_grids)
     if inputs is None or inputs.keys() != experts.keys():
         ids = sorted(experts)
-        made = map_unordered(_inputs_of, [(id, experts[id], seed) for id in ids], workers)
-        inputs = {id: grids for id, grids in sorted((ids[number], grids) for number, grids in made)}
-        _write(file, inputs, _rows)
+        jobs = [(task_id, experts[task_id], seed) for task_id in ids]
+        generated: dict[str, list[Grid]] = {}
+        for index, grids in map_unordered(_generate_list, jobs, workers):
+            generated[ids[index]] = grids
+            if progress:
+                progress(len(generated), len(ids))
+        inputs = dict(sorted(generated.items()))
+        _write(file, inputs, _format_grids)
     return inputs
 
 
-def _inputs_of(job: tuple[str, Program, int]) -> list[Grid]:
-    return list(inputs_for(*job))
-
-
-def _rows(grids: Sequence[Grid]) -> str:
-    """Grids as text: rows of digits, a space between rows, a comma between grids."""
-    return ",".join(" ".join("".join(map(str, row)) for row in grid.tolist()) for grid in grids)
-
-
-def _grids(text: str) -> list[Grid]:
-    return [Grid([[int(cell) for cell in row] for row in grid.split()]) for grid in text.split(",") if grid]
+def _generate_list(job: tuple[str, Program, int]) -> list[Grid]:
+    return list(generate_inputs(*job))
 
 
 def _simplified(
     originals: dict[str, Program], seed: int, workers: int, progress: Callable[[int, int], None] | None
 ) -> dict[str, Program]:
     tasks = {task.id: task for task in load_tasks("arc-agi-1/training")}
-    ids = sorted(originals, key=lambda id: -len(originals[id]))  # the longest first, so that all end together
-    jobs = [(originals[id], tasks[id], seed) for id in ids]
+    # The longest programs come first, so that the processes end at about the same time.
+    ids = sorted(originals, key=lambda task_id: -len(originals[task_id]))
+    jobs = [(originals[task_id], tasks[task_id], seed) for task_id in ids]
     experts = {}
-    for number, program in map_unordered(_simplify_expert, jobs, workers):
-        experts[ids[number]] = program
+    for index, program in map_unordered(_simplify_expert, jobs, workers):
+        experts[ids[index]] = program
         if progress:
             progress(len(experts), len(ids))
     return dict(sorted(experts.items()))
@@ -292,32 +239,41 @@ def _simplified(
 def _simplify_expert(job: tuple[Program, Task, int]) -> Program:
     program, task, seed = job
     inputs = [pair.input for pair in task.train] + [pair.input for pair in task.test]
-    fresh = inputs_for(task.id, program, seed)
-    return simplify(program, [*inputs, *islice(fresh, _AT_FIRST)], fresh, threads=1)
+    fresh = generate_inputs(task.id, program, seed)
+    return simplify(program, [*inputs, *islice(fresh, _FIRST_INPUTS)], fresh, threads=1)
 
 
-def _cache_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "codeit"
+# --- Cache files: JSON objects of strings by task id ---
 
 
-def _cache_file(what: str, seed: int, folder: Path | None) -> Path:
+def _cache_file(name: str, seed: int, directory: Path | None) -> Path:
     version = importlib.metadata.version("reasoning-gym")
-    return (folder or _cache_folder()) / f"{what}-{version}-{SIMPLIFIER_VERSION}-{seed}.json"
+    directory = directory or user_cache_path("codeit")
+    return directory / f"{name}-{version}-{SIMPLIFIER_VERSION}-{seed}.json"
 
 
-def _read(file: Path, value: Callable[[str], Value]) -> dict[str, Value] | None:
+def _read(file: Path, parse: Callable[[str], Value]) -> dict[str, Value] | None:
+    """Return the values of a file, or None if it cannot be used."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        return {id: value(text) for id, text in data.items()}
+        return {task_id: parse(text) for task_id, text in data.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return None
 
 
-def _write(file: Path, values: Mapping[str, Value], text: Callable[[Value], str]) -> None:
-    data = json.dumps({id: text(value) for id, value in values.items()}, indent=0)
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
+def _write(file: Path, values: Mapping[str, Value], to_text: Callable[[Value], str]) -> None:
+    data = json.dumps({task_id: to_text(value) for task_id, value in values.items()}, indent=0)
+    partial = file.with_name(f"{file.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):  # without a cache the next call takes longer, nothing else
         file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(data, encoding="utf-8")
-        os.replace(unfinished, file)
+        partial.write_text(data, encoding="utf-8")
+        os.replace(partial, file)
+
+
+def _format_grids(grids: Sequence[Grid]) -> str:
+    """Return grids as text: digits, with a space between rows and a comma between grids."""
+    return ",".join(" ".join("".join(map(str, row)) for row in grid.tolist()) for grid in grids)
+
+
+def _parse_grids(text: str) -> list[Grid]:
+    return [Grid([[int(cell) for cell in row] for row in grid.split()]) for grid in text.split(",") if grid]

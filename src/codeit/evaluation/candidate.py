@@ -17,7 +17,8 @@ KEPT = 5
 class Candidate:
     """A program found for a task.
 
-    This is the one shape in which searches, the policy, storage, scoring and reports exchange programs.
+    This is the one shape in which searches, the policy, storage, scoring and reports exchange
+    programs.
     """
 
     task_id: str
@@ -25,9 +26,11 @@ class Candidate:
     solved: int
     """Demonstrations of the task that the program solves."""
     order: int = 0
-    """When it was found: the number of programs tried on the task before it, or its row in a file."""
+    """When it was found: the programs tried on the task before it or by the end of its generation, or
+    its row in a file. 0 where that is not recorded."""
     votes: int = 0
-    """Programs it represents: those that solve all demonstrations and answer the tests alike. 0: unknown."""
+    """Programs it represents: those that solve all demonstrations and answer the tests alike. 0:
+    unknown."""
     answer: int | None = None
     """64-bit hash of its outputs on the test inputs. None: unknown."""
     iteration: int = 0
@@ -39,8 +42,8 @@ class Candidate:
 def rank(candidates: Iterable[Candidate]) -> list[Candidate]:
     """Return the candidates of one task, best first, each program once.
 
-    The order is: demonstrations solved (most first), votes (most first), lines (fewest first), order of
-    discovery (earliest first).
+    The order is: demonstrations solved (most first), votes (most first), lines (fewest first),
+    order of discovery (earliest first).
     """
     first: dict[Program, Candidate] = {}
     for candidate in sorted(candidates, key=lambda c: (-c.solved, -c.votes, len(c.program), c.order)):
@@ -57,5 +60,5 @@ def top_k(candidates: Iterable[Candidate], k: int = TOP) -> list[Candidate]:
 
 
 def rank_answers(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Return candidates that stand for one answer each, most votes first, then the shortest, the earliest."""
+    """Return candidates of distinct answers: most votes, then shortest, then earliest first."""
     return sorted(candidates, key=lambda c: (-c.votes, len(c.program), c.order))

@@ -1,8 +1,9 @@
 """Hindsight relabelling: what a program did becomes the goal (Butt et al. 2024, arXiv 2402.04858).
 
-A program that maps every demonstration input of a task to a valid grid solves *some* task: the one whose
-outputs are its own. That task, with the program as its solution, is an experience to learn from, whatever the
-original task asked for. The share of original demonstrations that it solves is its priority in replay.
+A program that maps every demonstration input of a task to a valid grid solves *some* task: the one
+whose outputs are its own. That task, with the program as its solution, is an experience to learn
+from, whatever the original task asked for. The share of original demonstrations that it solves is
+its priority in replay.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Experience(NamedTuple):
     pairs: tuple[Pair, ...]
     """The original inputs with the program's own outputs."""
     priority: float
-    """Share of the original demonstrations that the program solves, 0 to 1."""
+    """See `priority`."""
 
 
 def demonstrations_solved(outcomes: Sequence[Outcome], demonstrations: Sequence[Pair]) -> int:
@@ -29,23 +30,28 @@ def demonstrations_solved(outcomes: Sequence[Outcome], demonstrations: Sequence[
     return sum(outcome.grid is not None and outcome.grid == pair.output for outcome, pair in pairs)
 
 
+def priority(outcomes: Sequence[Outcome], demonstrations: Sequence[Pair]) -> float:
+    """Return the priority of an experience in replay: the share of demonstrations solved, 0 to 1."""
+    return demonstrations_solved(outcomes, demonstrations) / len(demonstrations)
+
+
 def relabel(
     outcomes: Sequence[Outcome], demonstrations: Sequence[Pair], *, solvers_only: bool = False
 ) -> Experience | None:
     """Turn the outcomes of a program on a task's demonstration inputs into an experience.
 
-    Return None unless every outcome is a grid. With `solvers_only` (ablation A2 of the paper: no relabelling),
-    return None unless the program solves every demonstration. Outputs may equal the inputs: the paper rejects
-    such programs among mutants, not among samples.
+    Return None unless every outcome is a grid. With `solvers_only` (ablation A2 of the paper: no
+    relabelling), return None unless the program solves every demonstration. Outputs may equal the
+    inputs: the paper rejects such programs among mutants, not among samples.
 
     Raises ValueError if the numbers of outcomes and demonstrations differ.
     """
-    priority = demonstrations_solved(outcomes, demonstrations) / len(demonstrations)
-    if solvers_only and priority < 1:
+    share = priority(outcomes, demonstrations)
+    if solvers_only and share < 1:
         return None
     pairs = []
     for outcome, (task_input, _) in zip(outcomes, demonstrations, strict=True):
         if outcome.grid is None:
             return None
         pairs.append(Pair(task_input, outcome.grid))
-    return Experience(tuple(pairs), priority)
+    return Experience(tuple(pairs), share)

@@ -1,11 +1,15 @@
-"""Scoring: which tasks a set of programs solves. The only module that reads test outputs.
+"""Scoring: which tasks a set of programs solves.
 
-The candidates of a task are ranked by demonstrations solved, then length, then order of discovery (see
-`candidate.rank`). The task is solved at top k if one of the k best-ranked programs gives every test output
-exactly (Butt et al. 2024, arXiv 2402.04858, with k = 3).
+This is the only module that compares programs with test outputs. Reports show outputs, and
+pre-training excludes their grids; nothing that searches or learns reads them otherwise.
 
-Ranking by votes is ours and optional: of the programs that solve all demonstrations and answer the tests
-alike, the shortest represents all of them, and the answer that most programs give ranks first (`count_votes`).
+The candidates of a task are ranked by demonstrations solved, then length, then order of discovery
+(see `candidate.rank`). The task is solved at top k if one of the k best-ranked programs gives every
+test output exactly (Butt et al. 2024, arXiv 2402.04858, with k = 3).
+
+Ranking by votes is ours and optional: of the programs that solve all demonstrations and answer the
+tests alike, the shortest represents all of them, and the answer that most programs give ranks first
+(`count_votes`).
 """
 
 from __future__ import annotations
@@ -104,9 +108,9 @@ def count_votes(
 ) -> dict[str, list[Candidate]]:
     """Merge candidates that answer the tests alike and add up their votes.
 
-    Of each task's candidates that solve all demonstrations, the shortest for each answer remains, with the
-    votes of all that give this answer. Other candidates remain without votes. A task without any votes keeps
-    its candidates as they are. Test outputs are not read.
+    Of each task's candidates that solve all demonstrations, the shortest for each answer remains,
+    with the votes of all that give this answer. Other candidates remain without votes. A task
+    without any votes keeps its candidates as they are. Test outputs are not read.
     """
     by_id = {task.id: task for task in tasks}
     merged = {task_id: rank(found) for task_id, found in candidates.items()}
@@ -143,8 +147,8 @@ def score(
     """Score the candidates of each task, by task id, on its test pairs.
 
     Only the 3 best-ranked programs of a task are run. `leaked` names the tasks that
-    `solved_top3_without_leak` excludes, by default those of `leaked_tasks`. Raises ValueError if an id is not
-    among `tasks`.
+    `solved_top3_without_leak` excludes, by default those of `leaked_tasks`. Raises ValueError if an
+    id is not among `tasks`.
     """
     by_id = {task.id: task for task in tasks}
     given = {task_id: list(found) for task_id, found in candidates.items()}
@@ -198,9 +202,10 @@ def verify(
 ) -> Score:
     """Score solutions from nothing but their text.
 
-    Parse every program, run it on the demonstrations of its task, rank the programs of each task (rows come
-    in order of discovery; votes count where rows have them) and run the best on the tests. A row that does
-    not parse, or whose task is not among `tasks`, counts as invalid and is left out.
+    Parse every program, run it on the demonstrations of its task, rank the programs of each task
+    (rows come in order of discovery; votes count where rows have them) and run the best on the
+    tests. A row that does not parse, or whose task is not among `tasks`, counts as invalid and is
+    left out.
     """
     by_id = {task.id: task for task in tasks}
     candidates: defaultdict[str, list[Candidate]] = defaultdict(list)
@@ -238,9 +243,9 @@ def verify(
 def read_solutions(path: str | Path) -> Iterator[SolutionRow]:
     """Yield the rows of a solutions file.
 
-    The file holds JSON lines, each an object with `task` (an id), `program` (its text, with line breaks) and
-    optionally `votes`. Other keys and blank lines are allowed. Raises SolutionError, which names file and
-    line.
+    The file holds JSON lines, each an object with `task` (an id), `program` (its text, with line
+    breaks) and optionally `votes`. Other keys and blank lines are allowed. Raises SolutionError,
+    which names file and line.
     """
     shape = 'an object like {"task": "00576224", "program": "x1 = vmirror(I)\\nO = hconcat(I, x1)"}'
     try:
@@ -266,7 +271,7 @@ def read_solutions(path: str | Path) -> Iterator[SolutionRow]:
 
 
 def outputs_correct(attempts: Sequence[Sequence[Grid]], task: Task) -> list[bool | None]:
-    """Return for each test pair whether one of its attempts is the output. None: the output is unknown.
+    """Return for each test pair whether an attempt is the output. None: it is unknown.
 
     Raises ValueError if the numbers of attempts and test pairs differ.
     """

@@ -29,8 +29,9 @@ def run_evolution(
 ) -> None:
     """Try `programs` programs on each task in `workers` processes (0: one per core).
 
-    A task is a part of the log. Tasks that already had as many programs are skipped. Others are evolved from
-    the start, as populations are not stored: with more programs they find what they found before, and more.
+    A task is a part of the log. Tasks that already had as many programs are skipped. Others are
+    evolved from the start, as populations are not stored: with more programs they find what they
+    found before, and more.
     """
     # A population may end early, so a part's state holds the number of programs that it was given.
     budgets = {number: int(part.state) for number, part in log.parts().items()}

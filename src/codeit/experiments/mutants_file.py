@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
-from codeit.language import Program
+from codeit.language import ParseError, Program
 from codeit.search.mutation import MutationError, Mutator
 
 
@@ -17,11 +17,11 @@ def write_mutants(
 ) -> int:
     """Write the first `n` mutants as JSON lines to a file, or to stdout if `path` is None.
 
-    A line is an object with `task`, `program` and `round`. An unfinished file is continued. Return the number
-    of lines that were already there.
+    A line is an object with `task`, `program` and `round`. An unfinished file is continued. Return
+    the number of lines that were already there.
 
-    Raises MutationError if the file holds anything but the first mutants of this mutator, or if there are
-    fewer than `n`; the file then holds those there are.
+    Raises MutationError if the file holds anything but the first mutants of this mutator, or if
+    there are fewer than `n`; the file then holds those there are.
     """
     existing, last_round = _resume(mutator, path) if path else (0, [])
     done = existing
@@ -31,10 +31,7 @@ def write_mutants(
         for made in mutator.rounds(last_round[0][2] if last_round else 0):
             rows = [(mutant.task_id, str(mutant.program), made.number) for mutant in made.mutants]
             if rows[: len(last_round)] != last_round:
-                raise MutationError(
-                    f"{path}: expected the mutants of this seed, depth, kind and these tasks, found others; "
-                    "use the settings that the file was started with, or another --out"
-                )
+                raise _others(path)
             new = rows[len(last_round) :][: n - done]
             file.writelines(
                 json.dumps({"task": task_id, "program": text, "round": number}) + "\n"
@@ -62,8 +59,18 @@ def _resume(mutator: Mutator, path: Path) -> tuple[int, list[tuple[str, str, int
     if not rows:
         return 0, []
     last = rows[-1][2]
-    mutator.mark_seen((task_id, Program.parse(text)) for task_id, text, number in rows if number < last)
+    try:
+        mutator.mark_seen((task_id, Program.parse(text)) for task_id, text, number in rows if number < last)
+    except (KeyError, ParseError):  # no task of this mutator, or no program
+        raise _others(path) from None
     return len(rows), [row for row in rows if row[2] == last]
+
+
+def _others(path: Path | None) -> MutationError:
+    return MutationError(
+        f"{path}: expected the mutants of this seed, depth, kind and these tasks, found others; "
+        "use the settings that the file was started with, or another --out"
+    )
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str, int]]:

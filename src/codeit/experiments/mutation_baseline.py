@@ -1,4 +1,4 @@
-"""The mutation baseline: experts and their mutants, tried on every task (Butt et al. 2024, section 4)."""
+"""The mutation baseline: experts and their mutants on every task (Butt et al. 2024, section 4)."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def run_baseline(
     threads: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Try the experts, then `count` mutants, on every task's demonstrations, except what `log` has done.
+    """Try the experts, then `count` mutants, on every task, except what `log` has done.
 
-    A program leaves a task at the first demonstration that it fails. Of the programs that solve all, a task
-    keeps each that is among its KEPT best when it is found. So the best of the first n mutants are kept for
-    every n.
+    A program leaves a task at the first demonstration that it fails. Of the programs that solve
+    all, a task keeps each that is among its KEPT best when it is found. So the best of the first n
+    mutants are kept for every n.
 
     Raises MutationError if there are fewer mutants; what was tried until then is kept.
     """
@@ -51,7 +51,7 @@ def run_baseline(
             mutator.restore(keys)
 
     def try_programs(programs: Sequence[Program], state: Sequence[int] = ()) -> None:
-        """Try programs and commit them as a part. Part 0 holds the experts, which do not count as tried."""
+        """Try programs and commit them as a part. Part 0, the experts, does not count as tried."""
         found = []
         for first in range(0, len(tasks), _TASKS_AT_ONCE):
             some = tasks[first : first + _TASKS_AT_ONCE]

@@ -49,9 +49,10 @@ def evaluate_policy(
     threads: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SampleCounts:
-    """Sample programs for each task, except what `log` has done, and run them on its demonstrations.
+    """Sample programs for each task, except what `log` has done, and run them.
 
-    A few tasks of similar size form a part of the log. The order of a candidate is that of its first sample.
+    A few tasks of similar size form a part of the log. The order of a candidate is that of its
+    first sample.
     """
     ordered = by_size(tasks)
     chunks = [ordered[start : start + TASKS_AT_ONCE] for start in range(0, len(ordered), TASKS_AT_ONCE)]
@@ -88,7 +89,7 @@ def total_counts(log: SearchLog) -> SampleCounts:
 def _run_samples(
     task: Task, texts: Sequence[str], budget: Budget | None, threads: int
 ) -> tuple[SampleCounts, list[Candidate]]:
-    """Run the samples for a task on its demonstrations; return the counts and the programs that solve all."""
+    """Run a task's samples on its demonstrations; return counts and programs that solve all."""
     copies: dict[str, list[int]] = {}
     for k, text in enumerate(texts):
         copies.setdefault(text, []).append(k)
@@ -117,6 +118,6 @@ def _run_samples(
 
 
 def curve_points(samples: int) -> list[int]:
-    """Return the numbers of samples at which a curve is computed: the paper's 24, doubled, and so on."""
+    """Return the sample counts of a curve: the paper's 24, doubled, and so on."""
     doubled = (24 << k for k in range(samples.bit_length()))
     return sorted(n for n in {*doubled, samples} if n <= samples)

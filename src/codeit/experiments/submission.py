@@ -1,9 +1,9 @@
 """A whole set of tasks answered within one time budget, as a submission file of ARC Prize.
 
-Every task first gets a short time. Tasks that are not settled then get twice as much, and so on; the best
-programs of one pass join the next. The file is valid from the first moment: it is rewritten, atomically, after
-every task. A `SearchLog` beside it records the work, one part per task and pass, so that the same command
-resumes.
+Every task first gets a short time. Tasks that are not settled then get twice as much, and so on;
+the best programs of one pass join the next. The file is valid from the first moment: it is
+rewritten, atomically, after every task. A `SearchLog` beside it records the work, one part per task
+and pass, so that the same command resumes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from codeit.evaluation.candidate import Candidate
 from codeit.language import Grid, Program
 from codeit.parallel import map_unordered
 from codeit.seeds import derive
-from codeit.solve import CLOSEST, SolveResult, TaskSearch
+from codeit.solver import CLOSEST, SolveResult, TaskSearch
 from codeit.storage.files import write_atomically
 from codeit.storage.search_log import Part, SearchLog
 
@@ -36,7 +36,7 @@ _WHOLE_PASS = (
 
 
 def submission(attempts: Mapping[str, Sequence[Sequence[Grid]]]) -> str:
-    """Return the JSON of ARC Prize: by task id a list with attempt_1 and attempt_2 for each test input."""
+    """Return ARC Prize JSON: by task id, attempt_1 and attempt_2 for each test input."""
     data = {
         task_id: [
             {f"attempt_{k}": grid.tolist() for k, grid in enumerate(of_input, start=1)}
@@ -103,8 +103,8 @@ class Submission:
     ) -> None:
         """Search for `seconds` in all, in `workers` processes, including the time of earlier calls.
 
-        Ends early if all demonstrations of every task are solved. Searches that are unfinished at the end are
-        dropped, also in the first pass. Raises PolicyError.
+        Ends early if all demonstrations of every task are solved. Searches that are unfinished at
+        the end are dropped, also in the first pass. Raises PolicyError.
         """
         end = time.monotonic() + seconds - self.spent / workers
         while batch := self._next_pass():

@@ -1,26 +1,27 @@
-"""The language of programs, and the one door to the engine that runs them.
+"""Programs: parsing, running, tracing, and batches of programs run by the C++ engine.
 
 A program is straight-line code over the typed primitives of the ARC domain-specific language:
 
     x1 = objects(I, T, F, F)
     O = paint(I, x1)
 
-`I` is the input grid; each line calls a primitive, or an earlier variable that holds a function; the last
-line defines the result `O`. The engine parses and interprets programs within a budget. Nothing is ever
-evaluated as Python, so any text, from whatever source, ends in a program or a `ParseError`, and any run in
-an `Outcome`.
+`I` is the input grid. Each line calls a primitive, or an earlier variable that holds a function.
+The last line defines the result `O`. The engine parses programs and interprets them within a
+budget. Nothing is ever evaluated as Python: any text gives either a program or a `ParseError`, and
+any run ends in an `Outcome`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codeit import _engine
 from codeit._engine import Budget, Grid, Outcome, TypedProgram
+from codeit.language.grids import check_rows
 
 __all__ = [
     "CONSTANTS",
@@ -30,6 +31,7 @@ __all__ = [
     "Budget",
     "ExecutionError",
     "Grid",
+    "GridLike",
     "Line",
     "Outcome",
     "ParseError",
@@ -41,12 +43,13 @@ __all__ = [
     "evaluate",
     "infer_types",
     "run_batch",
+    "to_grid",
     "vary",
 ]
 
 
 class Primitive(NamedTuple):
-    """A function of the language. The type names are the oracle's (`Grid`, `Patch`, `Callable`, …)."""
+    """A function of the language. Type names are the oracle's (`Grid`, `Patch`, `Callable`, …)."""
 
     name: str
     parameters: tuple[str, ...]
@@ -65,23 +68,29 @@ def _primitive(name: str, signature: str, doc: str) -> Primitive:
 
 
 PRIMITIVES: dict[str, Primitive] = {row[0]: _primitive(*row) for row in _engine.PRIMITIVES}
-"""By name, theme by theme."""
+"""The primitives by name, grouped by theme."""
 
 CONSTANTS: dict[str, int | bool | tuple[int, int]] = dict(_engine.CONSTANTS)
-"""By name: small integers, T and F, directions and shapes."""
+"""The constants by name: small integers, T and F, directions and shapes."""
 
 TYPES: dict[str, tuple[str, ...]] = dict(_engine.TYPES)
-"""What the types that signatures name admit, as observed types: `Patch` admits `Indices` and `Object`."""
+"""Observed types that each type of a signature admits: `Patch` admits `Indices` and `Object`."""
 
 OPERATORS: tuple[str, ...] = _engine.OPERATORS
-"""What `breed` may do to a program, as engine/vary.hpp says."""
+"""The operators of `vary`, documented in engine/vary.hpp."""
+
+GridLike: TypeAlias = Grid | Sequence[Sequence[int]] | NDArray[np.integer[Any]]
+"""A grid, its rows (lists or tuples of integers), or a two-dimensional array of integers."""
 
 
 class ParseError(ValueError):
-    """A text that is no program.
+    """A text that is not a program.
 
-    Attributes: `line` (from 1; 0 for the text as a whole), `token` (what stands there), `expected` (what
-    should), `suggestion` (the nearest known name, or "").
+    Attributes:
+        line: The line at fault, from 1; 0 for the text as a whole.
+        token: The token found there.
+        expected: What should be there.
+        suggestion: The nearest known name, or "".
     """
 
     def __init__(self, line: int, token: str, expected: str, suggestion: str = "") -> None:
@@ -95,7 +104,7 @@ class ParseError(ValueError):
 
 
 class ExecutionError(RuntimeError):
-    """A run that gave no grid; `outcome` says why and on which line."""
+    """A run that gave no grid. Its `outcome` has the kind of error and the line."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(f"{outcome.kind} error on {outcome.message}")
@@ -103,7 +112,7 @@ class ExecutionError(RuntimeError):
 
 
 class Line(NamedTuple):
-    """`target = function(*arguments)`."""
+    """One line of a program: `target = function(*arguments)`."""
 
     target: str
     function: str
@@ -114,10 +123,10 @@ class Line(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One line of a trace: the variable, the line's text, and the type and value that the variable got.
+    """One line of a trace: the variable, the text of the line, and the variable's type and value.
 
-    Values are Python's own: integers, booleans, None, tuples (a grid is a tuple of rows), frozensets; a
-    function is given by its text.
+    Values are Python objects: integers, booleans, None, tuples (a grid is a tuple of rows) and
+    frozensets. A function is represented by its text.
     """
 
     name: str
@@ -126,19 +135,44 @@ class Step(NamedTuple):
     value: Any
 
 
+def to_grid(grid: GridLike) -> Grid:
+    """Return rows or an array as a Grid; return a Grid unchanged.
+
+    Raises GridError, a ValueError that names the row and column at fault, unless there are 1 to 30
+    rows of equal length, 1 to 30 columns, and only integers from 0 to 9.
+    """
+    return grid if isinstance(grid, Grid) else Grid(check_rows(grid))
+
+
 class Program:
-    """A program that has been parsed. Equal when the text is equal; hashable; picklable."""
+    """A parsed program. Programs are equal if their texts are. They are hashable and picklable.
+
+    Wherever a method takes a grid, it takes a `Grid`, rows of integers (lists or tuples), or a
+    two-dimensional NumPy array of integers, of 1 to 30 rows and columns and colours 0 to 9. It
+    raises GridError, a ValueError that names the row and column at fault, for anything else.
+
+    `budget` limits a run in steps (cells touched, and 2 per call) and in cells of memory (16 bytes
+    each) in use at once. The default is 5,000,000 steps and 2,000,000 cells. The outcome of a run
+    depends only on the program, the grid and the budget, not on the machine.
+
+        program = Program.parse("O = vmirror(I)")
+        program([[1, 2], [3, 4]])  # Grid([[2, 1], [4, 3]])
+    """
 
     __slots__ = ("_compiled", "_lines", "_text")
 
     def __init__(self, compiled: _engine.Program) -> None:
         self._compiled = compiled
-        self._text: str | None = None  # made when it is asked for, as most mutants' never is
+        # Made on first use, as the text of most mutants is never needed.
+        self._text: str | None = None
         self._lines: tuple[Line, ...] | None = None
 
     @classmethod
     def parse(cls, text: str) -> Program:
-        """The program that `text` says. Raises ParseError. Blank lines and spacing do not matter."""
+        """Parse a program of at most 1,000 lines and 2^18 bytes.
+
+        Blank lines and spacing do not matter. Raises ParseError, which names the line and token.
+        """
         parsed = _engine.parse(text.encode("utf-8", "replace"))
         if isinstance(parsed, _engine.ParseFailure):
             raise ParseError(parsed.line, parsed.token, parsed.expected, parsed.suggestion)
@@ -146,7 +180,7 @@ class Program:
 
     @classmethod
     def from_lines(cls, lines: Sequence[Line]) -> Program:
-        """As `parse`, from lines."""
+        """Build a program from lines. Raises ParseError."""
         return cls.parse("\n".join(map(str, lines)))
 
     @property
@@ -163,14 +197,14 @@ class Program:
 
     @property
     def identity(self) -> int:
-        """64 bits for the lines, whatever the variables are called."""
+        """A 64-bit hash of the lines that does not depend on the names of variables."""
         return self._compiled.identity()
 
     def __repr__(self) -> str:
         return f"Program.parse({str(self)!r})"
 
     def __len__(self) -> int:
-        """The number of lines."""
+        """Return the number of lines."""
         return len(self._compiled)
 
     def __eq__(self, other: object) -> bool:
@@ -182,25 +216,32 @@ class Program:
     def __reduce__(self) -> tuple[Any, ...]:
         return Program.parse, (str(self),)
 
-    def __call__(self, grid: Grid, budget: Budget | None = None) -> Grid:
-        """The result on `grid`. Raises ExecutionError where there is none."""
+    def __call__(self, grid: GridLike, budget: Budget | None = None) -> Grid:
+        """Return the result on `grid`. Raises ExecutionError if the run gives no grid."""
         outcome = self.run(grid, budget)
         if outcome.grid is None:
             raise ExecutionError(outcome)
         return outcome.grid
 
-    def run(self, grid: Grid, budget: Budget | None = None) -> Outcome:
-        """How a run on `grid` ends; never raises for what the program does."""
-        return self._compiled.run(grid, budget or Budget())
+    def run(self, grid: GridLike, budget: Budget | None = None) -> Outcome:
+        """Run the program on `grid` and return the outcome.
 
-    def trace(self, grid: Grid, budget: Budget | None = None) -> list[Step]:
-        """The value of every variable, line by line, up to where the run ends."""
-        values, _ = self._compiled.trace(grid, budget or Budget())
+        An error in the program does not raise: it is the `kind` of the outcome, with the line and a
+        message. Releases the GIL.
+        """
+        return self._compiled.run(to_grid(grid), budget or Budget())
+
+    def trace(self, grid: GridLike, budget: Budget | None = None) -> list[Step]:
+        """Return the type and value of every variable, line by line, until the run ends.
+
+        Converting the values to Python objects is far slower than `run`.
+        """
+        values, _ = self._compiled.trace(to_grid(grid), budget or Budget())
         return [Step(line.target, str(line), *value) for line, value in zip(self.lines, values, strict=False)]
 
-    def types(self, grid: Grid, budget: Budget | None = None) -> tuple[str, ...]:
-        """The type of every variable, as `trace` has it, up to where the run ends."""
-        return tuple(self._compiled.types(grid, budget or Budget()))
+    def types(self, grid: GridLike, budget: Budget | None = None) -> tuple[str, ...]:
+        """Return the observed type of every variable, line by line, until the run ends."""
+        return tuple(self._compiled.types(to_grid(grid), budget or Budget()))
 
 
 def run_batch(
@@ -211,10 +252,22 @@ def run_batch(
     threads: int = 0,
     share: bool = True,
 ) -> list[list[Outcome]]:
-    """Program k on each grid of `inputs[k]`, on `threads` cores (0: all), without the GIL.
+    """Run every program on its own inputs, in parallel and without the GIL.
 
-    Programs that run on equal grids share the calls that they have in common, unless `share` is false.
-    Outcomes do not depend on `threads`, on `share`, or on what else is in the batch.
+    Args:
+        programs: Programs to run.
+        inputs: Grids for each program: program k runs on every grid of `inputs[k]`.
+        budget: Limit of each single run, not of the batch.
+        threads: Threads to use; 0 uses every core.
+        share: Compute calls that several programs have in common on equal grids once. This costs
+            memory and changes no outcome.
+
+    Returns:
+        One list of outcomes per program, in the order of its inputs. Outcomes do not depend on
+        `threads`, on `share`, or on the rest of the batch.
+
+    Raises:
+        ValueError: The two sequences have different lengths, or an item is None.
     """
     compiled = [program._compiled for program in programs]
     return _engine.run_batch(compiled, [list(grids) for grids in inputs], budget or Budget(), threads, share)
@@ -228,10 +281,22 @@ def count_solved(
     budget: Budget | None = None,
     threads: int = 0,
 ) -> NDArray[np.uint8]:
-    """How many (input, output) pairs of each task each program solves: shape (tasks, programs).
+    """Count how many (input, output) pairs of each task each program solves.
 
-    With `early_exit` a program leaves a task at the first pair that it fails: a count below the number of
-    pairs is then a lower bound. Raises ValueError for a task of over 255 pairs.
+    Args:
+        programs: Programs to run. Every program runs on every task.
+        tasks: Pairs of each task, at most 255.
+        early_exit: Let a program leave a task at the first pair that it fails. Its count is then
+            the number of pairs before that one, a lower bound unless it equals the number of pairs.
+            This is several times faster where most programs fail.
+        budget: Limit of each single run.
+        threads: Threads to use; 0 uses every core.
+
+    Returns:
+        Counts of shape (tasks, programs).
+
+    Raises:
+        ValueError: A task has more than 255 pairs, or a grid is None.
     """
     compiled = [program._compiled for program in programs]
     pairs = [[(pair[0], pair[1]) for pair in task] for task in tasks]
@@ -239,6 +304,7 @@ def count_solved(
     return np.frombuffer(counts, np.uint8).reshape(len(tasks), len(programs))
 
 
+# The memory layout of `Verdict` in engine/execute.hpp. The bindings check the offsets.
 _VERDICT = np.dtype(
     {
         "names": ["behaviour", "ran", "changed", "shaped", "solved", "cells"],
@@ -259,18 +325,35 @@ def evaluate(
     threads: int = 0,
     share: bool = True,
 ) -> NDArray[np.void]:
-    """What program k did on the (input, output) pairs of `tasks[of[k]]`: an array of rows with these fields.
+    """Run each program on the (input, output) pairs of one task and summarise what it did.
 
-    `behaviour`  64 bits for the grids that it gave: equal if the grids are
-    `ran`        pairs on which it gave a grid
-    `changed`    those whose grid is not the input
-    `shaped`     those whose grid has the output's shape
-    `solved`     those whose grid is the output
-    `cells`      the share of the output's cells that are right, summed over the pairs with the right shape
+    Args:
+        programs: Programs to run.
+        task_index: Task of each program: program k runs on the pairs of `tasks[task_index[k]]`.
+        tasks: Pairs of each task, at most 255. An output may be None; only `behaviour`, `ran` and
+            `changed` take account of such a pair.
+        early_exit: Let a program leave its task at the first pair on which it gives no grid. Its
+            `behaviour` is then 0.
+        budget: Limit of each single run.
+        threads: Threads to use; 0 uses every core.
+        share: Compute calls that several programs of a task have in common once. This costs memory
+            and changes no result.
 
-    An output may be None. With `all` false a program leaves its task at the first pair on which it gives no
-    grid, and has a behaviour of 0. Programs of one task share the calls that they have in common, unless
-    `share` is false; nothing depends on it. Raises ValueError for a task of over 255 pairs.
+    Returns:
+        A structured array with one row per program and these fields:
+
+        - `behaviour`: 64-bit hash of the grids that the program gave, and of where it gave none.
+          Programs of one task that give the same grids have the same behaviour.
+        - `ran`: pairs on which it gave a grid.
+        - `changed`: pairs on which its grid differs from the input.
+        - `shaped`: pairs on which its grid has the shape of the output.
+        - `solved`: pairs on which its grid is the output.
+        - `cells`: fraction of correct cells of each pair with the right shape, summed over these
+          pairs.
+
+    Raises:
+        ValueError: The lengths of `programs` and `task_index` differ, an index is out of range, a
+            task has more than 255 pairs, or an input is None.
     """
     compiled = [program._compiled for program in programs]
     pairs = [[(pair[0], pair[1]) for pair in task] for task in tasks]
@@ -286,7 +369,23 @@ def infer_types(
     budget: Budget | None = None,
     threads: int = 0,
 ) -> list[TypedProgram]:
-    """The programs with the types that their variables have on `inputs[of[k]]`, to `breed` from."""
+    """Run programs and observe the types of their variables, which `vary` needs of parents.
+
+    Args:
+        programs: Programs to run.
+        task_index: Input of each program: program k runs on `inputs[task_index[k]]`.
+        inputs: One grid per task.
+        budget: Limit of each single run.
+        threads: Threads to use; 0 uses every core.
+
+    Returns:
+        One TypedProgram per program. If a run ends early, `types` holds fewer types than the
+        program has lines.
+
+    Raises:
+        ValueError: The lengths of `programs` and `task_index` differ, an index is out of range, or
+            an input is None.
+    """
     compiled = [program._compiled for program in programs]
     return _engine.infer_types(compiled, list(task_index), list(inputs), budget or Budget(), threads)
 
@@ -299,16 +398,30 @@ def vary(
     *,
     max_lines: int = 1000,
 ) -> list[Program | None]:
-    """A child of `parents[k]` and `mates[k]` for each k, by an operator drawn with such weights (by name).
+    """Make one child of each parent, by typed mutation or by crossing it with its mate.
 
-    None where the operator finds nothing to do, or the child has over `longest` lines; only some operators
-    look at the mate. A child depends on the two, on k and the seed (0 to 2^64) alone. Its equal lines are
-    merged, and unused ones dropped. Raises ValueError for weights of other names, below 0, or all 0.
+    Equal lines of a child are merged, and lines that its result does not need are dropped.
+
+    Args:
+        parents: Programs to change.
+        mates: One mate per parent. Only the operators `splice`, `chain` and `join` use it.
+        weights: Relative frequency of operators (`OPERATORS`) by name; 0 for those not named.
+        seed: Seed from 0 to 2^64 - 1.
+        max_lines: Longest child.
+
+    Returns:
+        The child of `parents[k]` and `mates[k]` for each k. It depends only on these two, k, the
+        weights, the seed and `max_lines`. It is None if the drawn operator finds nothing to do or
+        the child is too long.
+
+    Raises:
+        ValueError: A weight is negative or has an unknown name, all weights are 0, or the lengths
+            of `parents` and `mates` differ.
     """
-    if odd := weights.keys() - set(OPERATORS):
-        raise ValueError(f"weights: expected some of {', '.join(OPERATORS)}, found {sorted(odd)[0]!r}")
-    drawn = [float(weights.get(name, 0.0)) for name in OPERATORS]
+    if unknown := sorted(weights.keys() - set(OPERATORS)):
+        raise ValueError(f"weights: expected some of {', '.join(OPERATORS)}, found {unknown[0]!r}")
+    by_operator = [float(weights.get(name, 0.0)) for name in OPERATORS]
     return [
         None if child is None else Program(child)
-        for child in _engine.vary(list(parents), list(mates), drawn, max_lines, seed)
+        for child in _engine.vary(list(parents), list(mates), by_operator, max_lines, seed)
     ]

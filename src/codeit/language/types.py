@@ -1,8 +1,18 @@
-"""Static types: what a call may give, and what may stand in its places, judged before anything runs.
+"""Static types: what calls may return and which arguments they may take, inferred without a run.
 
-Observed types (`Program.types`) are the atoms: Integer, Grid, Objects, … A static `Type` is the set of atoms
-that a value may turn out to have, and what is known of its elements or, for a function, of its parameters and
-result. Where nothing is known the answer is "may be anything": inference only ever rules out what must fail.
+The engine observes types as *atoms*: Integer, Grid, Objects, … (`Program.types`). A static `Type`
+is the set of atoms that a value may have when the program runs. It also holds what is known about
+the elements of a container, and about the parameters and the result of a function.
+
+The policy's grammar (`codeit.policy.grammar`) holds sampling to these types. Token by token it
+allows only functions and arguments that `fits`, `callable_with` and `accepts` admit, computes the
+type of every finished line with `result_type` or `applied`, and ends a program only where
+`may_be_grid` holds.
+
+Inference is permissive: where nothing is known, a value may be anything. A call is rejected if it
+fails on every input, with few exceptions (at least 375 of the 400 published experts are admitted).
+An admitted call may still fail. Sets of atoms are bit masks, and results are cached, because
+sampling asks the same questions millions of times.
 """
 
 from __future__ import annotations
@@ -14,25 +24,26 @@ from typing import ClassVar
 from codeit.language import CONSTANTS, PRIMITIVES, TYPES
 
 TUPLES = {"IntegerTuple", "Cell", "Grid", "Tuple", "TupleTuple"}
+"""Atoms of tuples."""
 SETS = {"Indices", "Object", "Objects", "IndicesSet", "IntegerSet", "FrozenSet"}
+"""Atoms of sets."""
+ADMITTED: Mapping[str, frozenset[str]] = {name: frozenset(admitted) for name, admitted in TYPES.items()}
+"""The atoms that each type of a signature admits."""
 
-ACCEPTS: Mapping[str, frozenset[str]] = {name: frozenset(admitted) for name, admitted in TYPES.items()}
-"""The atoms that a signature's type admits."""
-
-_ATOMS = sorted(ACCEPTS["Any"])
-_BIT = {atom: 1 << place for place, atom in enumerate(_ATOMS)}
+_ATOMS = sorted(ADMITTED["Any"])
+_BIT = {atom: 1 << index for index, atom in enumerate(_ATOMS)}
 
 
 def atoms(*names: str) -> int:
-    """A set of atoms as bits."""
+    """Return a set of atoms as a bit mask."""
     return sum(_BIT[name] for name in set(names))
 
 
-_MASK = {name: atoms(*admitted) for name, admitted in ACCEPTS.items()}
+_MASK = {name: atoms(*admitted) for name, admitted in ADMITTED.items()}
 _ANY, _CALLABLE, _SETS, _TUPLES = _MASK["Any"], atoms("Callable"), atoms(*SETS), atoms(*TUPLES)
-_UNKNOWN = (
-    _ANY & ~_CALLABLE
-)  # what a container of which nothing is known may lock_directory; functions are rare there
+# A value of unknown origin. Functions are left out, as containers rarely hold them.
+_UNKNOWN = _ANY & ~_CALLABLE
+# The atoms of the elements of a container, where its own atom determines them.
 _ELEMENT = {
     _BIT["Grid"]: atoms("Tuple", "IntegerTuple"),
     _BIT["Objects"]: atoms("Object"),
@@ -43,16 +54,20 @@ _ELEMENT = {
     _BIT["IntegerTuple"]: atoms("Integer"),
     _BIT["Cell"]: atoms("Integer", "IntegerTuple"),
 }
-_SET_OF = {_BIT[e]: _BIT[s] for s, e in (
-    ("Indices", "IntegerTuple"), ("Object", "Cell"), ("Objects", "Object"), ("IndicesSet", "Indices"),
-    ("IntegerSet", "Integer"),
-)}  # fmt: skip
+# The atom of a set by the atom of its elements. Sets of other elements are FrozenSet.
+_SET_OF = {
+    _BIT["IntegerTuple"]: _BIT["Indices"],
+    _BIT["Cell"]: _BIT["Object"],
+    _BIT["Object"]: _BIT["Objects"],
+    _BIT["Indices"]: _BIT["IndicesSet"],
+    _BIT["Integer"]: _BIT["IntegerSet"],
+    _BIT["Boolean"]: _BIT["IntegerSet"],
+}
 _PLACED = atoms("IntegerTuple", "Cell")
-_SET_OF[_BIT["Boolean"]] = _BIT["IntegerSet"]
 
-
-# Where the experts use more than the oracle's signatures say: lists of places serve as patches, and so does
-# the empty set; any container is searched for its greatest element; a number serves as a truth value.
+# Parameters that take more than the oracle's signatures say, because the experts use it: tuples of
+# places and the empty set serve as patches, any container is searched for its greatest element, and
+# a number serves as a truth value.
 _LISTED = atoms("FrozenSet", "TupleTuple", "Grid")
 _WIDER = {
     "Patch": _MASK["Patch"] | _LISTED,
@@ -64,29 +79,34 @@ _WIDER = {
     "Objects": atoms("Objects", "FrozenSet", "Tuple", "TupleTuple"),
     "Numerical": _MASK["Numerical"] | atoms("Boolean"),
 }
-_PLACES = {
+_PARAMETERS = {
     name: tuple(_WIDER.get(parameter, _MASK[parameter]) for parameter in primitive.parameters)
     for name, primitive in PRIMITIVES.items()
 }
-"""What the places of each primitive's call admit."""
-_PLACES["astuple"] = (_ANY, _ANY)
-_PLACES["branch"] = (_ANY, _ANY, _ANY)  # anything serves as a truth value
-_PLACES["toivec"] = _PLACES["tojvec"] = (_ANY,)
+"""The atoms that each parameter of each primitive admits."""
+_PARAMETERS["astuple"] = (_ANY, _ANY)
+_PARAMETERS["branch"] = (_ANY, _ANY, _ANY)  # anything serves as a truth value
+_PARAMETERS["toivec"] = _PARAMETERS["tojvec"] = (_ANY,)
 
 
 class Type:
-    """The atoms (bits) that a value may have, its elements' where known; of a function, how it is made.
+    """The atoms that a value may have, and what is known about its elements or its calls.
 
-    Equal types are one object, so that they are cheap to compare and to look up.
+    Equal types are the same object, so that comparing and hashing them is cheap.
     """
 
     __slots__ = ("closure", "elements", "kinds", "parameters")
-    _made: ClassVar[dict[tuple[object, ...], Type]] = {}
+    _instances: ClassVar[dict[tuple[object, ...], Type]] = {}
 
     kinds: int
-    elements: int  # 0: not known
-    parameters: tuple[int, ...] | None  # what each argument of a function may be
-    closure: tuple[str, tuple[Type, ...]] | None  # a primitive, or a maker of functions and what it was given
+    """Atoms of the value."""
+    elements: int
+    """Atoms of the elements of a container; 0 if they are unknown."""
+    parameters: tuple[int, ...] | None
+    """Atoms that each parameter of a function admits; None if unknown, or for other values."""
+    closure: tuple[str, tuple[Type, ...]] | None
+    """How a function was made: a primitive and (), or a primitive that returns functions, such as
+    `compose`, and the types of its arguments."""
 
     def __new__(
         cls,
@@ -96,29 +116,34 @@ class Type:
         closure: tuple[str, tuple[Type, ...]] | None = None,
     ) -> Type:
         key = (kinds, elements, parameters, closure)
-        found = cls._made.get(key)
-        if found is None:
-            found = cls._made[key] = super().__new__(cls)
-            found.kinds, found.elements, found.parameters, found.closure = key
-        return found
+        instance = cls._instances.get(key)
+        if instance is None:
+            instance = cls._instances[key] = super().__new__(cls)
+            instance.kinds, instance.elements, instance.parameters, instance.closure = key
+        return instance
 
     def __reduce__(self) -> tuple[object, ...]:
         return Type, (self.kinds, self.elements, self.parameters, self.closure)
 
 
 ANY = Type(_UNKNOWN)
+"""The type of a value about which nothing is known."""
 
 
-def _bits(kinds: int) -> Iterable[int]:
-    while kinds:
-        lowest = kinds & -kinds
+# --- Containers ---
+
+
+def _bits(mask: int) -> Iterable[int]:
+    """Yield the atoms of a mask, one bit each."""
+    while mask:
+        lowest = mask & -mask
         yield lowest
-        kinds ^= lowest
+        mask ^= lowest
 
 
 @lru_cache(None)
 def elements(container: Type) -> int:
-    """The atoms that a container's elements may have."""
+    """Return the atoms that the elements of a container may have."""
     found = 0
     for kind in _bits(container.kinds & (_SETS | _TUPLES)):
         found |= _ELEMENT.get(kind) or container.elements or _UNKNOWN
@@ -144,13 +169,13 @@ def _tuple_of(members: int) -> Type:
 
 
 def _pair_of(first: int, second: int) -> Type:
-    """The tuple of two values."""
+    """Return the type of a tuple of two values."""
     kinds = 0
-    for one in _bits(first):
-        for other in _bits(second):
-            if one == _BIT["Integer"] and other in (_BIT["Integer"], _BIT["IntegerTuple"]):
-                kinds |= _BIT["IntegerTuple"] if other == one else _BIT["Cell"]
-            elif one & _TUPLES and other & _TUPLES:
+    for a in _bits(first):
+        for b in _bits(second):
+            if a == _BIT["Integer"] and b in (_BIT["Integer"], _BIT["IntegerTuple"]):
+                kinds |= _BIT["IntegerTuple"] if b == a else _BIT["Cell"]
+            elif a & _TUPLES and b & _TUPLES:
                 kinds |= atoms("TupleTuple", "Grid")
             else:
                 kinds |= _BIT["Tuple"]
@@ -158,7 +183,7 @@ def _pair_of(first: int, second: int) -> Type:
 
 
 def _like(container: Type, members: int) -> Type:
-    """A set or a tuple of such members, as the container is one."""
+    """Return a set or a tuple of `members`, whichever the container may be."""
     if not container.kinds & _TUPLES:
         return _set_of(members)
     if not container.kinds & _SETS:
@@ -167,58 +192,67 @@ def _like(container: Type, members: int) -> Type:
 
 
 def _merged(container: Type) -> Type:
+    """Return the type of a container of containers, merged into one."""
     inner = 0
     for kind in _bits(elements(container) & (_SETS | _TUPLES)):
         inner |= _ELEMENT.get(kind, _UNKNOWN)
     return _like(container, inner or _UNKNOWN)
 
 
+# --- Results of calls ---
+
+
 @lru_cache(1 << 18)
 def applied(function: Type, arguments: tuple[Type, ...]) -> Type:
-    """What a function may give for such arguments."""
+    """Return the type of a call of a function value: a primitive or a function made by one."""
     if function.closure is None:
         return ANY
-    name, given = function.closure
-    if not given:  # a primitive
+    name, captured = function.closure
+    if not captured:  # a primitive
         return result_type(name, arguments) if len(arguments) == PRIMITIVES[name].arity else ANY
     match name:
         case "compose":
-            return applied(given[0], (applied(given[1], arguments),))
+            return applied(captured[0], (applied(captured[1], arguments),))
         case "chain":
-            return applied(given[0], (applied(given[1], (applied(given[2], arguments),)),))
+            return applied(captured[0], (applied(captured[1], (applied(captured[2], arguments),)),))
         case "fork":
-            return applied(given[0], (applied(given[1], arguments), applied(given[2], arguments)))
+            return applied(captured[0], (applied(captured[1], arguments), applied(captured[2], arguments)))
         case "matcher":
             return Type(_BIT["Boolean"])
         case "power":
-            return applied(given[0], arguments)
+            return applied(captured[0], arguments)
         case "rbind":
-            return applied(given[0], (*arguments, given[1]))
+            return applied(captured[0], (*arguments, captured[1]))
         case "lbind":
-            return applied(given[0], (given[1], *arguments))
+            return applied(captured[0], (captured[1], *arguments))
     raise AssertionError(name)
 
 
 def _result(function: Type) -> Type:
-    """What a function may give for any arguments."""
+    """Return what a function may return for any arguments."""
     return applied(function, tuple(map(Type, function.parameters or ())))
 
 
 def _parameters(function: Type, n: int) -> tuple[int, ...]:
+    """Return the parameters of a function, or `n` that admit anything if they are unknown."""
     return function.parameters if function.parameters is not None else (_ANY,) * n
 
 
-def _domain(function: Type) -> int:
-    """What a function takes first; anything if it takes nothing, as one whose every argument is bound."""
+def _first_parameter(function: Type) -> int:
+    """Return what the first parameter admits: anything for a function without parameters.
+
+    A function has no parameters if all of them are bound.
+    """
     return next(iter(_parameters(function, 1)), _ANY)
 
 
-def _function(parameters: tuple[int, ...], maker: str, given: tuple[Type, ...]) -> Type:
-    return Type(_CALLABLE, 0, parameters, (maker, given))
+def _function(parameters: tuple[int, ...], maker: str, captured: tuple[Type, ...]) -> Type:
+    return Type(_CALLABLE, 0, parameters, (maker, captured))
 
 
 def _numerical(*arguments: Type) -> Type:
-    kinds = [a.kinds & _MASK["Numerical"] for a in arguments]
+    """Return the type of arithmetic, which is done element by element if an argument is a pair."""
+    kinds = [argument.kinds & _MASK["Numerical"] for argument in arguments]
     if all(kind == _BIT["Integer"] for kind in kinds):
         return Type(_BIT["Integer"])
     return Type(_BIT["IntegerTuple"] if _BIT["IntegerTuple"] in kinds else _MASK["Numerical"])
@@ -229,31 +263,32 @@ _SAME = {
     "hmirror": 0, "vmirror": 0, "dmirror": 0, "cmirror": 0, "dedupe": 0, "upscale": 0, "combine": 0,
     "intersection": 0, "sizefilter": 0,
 }  # fmt: skip
-"""The argument whose type the result has."""
-_ONE_OF = {"first", "last", "argmax", "argmin", "extract", "mostcommon", "leastcommon", "other"}
-"""The result is an element of the first argument."""
+"""Primitives that return the type of an argument, and the index of this argument."""
+_ELEMENT_OF_FIRST = {"first", "last", "argmax", "argmin", "extract", "mostcommon", "leastcommon", "other"}
+"""Primitives that return an element of their first argument."""
 _NUMERICAL = {"add", "subtract", "multiply", "divide", "invert", "double", "halve", "increment", "decrement",
               "crement", "sign"}  # fmt: skip
 
 
 @lru_cache(1 << 16)
-def result_type(function: str, a: tuple[Type, ...]) -> Type:
-    """What a call of a primitive on such arguments may give."""
-    declared = _MASK[PRIMITIVES[function].result]
+def result_type(primitive: str, arguments: tuple[Type, ...]) -> Type:
+    """Return the type of a call of a primitive."""
+    declared = _MASK[PRIMITIVES[primitive].result]
     if declared == _ANY:
         declared = _UNKNOWN
-    if function in _SAME:
-        same = a[_SAME[function]]
+    if primitive in _SAME:
+        same = arguments[_SAME[primitive]]
         return Type(same.kinds & declared or declared, same.elements, same.parameters, same.closure)
-    if function in _ONE_OF:
-        return Type(elements(a[0]))
-    if function in _NUMERICAL:
-        return _numerical(*a)
-    match function:
+    if primitive in _ELEMENT_OF_FIRST:
+        return Type(elements(arguments[0]))
+    if primitive in _NUMERICAL:
+        return _numerical(*arguments)
+    a = arguments
+    match primitive:
         case "merge" | "mfilter":
             return _merged(a[0])
         case "numcolors":
-            return Type(_BIT["Integer"])
+            return Type(_BIT["Integer"])  # the oracle's signature says IntegerSet
         case "order" | "totuple":
             return _tuple_of(elements(a[0]))
         case "repeat":
@@ -284,23 +319,23 @@ def result_type(function: str, a: tuple[Type, ...]) -> Type:
         case "prapply":
             return _set_of(applied(a[0], (Type(elements(a[1])), Type(elements(a[2])))).kinds)
         case "compose":
-            return _function(_parameters(a[1], 1), function, a)
+            return _function(_parameters(a[1], 1), primitive, a)
         case "chain":
-            return _function(_parameters(a[2], 1), function, a)
+            return _function(_parameters(a[2], 1), primitive, a)
         case "matcher" | "power":
-            return _function(_parameters(a[0], 1), function, a)
+            return _function(_parameters(a[0], 1), primitive, a)
         case "rbind":
-            return _function(_parameters(a[0], 2)[:-1], function, a)
+            return _function(_parameters(a[0], 2)[:-1], primitive, a)
         case "lbind":
-            return _function(_parameters(a[0], 2)[1:], function, a)
+            return _function(_parameters(a[0], 2)[1:], primitive, a)
         case "fork":
-            domain = _domain(a[1]) & _domain(a[2])
-            return _function((domain or _UNKNOWN,), function, a)
+            admitted = _first_parameter(a[1]) & _first_parameter(a[2])
+            return _function((admitted or _UNKNOWN,), primitive, a)
     return Type(declared)
 
 
 def atom_of(name: str) -> str:
-    """The observed type of `I`, of a constant, or of a primitive as a value."""
+    """Return the atom of `I`, of a constant, or of a primitive used as a value."""
     if name == "I":
         return "Grid"
     if name in PRIMITIVES:
@@ -311,55 +346,59 @@ def atom_of(name: str) -> str:
 
 @lru_cache(None)
 def term_type(name: str) -> Type:
-    """The type of `I`, of a constant, or of a primitive as a value."""
+    """Return the type of `I`, of a constant, or of a primitive used as a value."""
     if name in PRIMITIVES:
-        return _function(_PLACES[name], name, ())
+        return _function(_PARAMETERS[name], name, ())
     return Type(_BIT[atom_of(name)])
 
 
+# --- Arguments of calls ---
+
+# Parameters, as (primitive, index), that take a function of one argument, and of two.
 _UNARY = {
     ("compose", 0), ("compose", 1), ("chain", 0), ("chain", 1), ("chain", 2), ("matcher", 0), ("fork", 1),
     ("fork", 2), ("power", 0), ("apply", 0), ("mapply", 0), ("order", 1), ("valmax", 1), ("valmin", 1),
     ("argmax", 1), ("argmin", 1), ("sfilter", 1), ("mfilter", 1), ("extract", 1),
 }  # fmt: skip
 _BINARY = {("fork", 0), ("papply", 0), ("mpapply", 0), ("prapply", 0)}
+# Primitives whose second argument maps an element of the first to a sort key, or to a truth value.
 _KEYED = {"order", "valmax", "valmin", "argmax", "argmin"}
 _CONDITIONED = {"sfilter", "mfilter", "extract"}
 
 
 @lru_cache(1 << 18)
-def admits(function: str, place: int, candidate: Type) -> bool:
-    """Whether a value may stand in a place of a primitive's call, whatever the other arguments."""
-    if not candidate.kinds & _PLACES[function][place]:
+def admits(primitive: str, index: int, candidate: Type) -> bool:
+    """Return whether a value may be argument `index` of a primitive, ignoring other arguments."""
+    if not candidate.kinds & _PARAMETERS[primitive][index]:
         return False
-    declared = PRIMITIVES[function].parameters[place]
+    declared = PRIMITIVES[primitive].parameters[index]
     if declared in ("Patch", "Object") and not candidate.kinds & _MASK[declared]:
-        return bool(candidate.elements & _PLACED)  # a list of places
-    if declared == "ContainerContainer" and function != "mapply":
+        return bool(candidate.elements & _PLACED)  # a tuple of places or cells
+    if declared == "ContainerContainer" and primitive != "mapply":
         return bool(elements(candidate) & (_SETS | _TUPLES))
     if candidate.parameters is None:
         return True
     n = len(candidate.parameters)
-    if function in ("rbind", "lbind") and place == 0:
+    if primitive in ("rbind", "lbind") and index == 0:
         return n >= 2
-    return n == (1 if (function, place) in _UNARY else 2 if (function, place) in _BINARY else n)
+    return n == (1 if (primitive, index) in _UNARY else 2 if (primitive, index) in _BINARY else n)
 
 
 @lru_cache(1 << 18)
-def fits(function: str, earlier: tuple[Type, ...], candidate: Type) -> bool:
-    """Whether a value may be the next argument of a primitive, after the earlier ones."""
-    place = len(earlier)
-    if not admits(function, place, candidate):
+def fits(primitive: str, earlier: tuple[Type, ...], candidate: Type) -> bool:
+    """Return whether a value may be the next argument of a primitive, after the earlier ones."""
+    index = len(earlier)
+    if not admits(primitive, index, candidate):
         return False
     kinds, result = candidate.kinds, _result(candidate).kinds
-    match function, place:
+    match primitive, index:
         case "compose", 1:
             return bool(_parameters(earlier[0], 1)[0] & result)
         case "chain", (1 | 2):
-            return bool(_parameters(earlier[place - 1], 1)[0] & result)
+            return bool(_parameters(earlier[index - 1], 1)[0] & result)
         case "fork", (1 | 2):
-            other = _parameters(earlier[1], 1)[0] if place == 2 else _ANY
-            wanted = _parameters(earlier[0], 2)[place - 1]
+            other = _parameters(earlier[1], 1)[0] if index == 2 else _ANY
+            wanted = _parameters(earlier[0], 2)[index - 1]
             return bool(wanted & result and other & _parameters(candidate, 1)[0])
         case "power", 0:
             return bool(_parameters(candidate, 1)[0] & result)
@@ -374,47 +413,47 @@ def fits(function: str, earlier: tuple[Type, ...], candidate: Type) -> bool:
         case (("apply" | "mapply"), 1):
             return bool(_parameters(earlier[0], 1)[0] & elements(candidate))
         case (("papply" | "mpapply" | "prapply"), (1 | 2)):
-            return bool(_parameters(earlier[0], 2)[place - 1] & elements(candidate))
+            return bool(_parameters(earlier[0], 2)[index - 1] & elements(candidate))
         case (("combine" | "difference" | "intersection"), 1):
             both_sets = kinds & _SETS and earlier[0].kinds & _SETS
             return bool(both_sets or kinds & earlier[0].kinds & _TUPLES)
         case "contained", 1:
             return bool(earlier[0].kinds & elements(candidate))
-    if place == 1 and function in _KEYED | _CONDITIONED:
-        key = _ANY & ~_CALLABLE if function in _KEYED else _ANY
+    if index == 1 and primitive in _KEYED | _CONDITIONED:
+        key = _ANY & ~_CALLABLE if primitive in _KEYED else _ANY
         return bool(_parameters(candidate, 1)[0] & elements(earlier[0]) and result & key)
     return True
 
 
 def callable_with(candidate: Type, n: int) -> bool:
-    """Whether a variable may be called with n arguments."""
+    """Return whether a variable may be called with `n` arguments."""
     known = candidate.parameters
     return bool(candidate.kinds & _CALLABLE) and (known is None or len(known) == n)
 
 
-def accepts(function: Type, place: int, candidate: Type) -> bool:
-    """Whether a value may be an argument of a variable's call."""
-    return function.parameters is None or bool(function.parameters[place] & candidate.kinds)
+def accepts(function: Type, index: int, candidate: Type) -> bool:
+    """Return whether a value may be argument `index` in a call of a variable."""
+    return function.parameters is None or bool(function.parameters[index] & candidate.kinds)
 
 
-def may_be_grid(type: Type) -> bool:
-    """Whether a value may be a grid."""
-    return bool(type.kinds & _BIT["Grid"])
+def may_be_grid(candidate: Type) -> bool:
+    """Return whether a value may be a grid."""
+    return bool(candidate.kinds & _BIT["Grid"])
 
 
 _SLOT = {
     slot: 1 << n
-    for n, slot in enumerate((p.name, place) for p in PRIMITIVES.values() for place in range(p.arity))
+    for n, slot in enumerate((p.name, index) for p in PRIMITIVES.values() for index in range(p.arity))
 }
-_SLOTS = {p.name: sum(_SLOT[p.name, place] for place in range(p.arity)) for p in PRIMITIVES.values()}
+_SLOTS = {p.name: sum(_SLOT[p.name, index] for index in range(p.arity)) for p in PRIMITIVES.values()}
 
 
 @lru_cache(1 << 16)
 def slots(candidate: Type) -> int:
-    """The places, of all the primitives, that a value may fill: a bit each."""
-    return sum(bit for (function, place), bit in _SLOT.items() if admits(function, place, candidate))
+    """Return the parameters, of all primitives, that a value may fill, as a bit mask."""
+    return sum(bit for (primitive, index), bit in _SLOT.items() if admits(primitive, index, candidate))
 
 
-def fillable(function: str, filled: int) -> bool:
-    """Whether each place of a primitive's call has a value; `filled` are the places that do."""
-    return not _SLOTS[function] & ~filled
+def fillable(primitive: str, filled: int) -> bool:
+    """Return whether `filled`, a union of `slots`, has every parameter of a primitive."""
+    return not _SLOTS[primitive] & ~filled

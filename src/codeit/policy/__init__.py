@@ -22,7 +22,7 @@ def can_learn() -> bool:
 
 
 def require_learn(what: str) -> None:
-    """Raise RunError unless the packages of `codeit[learn]` are installed. `what` names what needs them."""
+    """Raise RunError unless `codeit[learn]` is installed. `what` names what needs it."""
     if missing := _missing():
         raise RunError(
             f"{what} needs {', '.join(missing)}, which {'are' if len(missing) > 1 else 'is'} not installed: "
@@ -37,7 +37,8 @@ def _missing() -> list[str]:
 def policy_directory(policy: str | Path) -> Path | None:
     """Return the directory of a policy: "shipped", "none" (None), or a path.
 
-    Returns None for "shipped" if the package was built without weights. Raises RunError if there is no policy.
+    Returns None for "shipped" if the package was built without weights. Raises RunError if there is
+    no policy.
     """
     if policy in ("shipped", "none"):
         return SHIPPED if policy == "shipped" and SHIPPED.is_dir() else None

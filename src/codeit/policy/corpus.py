@@ -1,12 +1,13 @@
-"""Examples to pre-train a policy on, without end: what programs that the engine makes do on varied inputs.
+"""An endless corpus for pre-training: programs made by the engine, and what they do.
 
-A program is an expert of a training task or up to `depth` mutations away from one, or from the program that
-changes nothing; the mutations are those of evolution, crossing with other experts included. Its inputs are
-the task's own or fresh ones of the task's generator, or another task's; some are mirrored, turned or
-recoloured. The outputs are always the program's own. No grid of the tasks to be solved enters.
+A program is up to `max_depth` mutations away from the expert of a training task, or from the
+identity. The mutations are the variation operators of evolution, including crossover with other
+experts. The inputs of an example are published inputs of the task, generated ones, or those of
+another task. Some are mirrored, rotated or recoloured. The outputs are always the program's own. No
+grid of the tasks to solve occurs.
 
-Examples come in rounds. A round hangs on the seed, its number and the settings alone, so that any process
-can make it.
+Examples are made in rounds. A round depends only on the seed, its number and the settings, so any
+process can make it.
 """
 
 from __future__ import annotations
@@ -21,41 +22,40 @@ from codeit.config import CorpusConfig
 from codeit.data.tasks import Pair, Task
 from codeit.language import Budget, Grid, Program, evaluate, infer_types, run_batch, vary
 
-TRIVIAL = Program.parse("O = identity(I)")
-"""What random programs grow from."""
+IDENTITY = Program.parse("O = identity(I)")
+"""The program that random programs grow from."""
 
 
 class PretrainingExample(NamedTuple):
-    """A program, and what it does.
-
-    `origin` is the id of the task whose expert it comes from, "" for one grown from nothing; `depth` the
-    mutations from there.
-    """
+    """A program and what it does."""
 
     program: Program
     pairs: tuple[Pair, ...]
     origin: str
+    """Id of the task whose expert the program was made from, or "" if it grew from the identity."""
     depth: int
+    """Number of mutations from there."""
     behaviour: int
-    """64 bits for what it does on the inputs of its origin's task (without one, of some task)."""
+    """64-bit hash of its outputs on the published inputs of a task: the origin, if there is one."""
 
 
-class _Bred(NamedTuple):
+class _Proposal(NamedTuple):
     program: Program
-    of: int  # the number of its task
+    task_index: int
     grown: bool
+    """Whether it grew from the identity."""
     depth: int
 
 
 class CorpusRound(NamedTuple):
-    """The lessons of one round."""
+    """The examples of one round."""
 
     number: int
-    lessons: list[PretrainingExample]
+    examples: list[PretrainingExample]
 
 
 class Corpus:
-    """Makes lessons, a round at a time."""
+    """Makes examples, round by round."""
 
     def __init__(
         self,
@@ -66,9 +66,9 @@ class Corpus:
         seed: int,
         settings: CorpusConfig | None = None,
     ) -> None:
-        """Lessons for the experts of `tasks`, on their inputs and on fresh `inputs` (by task id).
+        """Use the experts of `tasks`, the inputs of these, and generated `inputs` by task id.
 
-        No lesson has a grid of `avoid`.
+        No example contains a grid of `avoid`.
         """
         self.settings = settings or CorpusConfig()
         self._weights = self.settings.weights.model_dump()
@@ -76,106 +76,119 @@ class Corpus:
         self._seed, self._avoid = seed, frozenset(avoid)
         tasks = [task for task in tasks if task.id in experts]
         self._ids = [task.id for task in tasks]
-        self._own = [[p.input for p in task.train] + [p.input for p in task.test] for task in tasks]
-        self._inputs = [[*own, *inputs.get(id, ())] for own, id in zip(self._own, self._ids, strict=True)]
-        self._sizes = [len(task.train) for task in tasks]
-        places = range(len(tasks))
-        firsts = [own[0] for own in self._own]
-        programs = [experts[id] for id in self._ids]
-        self._starters = infer_types(programs, places, firsts, budget=self._budget)
-        self._trivial = infer_types([TRIVIAL] * len(tasks), places, firsts, budget=self._budget)
-        self._firsts = firsts
+        self._published = [[p.input for p in task.train] + [p.input for p in task.test] for task in tasks]
+        self._inputs = [
+            [*published, *inputs.get(task.id, ())]
+            for published, task in zip(self._published, tasks, strict=True)
+        ]
+        self._demonstrations = [len(task.train) for task in tasks]
+        self._first_inputs = [published[0] for published in self._published]
+        index = range(len(tasks))
+        programs = [experts[task.id] for task in tasks]
+        identities = [IDENTITY] * len(tasks)
+        self._experts = infer_types(programs, index, self._first_inputs, budget=self._budget)
+        self._identities = infer_types(identities, index, self._first_inputs, budget=self._budget)
 
-    def round(self, number: int) -> CorpusRound:
-        """The lessons of a round: programs distinct by behaviour on a task, of each behaviour the shortest.
+    def make_round(self, number: int) -> CorpusRound:
+        """Make the examples of a round: the shortest program for each behaviour on a task.
 
-        Each depth has as many proposals, from as many tasks; what one depth brings are the parents of the
-        next. Of long programs few are shown: what they do tells little of what they are. None is shown that
-        calls `identity`, as programs grown from `TRIVIAL` often do.
+        Every depth gets an equal share of the proposals. The survivors of a depth are the parents
+        of the next. Long programs are shown rarely, because their behaviour says little about their
+        text. Programs that call `identity` are never shown; many of those that grow from it do.
         """
         rng = np.random.default_rng([self._seed, number])
         n = self.settings.proposals_per_round // (self.settings.max_depth + 1)
-        best: dict[int, _Bred] = {}
-        of = rng.integers(len(self._ids), size=n)
+        best: dict[int, _Proposal] = {}
+        task_index = rng.integers(len(self._ids), size=n)
         grown = rng.random(n) < self.settings.grown_share
-        parents = [(self._trivial if new else self._starters)[k] for k, new in zip(of, grown, strict=True)]
-        first = dict.fromkeys(
-            (k, new, Program(p.program)) for k, new, p in zip(of, grown, parents, strict=True)
+        distinct = dict.fromkeys(
+            (k, new, Program((self._identities if new else self._experts)[k].program))
+            for k, new in zip(task_index, grown, strict=True)
         )
-        bred = [_Bred(program, int(k), bool(new), 0) for k, new, program in first]
-        self._survivors(bred, best)
+        proposals = [_Proposal(program, int(k), bool(new), 0) for k, new, program in distinct]
+        self._select(proposals, best)
         for _ in range(self.settings.max_depth):
-            bred = self._survivors(self._children(bred, n, rng), best)
-        shown = rng.random(len(best))
+            proposals = self._select(self._mutate(proposals, n, rng), best)
+        uniforms = rng.random(len(best))
         chosen = [
-            (behaviour, one)
-            for (behaviour, one), chance in zip(best.items(), shown, strict=True)
-            if chance < (self.settings.short_lines / len(one.program)) ** 1.5
-            and all(line.function != "identity" for line in one.program.lines)
+            (behaviour, proposal)
+            for (behaviour, proposal), uniform in zip(best.items(), uniforms, strict=True)
+            if uniform < (self.settings.short_lines / len(proposal.program)) ** 1.5
+            and all(line.function != "identity" for line in proposal.program.lines)
         ]
-        given = [self._draw_inputs(one.of, rng) for _, one in chosen]
-        outcomes = run_batch([one.program for _, one in chosen], given, budget=self._budget, threads=1)
-        lessons = []
-        for (behaviour, one), inputs, results in zip(chosen, given, outcomes, strict=True):
-            if pairs := self._pairs(inputs, [outcome.grid for outcome in results]):
-                origin = "" if one.grown else self._ids[one.of]
-                lessons.append(PretrainingExample(one.program, pairs, origin, one.depth, behaviour))
-        return CorpusRound(number, lessons)
+        inputs = [self._draw_inputs(proposal.task_index, rng) for _, proposal in chosen]
+        programs = [proposal.program for _, proposal in chosen]
+        outcomes = run_batch(programs, inputs, budget=self._budget, threads=1)
+        examples = []
+        for (behaviour, proposal), grids, of_program in zip(chosen, inputs, outcomes, strict=True):
+            if pairs := self._pairs(grids, [outcome.grid for outcome in of_program]):
+                origin = "" if proposal.grown else self._ids[proposal.task_index]
+                examples.append(
+                    PretrainingExample(proposal.program, pairs, origin, proposal.depth, behaviour)
+                )
+        return CorpusRound(number, examples)
 
-    def _children(self, bred: Sequence[_Bred], n: int, rng: np.random.Generator) -> list[_Bred]:
-        """Programs one mutation further, `n` proposed."""
-        if not bred:
+    def _mutate(self, parents: Sequence[_Proposal], n: int, rng: np.random.Generator) -> list[_Proposal]:
+        """Propose `n` mutations of the parents; return those that gave a program."""
+        if not parents:
             return []
+        # A parent is drawn by first drawing its family, so that no task dominates.
         families: dict[tuple[int, bool], list[int]] = {}
-        for place, one in enumerate(bred):
-            families.setdefault((one.of, one.grown), []).append(place)
+        for index, parent in enumerate(parents):
+            families.setdefault((parent.task_index, parent.grown), []).append(index)
         members = list(families.values())
-        chosen = [members[k] for k in rng.integers(len(members), size=n)]
-        places = [family[int(u * len(family))] for family, u in zip(chosen, rng.random(n), strict=True)]
-        seen = [one.of for one in bred]
-        parents = infer_types(
-            [one.program for one in bred], seen, self._firsts, budget=self._budget, threads=1
+        drawn = [members[k] for k in rng.integers(len(members), size=n)]
+        chosen = [family[int(u * len(family))] for family, u in zip(drawn, rng.random(n), strict=True)]
+        typed = infer_types(
+            [parent.program for parent in parents],
+            [parent.task_index for parent in parents],
+            self._first_inputs,
+            budget=self._budget,
+            threads=1,
         )
-        mates = [self._starters[k] for k in rng.integers(len(self._starters), size=n)]
-        seed, longest = int(rng.integers(1 << 63)), self.settings.max_lines
-        children = vary([parents[k] for k in places], mates, self._weights, seed, max_lines=longest)
+        mates = [self._experts[k] for k in rng.integers(len(self._experts), size=n)]
+        seed, max_lines = int(rng.integers(1 << 63)), self.settings.max_lines
+        children = vary([typed[k] for k in chosen], mates, self._weights, seed, max_lines=max_lines)
         return [
-            bred[place]._replace(program=child, depth=bred[place].depth + 1)
-            for place, child in zip(places, children, strict=True)
+            parents[k]._replace(program=child, depth=parents[k].depth + 1)
+            for k, child in zip(chosen, children, strict=True)
             if child is not None
         ]
 
-    def _survivors(self, bred: Sequence[_Bred], best: dict[int, _Bred]) -> list[_Bred]:
-        """Those that give grids on all of their task's inputs, and new ones or by a shorter program."""
-        of = [one.of for one in bred]
-        pairs = [[(grid, None) for grid in own] for own in self._own]
-        programs = [one.program for one in bred]
-        verdicts = evaluate(programs, of, pairs, early_exit=True, budget=self._budget, threads=1)
-        behaviours = verdicts["behaviour"] ^ np.array(of, np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        survivors = []
-        for place in np.flatnonzero((verdicts["behaviour"] != 0) & (verdicts["changed"] > 0)).tolist():
-            behaviour, one = int(behaviours[place]), bred[place]
-            if behaviour not in best or len(one.program) < len(best[behaviour].program):
-                best[behaviour] = one
-                survivors.append(one)
-        return survivors
+    def _select(self, proposals: Sequence[_Proposal], best: dict[int, _Proposal]) -> list[_Proposal]:
+        """Return the proposals that are the shortest so far with their behaviour; record them.
 
-    def _draw_inputs(self, of: int, rng: np.random.Generator) -> list[Grid]:
-        """Inputs for one lesson, all of one task: as many as some task has."""
+        Each must give a grid on every published input of its task and change at least one.
+        """
+        task_index = [proposal.task_index for proposal in proposals]
+        pairs = [[(grid, None) for grid in published] for published in self._published]
+        programs = [proposal.program for proposal in proposals]
+        verdicts = evaluate(programs, task_index, pairs, early_exit=True, budget=self._budget, threads=1)
+        behaviours = verdicts["behaviour"] ^ np.array(task_index, np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        selected = []
+        for k in np.flatnonzero((verdicts["behaviour"] != 0) & (verdicts["changed"] > 0)).tolist():
+            behaviour, proposal = int(behaviours[k]), proposals[k]
+            if behaviour not in best or len(proposal.program) < len(best[behaviour].program):
+                best[behaviour] = proposal
+                selected.append(proposal)
+        return selected
+
+    def _draw_inputs(self, task_index: int, rng: np.random.Generator) -> list[Grid]:
+        """Draw the inputs of an example from one task, as many as some task has."""
         settings = self.settings
         if rng.random() < settings.foreign_inputs_share:
-            of = int(rng.integers(len(self._ids)))
-        pool = self._inputs[of]
-        n = self._sizes[rng.integers(len(self._sizes))]
+            task_index = int(rng.integers(len(self._ids)))
+        n = self._demonstrations[rng.integers(len(self._demonstrations))]
         own = rng.random() < settings.own_inputs_share
-        pool = self._own[of] if own else pool
+        pool = (self._published if own else self._inputs)[task_index]
         grids = [pool[k] for k in rng.permutation(len(pool))[:n]]
         if rng.random() < settings.augmented_share:
-            grids = view(grids, int(rng.integers(8)), rng.permutation(10) if rng.random() < 0.5 else None)
+            symmetry = int(rng.integers(8))
+            grids = augment(grids, symmetry, rng.permutation(10) if rng.random() < 0.5 else None)
         return grids
 
     def _pairs(self, inputs: Sequence[Grid], outputs: Sequence[Grid | None]) -> tuple[Pair, ...]:
-        """The pairs of a lesson; none if it would teach nothing, or shows what must not be seen."""
+        """Return the pairs of an example, or none if it is trivial or has a grid to avoid."""
         pairs = tuple(Pair(a, b) for a, b in zip(inputs, outputs, strict=True) if b is not None)
         if len(pairs) < len(inputs) or all(a == b for a, b in pairs):
             return ()
@@ -186,18 +199,18 @@ class Corpus:
         return pairs
 
 
-def view(grids: Sequence[Grid], turn: int, colours: NDArray[np.int64] | None) -> list[Grid]:
-    """The grids mirrored or turned (one of 8 ways), colour c become `colours[c]`."""
-    seen = []
+def augment(grids: Sequence[Grid], symmetry: int, colours: NDArray[np.int64] | None) -> list[Grid]:
+    """Apply one of the 8 symmetries of the square to grids, and map colour c to `colours[c]`."""
+    augmented = []
     for grid in grids:
         cells = np.frombuffer(bytes(grid), np.uint8).reshape(grid.shape)
-        if turn & 1:
+        if symmetry & 1:
             cells = cells[::-1]
-        if turn & 2:
+        if symmetry & 2:
             cells = cells[:, ::-1]
-        if turn & 4:
+        if symmetry & 4:
             cells = cells.T
         if colours is not None:
             cells = colours.astype(np.uint8)[cells]
-        seen.append(Grid.from_bytes(*cells.shape, cells.tobytes()))
-    return seen
+        augmented.append(Grid.from_bytes(*cells.shape, cells.tobytes()))
+    return augmented

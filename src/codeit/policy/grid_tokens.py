@@ -1,7 +1,8 @@
-"""Demonstrations as words, three ways: `Sparse` cells, `Runs` of cells along the rows, and square `Patches`.
+"""Demonstrations as words, in three ways: `Sparse` cells, `Runs` of cells, and square `Patches`.
 
-A token is a bag of words, whose embeddings are added (padding is no word): in patches a word a cell, and the
-patch's row, column and demonstration; else one word a token.
+A token is one word in `Sparse` and `Runs`. In `Patches` it is a bag of words: one word per cell,
+and the row, column and demonstration number of the patch. The embeddings of the words of a bag are
+added. Padding adds nothing.
 """
 
 from __future__ import annotations
@@ -20,35 +21,39 @@ from codeit.language import Grid
 Demonstrations = Sequence[tuple[Grid, Grid]]
 """The (input, output) grids of one task."""
 Tokens = NDArray[np.integer[Any]]
-"""Word ids: (tokens,), or (tokens, words of a token)."""
+"""Word ids: shape (tokens,), or (tokens, words per token)."""
 
 MAX_DEMONSTRATIONS = 10
-"""Demonstrations that the vocabularies can number, and the config allow."""
-SIDE = 30
+"""Demonstrations that the vocabularies can number and the configuration allows."""
+MAX_SIDE = 30
 """Largest height or width of a grid, in cells."""
-KEPT = 10
+UNCHANGED = 10
 """Stands for a cell of an output that equals the same cell of its input."""
 
 
 class Scheme(Protocol):
-    """How the demonstrations of a task become tokens."""
+    """A way to turn the demonstrations of a task into tokens."""
 
     words: list[str]
 
     def encode(
-        self, demonstrations: Demonstrations, ids: Mapping[str, int], inputs: int, outputs: int
+        self, demonstrations: Demonstrations, ids: Mapping[str, int], max_inputs: int, max_outputs: int
     ) -> Tokens:
-        """Tokens by the ids of the words; at most so many for inputs and for outputs."""
+        """Return the tokens of a task, given the ids of the words.
+
+        At most `max_inputs` tokens describe the inputs and `max_outputs` the outputs. A scheme
+        whose tokens describe both takes the sum as its limit.
+        """
 
     def decode(self, tokens: Tokens, words: Sequence[str]) -> list[tuple[Grid, Grid]]:
-        """The demonstrations that no limit has cut, by the words of the ids.
+        """Return the demonstrations that were not cut, given the words of the ids.
 
-        Raises ValueError if tokens of this scheme do not tell.
+        Raises ValueError if tokens of this scheme do not determine the grids.
         """
 
 
 def most_common_colour(cells: bytes) -> int:
-    """The colour of most cells, the smaller colour in a tie."""
+    """Return the most common colour. The smaller colour wins a tie."""
     return max(range(10), key=lambda colour: (cells.count(colour), -colour))
 
 
@@ -64,11 +69,12 @@ def _row_words(row: bytes, background: int) -> tuple[str, ...]:
 
 
 def cells_to_words(cells: bytes, width: int, background: int) -> list[str]:
-    """Words of row-major `cells`, one byte each.
+    """Return the words of row-major `cells`, one byte each.
 
-    A row is its runs, `COLOUR*LENGTH`, or `skipLENGTH` over the background; `end` fills the rest of the row
-    with background and is left out where the row is full. `againN` repeats the row before N more times,
-    `copyN` repeats the row N above once. Background rows at the end are left out.
+    A row is written as its runs: `COLOUR*LENGTH`, or `skipLENGTH` for background. `end` fills the
+    rest of the row with background; a row whose last cell is not background has no `end`. `againN`
+    repeats the row before N more times. `copyN` repeats the row N above once. Background rows at
+    the end are omitted.
     """
     rows = [cells[start : start + width] for start in range(0, len(cells), width)]
     while rows and rows[-1] == bytes([background]) * width:
@@ -87,7 +93,7 @@ def cells_to_words(cells: bytes, width: int, background: int) -> list[str]:
 
 
 def words_to_cells(words: Sequence[str], height: int, width: int, background: int) -> bytes:
-    """The inverse of `cells_to_words`."""
+    """Return the cells that `cells_to_words` turned into `words`."""
     cells = bytearray()
     for word in words:
         kind, number = re.fullmatch(r"(\d+\*|[a-z]+)(\d*)", word).groups()  # type: ignore[union-attr]
@@ -104,21 +110,22 @@ def words_to_cells(words: Sequence[str], height: int, width: int, background: in
 
 
 class Sparse:
-    """The paper's sparse text (Butt et al. 2024, arXiv 2402.04858), one word a token.
+    """The paper's sparse text (Butt et al. 2024, arXiv 2402.04858), one word per token.
 
-    A task is `inK hH wW backgroundB colourC atI,J atI,J … colourC …` for each input K, then `outK …` for each
-    output: the cells of all colours but the most common. Inputs and outputs are each cut at their limit.
+    A task is written as `inK hH wW backgroundB colourC atI,J atI,J … colourC …` for each input K,
+    then as `outK …` for each output. All cells are listed except those of the most common colour.
+    Inputs and outputs are each cut at their limit.
     """
 
     def __init__(self) -> None:
-        sides = range(1, SIDE + 1)
+        sides = range(1, MAX_SIDE + 1)
         words = [f"{tag}{n}" for tag in ("in", "out") for n in range(1, MAX_DEMONSTRATIONS + 1)]
         words += [f"{tag}{n}" for tag in ("h", "w") for n in sides]
         words += [f"{tag}{colour}" for tag in ("background", "colour") for colour in range(10)]
-        self.words = [*words, *(f"at{i},{j}" for i in range(SIDE) for j in range(SIDE))]
+        self.words = [*words, *(f"at{i},{j}" for i in range(MAX_SIDE) for j in range(MAX_SIDE))]
 
     def encode(
-        self, demonstrations: Demonstrations, ids: Mapping[str, int], inputs: int, outputs: int
+        self, demonstrations: Demonstrations, ids: Mapping[str, int], max_inputs: int, max_outputs: int
     ) -> Tokens:
         written: dict[str, list[str]] = {"in": [], "out": []}
         for number, pair in enumerate(demonstrations, start=1):
@@ -127,13 +134,13 @@ class Sparse:
                 background = most_common_colour(cells)
                 words += [f"{tag}{number}", f"h{height}", f"w{width}", f"background{background}"]
                 for colour in sorted(set(cells) - {background}):
-                    places = (divmod(k, width) for k, cell in enumerate(cells) if cell == colour)
-                    words += [f"colour{colour}", *(f"at{i},{j}" for i, j in places)]
-        kept = written["in"][:inputs] + written["out"][:outputs]
-        return np.array([ids[word] for word in kept], np.int16)
+                    positions = (divmod(k, width) for k, cell in enumerate(cells) if cell == colour)
+                    words += [f"colour{colour}", *(f"at{i},{j}" for i, j in positions)]
+        within_limits = written["in"][:max_inputs] + written["out"][:max_outputs]
+        return np.array([ids[word] for word in within_limits], np.int16)
 
     def decode(self, tokens: Tokens, words: Sequence[str]) -> list[tuple[Grid, Grid]]:
-        written = [words[id] for id in tokens.tolist()]
+        written = [words[word_id] for word_id in tokens.tolist()]
         tags = [i for i, word in enumerate(written) if re.fullmatch(r"(in|out)\d+", word)]
         grids: list[Grid] = []
         for start, stop in pairwise([*tags, len(written)]):
@@ -153,47 +160,49 @@ class Sparse:
 
 
 class Runs:
-    """Runs of cells along the rows: one word a token.
+    """Runs of cells along the rows, one word per token.
 
-    A task is `inK hH wW backgroundB rows …` for each input K, then for each output `outK` and the same, or,
-    where input and output have one shape, `sameK rows …` in which the background is the input itself: only
-    what changes is written. Rows are as in `cells_to_words`. Inputs and outputs are each cut at their limit.
+    A task is written as `inK hH wW backgroundB rows …` for each input K, then the outputs. An
+    output is `outK` and the same. Where input and output have the same shape it is `sameK rows …`
+    instead, in which the background is the input itself, so that only changes are written.
+    `cells_to_words` describes the rows. Inputs and outputs are each cut at their limit.
     """
 
     def __init__(self) -> None:
-        sides = range(1, SIDE + 1)
+        sides = range(1, MAX_SIDE + 1)
         words = [f"{tag}{n}" for tag in ("in", "out", "same") for n in range(1, MAX_DEMONSTRATIONS + 1)]
         words += [f"{tag}{n}" for tag in ("h", "w", "skip", "again", "copy") for n in sides]
         words += [f"background{colour}" for colour in range(10)]
         self.words = [*words, "end", *(f"{colour}*{n}" for colour in range(10) for n in sides)]
 
     def encode(
-        self, demonstrations: Demonstrations, ids: Mapping[str, int], inputs: int, outputs: int
+        self, demonstrations: Demonstrations, ids: Mapping[str, int], max_inputs: int, max_outputs: int
     ) -> Tokens:
-        given_words: list[str] = []
-        wanted_words: list[str] = []
-        for number, (given, wanted) in enumerate(demonstrations, start=1):
-            given_words += [f"in{number}", *_grid_words(given)]
-            if given.shape == wanted.shape:
+        input_words: list[str] = []
+        output_words: list[str] = []
+        for number, (before, after) in enumerate(demonstrations, start=1):
+            input_words += [f"in{number}", *_grid_words(before)]
+            if before.shape == after.shape:
                 changed = bytes(
-                    KEPT if a == b else b for a, b in zip(bytes(given), bytes(wanted), strict=True)
+                    UNCHANGED if a == b else b for a, b in zip(bytes(before), bytes(after), strict=True)
                 )
-                wanted_words += [f"same{number}", *cells_to_words(changed, given.shape[1], KEPT)]
+                output_words += [f"same{number}", *cells_to_words(changed, before.shape[1], UNCHANGED)]
             else:
-                wanted_words += [f"out{number}", *_grid_words(wanted)]
-        return np.array([ids[word] for word in given_words[:inputs] + wanted_words[:outputs]], np.int16)
+                output_words += [f"out{number}", *_grid_words(after)]
+        within_limits = input_words[:max_inputs] + output_words[:max_outputs]
+        return np.array([ids[word] for word in within_limits], np.int16)
 
     def decode(self, tokens: Tokens, words: Sequence[str]) -> list[tuple[Grid, Grid]]:
-        written = [words[id] for id in tokens.tolist()]
+        written = [words[word_id] for word_id in tokens.tolist()]
         tags = [i for i, word in enumerate(written) if re.fullmatch(r"(in|out|same)\d+", word)]
         grids: dict[str, Grid] = {}
         for start, stop in pairwise([*tags, len(written)]):
             tag, body = written[start], written[start + 1 : stop]
             if tag.startswith("same"):
-                given = grids[tag.replace("same", "in")]
-                height, width = given.shape
-                changed = words_to_cells(body, height, width, KEPT)
-                cells = bytes(a if b == KEPT else b for a, b in zip(bytes(given), changed, strict=True))
+                before = grids[tag.replace("same", "in")]
+                height, width = before.shape
+                changed = words_to_cells(body, height, width, UNCHANGED)
+                cells = bytes(a if b == UNCHANGED else b for a, b in zip(bytes(before), changed, strict=True))
                 grids[tag.replace("same", "out")] = Grid.from_bytes(height, width, cells)
             else:
                 height, width, background = (int(re.sub(r"\D", "", word)) for word in body[:3])
@@ -210,75 +219,77 @@ def _grid_words(grid: Grid) -> list[str]:
 
 
 _OUTSIDE, _ABSENT = 10, 11
-"""In a patch: a cell beyond the grid's edge; any cell of a grid that is not shown in the patch."""
+"""Values of a cell in a patch: beyond the grid's edge; of a grid that this patch does not show."""
 
 
 class Patches:
-    """Squares of cells: a token holds a patch of the input and, where the shapes are one, of the output too.
+    """Squares of cells: one token holds a patch of the input and the same patch of the output.
 
-    Where they are not, the patches of the input come first, then those of the output. A patch's words are a
-    word for each cell of the input and of the output, row by row, its row and column among the patches, and
-    the number of the demonstration. Demonstrations that do not fit into the limits, taken together, are left
-    out, the largest first; if only one is left, it is cut.
+    Where the shapes of input and output differ, the patches of the input come first, then those of
+    the output. The words of a patch are one for each cell of the input and of the output, row by
+    row, then its row and column among the patches, and the number of the demonstration.
+    Demonstrations that exceed the sum of the limits are omitted, the largest first. A single
+    remaining demonstration is cut.
     """
 
     def __init__(self, side: int) -> None:
+        """`side` is the side of a patch in cells."""
         self.side, self.area = side, side * side
-        cells = [*map(str, range(10)), "outside", "absent"]
-        places = [f"{grid}{place}" for grid in ("in", "out") for place in range(self.area)]
-        self.words = [f"{place}={cell}" for place in places for cell in cells]
-        across = -(-SIDE // side)
+        values = [*map(str, range(10)), "outside", "absent"]
+        cells = [f"{grid}{cell}" for grid in ("in", "out") for cell in range(self.area)]
+        self.words = [f"{cell}={value}" for cell in cells for value in values]
+        max_patches = -(-MAX_SIDE // side)
         self._row = len(self.words)
-        self._column = self._row + across
-        self._number = self._column + across
-        self.words += [f"{tag}{n}" for tag in ("row", "column") for n in range(across)]
+        self._column = self._row + max_patches
+        self._number = self._column + max_patches
+        self.words += [f"{tag}{n}" for tag in ("row", "column") for n in range(max_patches)]
         self.words += [f"pair{n}" for n in range(1, MAX_DEMONSTRATIONS + 1)]
-        # Of a cell of the input, or of the output, at each place: the word that says 0.
-        self._zeros = np.arange(2 * self.area).reshape(2, self.area) * len(cells)
+        # The word for value 0 at each cell of a patch of the input and of the output.
+        self._zeros = np.arange(2 * self.area).reshape(2, self.area) * len(values)
 
     def encode(
-        self, demonstrations: Demonstrations, ids: Mapping[str, int], inputs: int, outputs: int
+        self, demonstrations: Demonstrations, ids: Mapping[str, int], max_inputs: int, max_outputs: int
     ) -> Tokens:
         parts: list[NDArray[np.int64]] = []
-        most, length = inputs + outputs, 0
-        for number, (given, wanted) in enumerate(demonstrations):
-            part = self._pair(number, given, wanted)
+        limit, length = max_inputs + max_outputs, 0
+        for number, (before, after) in enumerate(demonstrations):
+            part = self._demonstration_words(number, before, after)
             length += len(part)
-            if parts and length > most:
+            if parts and length > limit:
                 break
-            parts.append(part[:most])
+            parts.append(part[:limit])
         return (np.concatenate(parts) + ids[self.words[0]]).astype(np.int16)
 
-    def _pair(self, number: int, given: Grid, wanted: Grid) -> NDArray[np.int64]:
-        """The words of one demonstration, counted from the first here: (tokens, words of a token)."""
-        cells = [self._cells(given), self._cells(wanted)]
-        if given.shape == wanted.shape:
-            return self._tokens(number, given, *cells)
-        absent = [np.full_like(shown, _ABSENT) for shown in cells]
+    def _demonstration_words(self, number: int, before: Grid, after: Grid) -> NDArray[np.int64]:
+        """Return indices of the demonstration's words: shape (tokens, words per token)."""
+        before_cells, after_cells = self._patch_cells(before), self._patch_cells(after)
+        if before.shape == after.shape:
+            return self._patch_words(number, before, before_cells, after_cells)
         return np.concatenate(
             [
-                self._tokens(number, given, cells[0], absent[0]),
-                self._tokens(number, wanted, absent[1], cells[1]),
+                self._patch_words(number, before, before_cells, np.full_like(before_cells, _ABSENT)),
+                self._patch_words(number, after, np.full_like(after_cells, _ABSENT), after_cells),
             ]
         )
 
-    def _tokens(
-        self, number: int, grid: Grid, given: NDArray[np.int64], wanted: NDArray[np.int64]
+    def _patch_words(
+        self, number: int, grid: Grid, before_cells: NDArray[np.int64], after_cells: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        rows, columns = self._across(grid)
-        where = np.empty((rows * columns, 3), np.int64)
-        where[:, 0] = self._row + np.repeat(np.arange(rows), columns)
-        where[:, 1] = self._column + np.tile(np.arange(columns), rows)
-        where[:, 2] = self._number + number
-        return np.hstack([given + self._zeros[0], wanted + self._zeros[1], where])
+        rows, columns = self._patch_counts(grid)
+        position = np.empty((rows * columns, 3), np.int64)
+        position[:, 0] = self._row + np.repeat(np.arange(rows), columns)
+        position[:, 1] = self._column + np.tile(np.arange(columns), rows)
+        position[:, 2] = self._number + number
+        return np.hstack([before_cells + self._zeros[0], after_cells + self._zeros[1], position])
 
-    def _across(self, grid: Grid) -> tuple[int, int]:
+    def _patch_counts(self, grid: Grid) -> tuple[int, int]:
+        """Return the number of patches along the height and the width."""
         height, width = grid.shape
         return -(-height // self.side), -(-width // self.side)
 
-    def _cells(self, grid: Grid) -> NDArray[np.int64]:
-        """The patches of a grid: (patches, cells of a patch)."""
-        (height, width), (rows, columns), side = grid.shape, self._across(grid), self.side
+    def _patch_cells(self, grid: Grid) -> NDArray[np.int64]:
+        """Return the cells of each patch: shape (patches, cells per patch)."""
+        (height, width), (rows, columns), side = grid.shape, self._patch_counts(grid), self.side
         padded = np.full((rows * side, columns * side), _OUTSIDE, np.int64)
         padded[:height, :width] = np.frombuffer(bytes(grid), np.uint8).reshape(height, width)
         return padded.reshape(rows, side, columns, side).transpose(0, 2, 1, 3).reshape(-1, self.area)
@@ -291,15 +302,15 @@ class Patches:
             own = tokens[tokens[:, -1] == self._number + number]
             if len(own):
                 shown = own[:, : 2 * self.area].reshape(len(own), 2, self.area) - self._zeros
-                sides = [(shown[:, which], own[:, -3:-1]) for which in range(2)]
-                given, wanted = (self._grid(cells, where) for cells, where in sides)
-                pairs.append((given, wanted))
+                sides = [(shown[:, side], own[:, -3:-1]) for side in range(2)]
+                before, after = (self._grid(cells, position) for cells, position in sides)
+                pairs.append((before, after))
         return pairs
 
-    def _grid(self, cells: NDArray[np.int64], where: NDArray[np.int64]) -> Grid:
-        there = cells[:, 0] != _ABSENT
-        cells, where, side = cells[there], where[there], self.side
-        rows, columns = where[-1] - (self._row, self._column) + 1
+    def _grid(self, cells: NDArray[np.int64], position: NDArray[np.int64]) -> Grid:
+        present = cells[:, 0] != _ABSENT
+        cells, position, side = cells[present], position[present], self.side
+        rows, columns = position[-1] - (self._row, self._column) + 1
         padded = cells.reshape(rows, columns, side, side).transpose(0, 2, 1, 3).reshape(rows * side, -1)
         height, width = (int((padded != _OUTSIDE).any(axis=axis).sum()) for axis in (1, 0))
         return Grid.from_bytes(height, width, padded[:height, :width].astype(np.uint8).tobytes())

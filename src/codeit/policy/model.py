@@ -1,8 +1,8 @@
-"""The policy's network and its encoding: made afresh, from CodeT5+, or from a folder.
+"""The policy: a network and its encoding, created at random, from CodeT5+, or from a directory.
 
-One class, `T5ForConditionalGeneration`, in two set-ups (Butt et al. 2024, arXiv 2402.04858, use the first):
-CodeT5+ 220M with its own tokenizer and the paper's text, and a small T5 with the compact encoding, as it
-comes in this package or of random weights.
+The network is always a `T5ForConditionalGeneration`. There are two setups. One is CodeT5+ 220M with
+its own tokenizer and the paper's text, as in Butt et al. 2024 (arXiv 2402.04858). The other is a
+small T5 with the compact encoding, with the weights shipped in this package or with random ones.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from codeit.policy.grid_tokens import Tokens
 
 CODET5P = "Salesforce/codet5p-220m"
 """The paper's model on the Hugging Face hub."""
-SHARD = 16 * 2**20
-"""Most bytes of a file of weights."""
+MAX_SHARD_BYTES = 16 * 2**20
+"""Largest size of a file of weights, in bytes."""
 _CARD = "policy.json"
 _CARD_KEYS = (
     *("encoding", "patch_size", "dropout"),
@@ -35,44 +35,46 @@ _SIZES = {
     **{"d_model": "d_model", "d_ff": "d_ff", "heads": "num_heads"},
     **{"layers_encoder": "num_layers", "layers_decoder": "num_decoder_layers"},
 }
-"""Settings of `PolicyConfig` that a random network is made by, and what transformers calls them."""
+"""Sizes of a random network: fields of `PolicyConfig` and their names in transformers."""
 
-# Its bars would tear a live display.
+# The progress bars of transformers would garble our own display.
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 class PolicyError(ValueError):
-    """A policy that cannot be made or read: the message names the folder or field and the likely fix."""
+    """A policy that cannot be created or read. The message names field or file and a likely fix."""
 
 
 class Policy:
-    """A T5 on a device, and the encoding that it reads and writes."""
+    """A T5 on a device, and the encoding of its source and target tokens."""
 
     def __init__(self, model: T5ForConditionalGeneration, encoding: Encoding, device: torch.device) -> None:
-        self.model: Any = model.to(device)  # type: ignore[arg-type]  # transformers' stubs take a device amiss
+        self.model: Any = model.to(device)  # type: ignore[arg-type]  # wrong in transformers' stubs
         if device.type == "cpu":
-            # A fifth faster in learning, at these lengths, than torch's fused attention.
+            # Trains a fifth faster, at these lengths, than torch's fused attention.
             self.model.set_attn_implementation("eager")
         self.encoding = encoding
         self.device = device
 
     @classmethod
     def create(cls, config: PolicyConfig, seed: int) -> Policy:
-        """The policy that a run starts from, as `config.init` says.
+        """Return the initial policy of a run, selected by `config.init`.
 
-        "shipped" reads the one in this package. "random" draws a network with `seed`: of the sizes in
-        `config` with the compact encoding, of CodeT5+'s architecture with the paper's (ablation A4).
-        "codet5p-220m" loads that model from the Hugging Face hub or its cache. Anything else is a folder:
-        one written by `save`, or a transformers folder of a T5 and its tokenizer. Raises PolicyError if a
-        part is missing or does not fit, or if sizes are asked for that the weights do not have.
+        "shipped" reads the policy in this package. "random" draws the weights with `seed`; the
+        network has the sizes in `config` with the compact encoding, and CodeT5+'s architecture with
+        the paper's encoding (ablation A4). "codet5p-220m" loads that model from the Hugging Face
+        hub or its cache. Any other value is a directory: one written by `save`, or a transformers
+        directory with a T5 and its tokenizer. Raises PolicyError if a part is missing or does not
+        fit, or if `config` sets sizes that differ from those of the weights.
         """
         policy = cls._create(config, seed)
-        for name, theirs in _SIZES.items():
-            asked, found = getattr(config, name), getattr(policy.model.config, theirs)
-            if asked not in (found, PolicyConfig.model_fields[name].default):
+        for name, transformers_name in _SIZES.items():
+            expected, found = getattr(config, name), getattr(policy.model.config, transformers_name)
+            if expected not in (found, PolicyConfig.model_fields[name].default):
                 raise PolicyError(
-                    f"policy.{name} = {asked}: the network of policy.init = {config.init!r} has {found}; "
-                    "leave the setting out, or set policy.init = 'random' for a network of other sizes"
+                    f"policy.{name}: expected {found}, as in the weights of policy.init = {config.init!r}, "
+                    f"found {expected}; remove the setting, or set policy.init = 'random' for a network of "
+                    "this size"
                 )
         return policy
 
@@ -84,65 +86,69 @@ class Policy:
         if config.init == "shipped":
             return cls._read(SHIPPED, config, device)
         if config.init not in ("random", "codet5p-220m"):
-            folder = Path(config.init)
-            if not folder.is_dir():
+            directory = Path(config.init)
+            if not directory.is_dir():
                 raise PolicyError(
-                    f"policy.init = {config.init!r}: no such folder, nor 'shipped', 'random', 'codet5p-220m'"
+                    "policy.init: expected 'shipped', 'random', 'codet5p-220m' or a directory, found "
+                    f"{config.init!r}, which does not exist"
                 )
-            if (folder / _CARD).exists():
-                return cls._read(folder, config, device)
+            if (directory / _CARD).exists():
+                return cls._read(directory, config, device)
         if config.encoding != "paper":
             raise PolicyError(
-                f"policy.encoding: expected 'paper', as policy.init = {config.init!r} has its own tokenizer, "
-                f"found {config.encoding!r}"
+                f"policy.encoding: expected 'paper', because policy.init = {config.init!r} has its own "
+                f"tokenizer, found {config.encoding!r}"
             )
         source = CODET5P if config.init in ("random", "codet5p-220m") else config.init
         return cls(*_pretrained(source, config, None if config.init != "random" else seed), device)
 
-    def save(self, folder: Path, dtype: torch.dtype = torch.float32) -> None:
-        """Write model.safetensors, config.json, the tokenizer and policy.json (encoding, dropout, limits).
+    def save(self, directory: Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write the policy into a directory.
 
-        `dtype` is that of the weights in the file, of which there are several if they pass 16 MiB.
+        The files are model.safetensors, config.json, tokenizer files, and policy.json (encoding,
+        dropout, limits). The weights are stored as `dtype`, in several files if they exceed 16 MiB.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         weights = {name: value.to(dtype) for name, value in self.model.state_dict().items()}
-        self.model.save_pretrained(folder, state_dict=weights, max_shard_size=SHARD)
-        self.encoding.save(folder)
+        self.model.save_pretrained(directory, state_dict=weights, max_shard_size=MAX_SHARD_BYTES)
+        self.encoding.save(directory)
         card = {name: getattr(self.encoding.config, name) for name in _CARD_KEYS}
         card["dropout"] = self.model.config.dropout_rate
-        (folder / _CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        (directory / _CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path, device: str = "auto") -> Policy:
-        """Read a folder written by `save`, limits and dropout as they were. Raises PolicyError."""
-        card = _read_card(folder)
-        config = PolicyConfig(init=str(folder), device=device, **{name: card[name] for name in _CARD_KEYS})
-        return cls._read(folder, config, choose_device(device))
+    def load(cls, directory: Path, device: str = "auto") -> Policy:
+        """Read a directory written by `save`, with its limits and dropout. Raises PolicyError."""
+        card = _read_card(directory)
+        fields = {name: card[name] for name in _CARD_KEYS}
+        config = PolicyConfig(init=str(directory), device=device, **fields)
+        return cls._read(directory, config, choose_device(device))
 
     @classmethod
-    def _read(cls, folder: Path, config: PolicyConfig, device: torch.device) -> Policy:
-        card = _read_card(folder)
+    def _read(cls, directory: Path, config: PolicyConfig, device: torch.device) -> Policy:
+        card = _read_card(directory)
         for name in ("encoding", "patch_size") if config.encoding == "patches" else ("encoding",):
             if card[name] != getattr(config, name):
                 raise PolicyError(
-                    f"{folder}: expected policy.{name} = {card[name]!r}, in which it was saved, "
+                    f"{directory}: expected policy.{name} = {card[name]!r}, as it was saved, "
                     f"found {getattr(config, name)!r}"
                 )
         if config.encoding == "paper":
-            return cls(*_pretrained(str(folder), config, None), device)
+            return cls(*_pretrained(str(directory), config, None), device)
         try:
-            encoding = CompactEncoding.load(folder, config)
+            encoding = CompactEncoding.load(directory, config)
             model = T5ForConditionalGeneration.from_pretrained(
-                folder, dropout_rate=config.dropout, dtype=torch.float32, local_files_only=True
+                directory, dropout_rate=config.dropout, dtype=torch.float32, local_files_only=True
             )
         except OSError as error:
-            raise PolicyError(f"{folder}: incomplete: {error}") from error
+            raise PolicyError(f"{directory}: incomplete: {error}") from error
         return cls(model, encoding, device)
 
     def embed(self, source: torch.Tensor) -> torch.Tensor:
-        """What the encoder reads for source ids (rows, tokens) or (rows, tokens, words).
+        """Return the encoder's input for source ids, shape (rows, tokens) or (rows, tokens, words).
 
-        Of a bag of n words it is their sum over the root of n: as long as one word, for words unlike.
+        A bag of n words is the sum of their embeddings divided by √n, which keeps the norm of a
+        single word if the embeddings are orthogonal.
         """
         embedded: torch.Tensor = self.model.shared(source.int())
         if source.ndim == 2:
@@ -152,14 +158,15 @@ class Policy:
 
     @property
     def parameters(self) -> int:
-        """Number of parameters, tied ones counted once."""
+        """Number of parameters. Tied ones count once."""
         return sum(weight.numel() for weight in self.model.parameters())
 
 
 def pad_sources(sources: Sequence[Tokens], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sources in one tensor, padded to the longest, and a mask (sources, longest): true where a token is.
+    """Stack sources, padded to the longest; return ids and a mask.
 
-    Ids are of the sources' own type, which may be narrow: many batches may wait for their turn.
+    The mask has shape (sources, longest) and is true at tokens. Ids keep the integer type of the
+    sources, which may be narrow, so that waiting batches need less memory.
     """
     longest = max(map(len, sources))
     ids = np.full((len(sources), longest, *np.shape(sources[0])[1:]), pad_id, sources[0].dtype)
@@ -170,28 +177,34 @@ def pad_sources(sources: Sequence[Tokens], pad_id: int) -> tuple[torch.Tensor, t
 
 
 def choose_device(name: str) -> torch.device:
-    """For "auto" a GPU if there is one, else the CPU. Raises PolicyError if a GPU asked for is missing."""
+    """Return the device of that name; "auto" is a GPU if there is one, else the CPU.
+
+    Raises PolicyError for a GPU that does not exist.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise PolicyError(f"policy.device = {name!r}: torch sees no GPU; set policy.device = 'cpu' or 'auto'")
+        raise PolicyError(
+            f"policy.device: found {name!r}, but torch finds no GPU; set policy.device = 'cpu' or 'auto'"
+        )
     return torch.device(name)
 
 
-def _read_card(folder: Path) -> dict[str, Any]:
-    path = folder / _CARD
+def _read_card(directory: Path) -> dict[str, Any]:
+    path = directory / _CARD
     try:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise PolicyError(f"{path}: no such file; expected a folder written by Policy.save") from None
+        raise PolicyError(f"{path}: no such file; expected a directory written by Policy.save") from None
     except ValueError as error:
         raise PolicyError(f"{path}: not JSON: {error}") from None
     if "patch" in card:  # written by version 0.1
         card["patch_size"] = card.pop("patch")
-        card["encoding"] = "signatures" if card.get("encoding") == "clues" else card.get("encoding")
+        if card.get("encoding") == "clues":
+            card["encoding"] = "signatures"
     missing = [name for name in _CARD_KEYS if name not in card]
     if missing:
-        raise PolicyError(f"{path}: lacks {', '.join(missing)}; expected a file written by Policy.save")
+        raise PolicyError(f"{path}: {', '.join(missing)} missing; expected a file written by Policy.save")
     return card
 
 
@@ -222,7 +235,7 @@ def _small_t5(config: PolicyConfig, seed: int) -> tuple[T5ForConditionalGenerati
 def _pretrained(
     source: str, config: PolicyConfig, seed: int | None
 ) -> tuple[T5ForConditionalGeneration, Encoding]:
-    """The T5 and tokenizer of a folder or hub name; random weights of its architecture if a seed is given."""
+    """Load a T5 and its tokenizer by path or hub name. With a seed, the weights are random."""
     try:
         architecture = AutoConfig.from_pretrained(source)
         tokenizer = AutoTokenizer.from_pretrained(source)
@@ -235,12 +248,11 @@ def _pretrained(
             model = _random_t5(architecture, seed)
     except (OSError, ValueError) as error:
         raise PolicyError(
-            f"policy.init = {config.init!r}: cannot load {source!r} from disk, cache or Hugging Face hub: "
-            f"{str(error).splitlines()[0]} Fix: fill the cache with `hf download {CODET5P}`, "
-            "or set policy.init to a folder with config.json, model.safetensors and the "
-            "tokenizer's files"
+            f"policy.init = {config.init!r}: cannot load {source!r} from disk, the cache or the Hugging Face "
+            f"hub: {str(error).splitlines()[0]} Fix: fill the cache with `hf download {CODET5P}`, or set "
+            "policy.init to a directory with config.json, model.safetensors and the tokenizer's files"
         ) from error
     start = model.config.decoder_start_token_id
     if start is None:
-        raise PolicyError(f"{source}: config.json lacks decoder_start_token_id")
+        raise PolicyError(f"{source}: config.json: expected decoder_start_token_id, found none")
     return model, PaperEncoding(config, tokenizer, model.config.vocab_size, start)

@@ -1,15 +1,16 @@
-"""Pre-training: a policy learns from a corpus, example after example, no behaviour twice but the experts'.
+"""Pre-training of a policy on an endless corpus that repeats no behaviour except the experts'.
 
-config.toml    the configuration as resolved
-checkpoints/N  after step N the policy, its optimizer, and how far training has come; the last is kept
-progress.csv   one row a window: step, examples, loss, learning rate, seconds, …
-policy/        the policy when it is done, in half precision, as `--policy.init` takes it
+config.toml    the resolved configuration
+checkpoints/N  after step N: the policy, its optimizer, the state of training; only the last
+progress.csv   one row per window: step, examples, loss, learning rate, seconds, …
+policy/        the finished policy in half precision, as `--policy.init` takes it
 
-A window is some rounds of the corpus, cut into micro-batches of like length, of which a step takes a few at
-random.
-Killed at any moment and called again, training goes on from its last checkpoint; on a CPU it ends with the
-weights that it would have had otherwise, unless it is to end by the clock (`training.minutes`), which the
-learning rate then follows.
+A window is a number of rounds of the corpus, cut into micro-batches of similar length. A step takes
+a few random micro-batches.
+
+A training that was killed resumes at its last checkpoint when it is called again. On a CPU it ends
+with the weights of an uninterrupted training, unless it has a time limit (`pretraining.minutes`),
+because the learning rate then depends on the time.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codeit.config import PolicyConfig, PretrainingSettings, TrainingConfig
+from codeit.config import ConfigError, PolicyConfig, PretrainingSettings, TrainingConfig
 from codeit.data.experts import load_experts, load_inputs
 from codeit.data.tasks import Task, load_tasks
 from codeit.parallel import map_ordered
@@ -44,13 +45,21 @@ from codeit.policy.training import MicroBatch, Trainer, TrainingExample, collate
 from codeit.seeds import derive
 from codeit.storage.files import RunError, lock_directory, write_atomically, write_directory
 
+Progress = Callable[[str, int, int], None]
+"""Called with a phase, and how much of it is done out of how much."""
+
 COLUMNS = (
     *("step", "examples", "loss", "held_out_loss", "learning_rate"),
     *("source_tokens", "target_tokens", "padding", "teraflops", "seconds"),
 )
-"""Of progress.csv: losses in nats a target token; a window's tokens, share of padding, 10¹² operations."""
-HELD_OUT = 1000
-"""Examples of the tasks that are held out, on which the loss is taken."""
+"""Columns of progress.csv.
+
+`step`, `examples` and `seconds` are totals. `learning_rate` is that of the last step. The other
+columns are those of the window. Losses are in nats per target token; `held_out_loss` is empty if no
+tasks are held out. `padding` is a share of all tokens. A teraflop is 10¹² operations.
+"""
+HELD_OUT_EXAMPLES = 1000
+"""Examples of the held-out tasks that the validation loss is computed on."""
 _HELD_OUT_TOKENS = 16_384
 
 
@@ -58,27 +67,42 @@ class Window(NamedTuple):
     """Some rounds of the corpus."""
 
     next_round: int
-    """The first that is not in it."""
+    """Number of the first round after the window."""
     batches: list[list[MicroBatch]]
-    """In the order of training."""
-    new: NDArray[np.uint64]
-    """Behaviours that are seen here first."""
+    """The micro-batches of each step, in the order of training."""
+    new_behaviours: NDArray[np.uint64]
+    """Behaviours that occur for the first time."""
+
+
+def _no_report(share: float, row: dict[str, float]) -> None:
+    pass
+
+
+def _no_progress(phase: str, done: int, total: int) -> None:
+    pass
 
 
 def pretrain(
     directory: Path,
     config: PretrainingSettings,
     *,
-    report: Callable[[float, dict[str, float]], None] = lambda share, row: None,
-    progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
+    report: Callable[[float, dict[str, float]], None] = _no_report,
+    progress: Progress = _no_progress,
 ) -> Policy:
-    """Train as configured, from wherever the directory stands; return the policy when done.
+    """Train as configured, from the last checkpoint if there is one; return the policy.
 
-    `report(share, row)` is called after each window with the share of training that is done and its row of
-    progress.csv. `progress(phase, done, total)` is called in between.
+    `report(share, row)` is called after each window with the share of training that is done and its
+    row of progress.csv. `progress(phase, done, total)` is called with the phases "simplify experts"
+    and "generate inputs" while the caches are made, "make held-out examples", "make examples" while
+    the rounds of a window are awaited, and "train" after each step (in thousandths of the training
+    if it has a time limit, else in steps).
 
-    Raises RunError if the directory belongs to another configuration or another process holds it, PolicyError
-    and FloatingPointError as `Policy` and `Trainer` do.
+    The time limit begins when the caches are there. It is checked after each round and each step.
+    The policy is written even if no time was left for a step.
+
+    Raises RunError if the directory belongs to another configuration or is locked by another
+    process, and ConfigError if its configuration is that of version 0.1. Raises PolicyError and
+    FloatingPointError as `Policy` and `Trainer` do.
     """
     if config.policy.encoding == "paper":
         raise PolicyError(
@@ -88,16 +112,19 @@ def pretrain(
     lock = lock_directory(directory)
     try:
         settings = directory / "config.toml"
-        if settings.exists() and _one_worker(PretrainingSettings.load(settings)) != _one_worker(config):
-            raise RunError(f"{settings}: holds another configuration; choose another --out, or put it back")
+        if settings.exists():
+            _refuse_changes(settings, config)
         write_atomically(settings, config.to_toml())
-        training = _Training(directory, config)
+        _corpora(config, progress)
+        training = _Training(directory, config, progress)
         with contextlib.closing(training.windows):
             while training.share < 1:
-                training.window()
-                report(training.share, training.rows[-1])
-        write_directory(directory / "policy", partial(training.learner.policy.save, dtype=torch.float16))
-        return training.learner.policy
+                if training.run_window():
+                    report(training.share, training.rows[-1])
+        if training.unsaved:
+            training.save()
+        write_directory(directory / "policy", partial(training.trainer.policy.save, dtype=torch.float16))
+        return training.trainer.policy
     finally:
         lock.release()
 
@@ -107,112 +134,163 @@ def last_checkpoint(directory: Path) -> Path | None:
     return max((directory / "checkpoints").glob("[0-9]" * 8), default=None)
 
 
-def _one_worker(config: PretrainingSettings) -> PretrainingSettings:
-    """The configuration without what no result depends on."""
-    return config.model_copy(update={"pretraining": config.pretraining.model_copy(update={"workers": 1})})
+def _refuse_changes(path: Path, config: PretrainingSettings) -> None:
+    """Raise RunError if settings that results depend on differ from those in a file.
+
+    Raises ConfigError for a file that cannot be read, such as one of version 0.1.
+    """
+    try:
+        recorded = PretrainingSettings.load(path).flat()
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}\n{path.parent}: expected a training of this version; choose another --out"
+        ) from None
+    for key, value in config.flat().items():
+        if value != recorded[key] and key != "pretraining.workers":
+            raise RunError(
+                f"{path}: {key}: expected {recorded[key]!r}, as the training began, found {value!r}; put the "
+                "value back, or choose another --out"
+            )
 
 
 class _Training:
-    """Training between two windows."""
+    """The state of training between two windows."""
 
-    def __init__(self, folder: Path, config: PretrainingSettings) -> None:
-        self.folder, self.config = folder, config
-        if config.pretraining.threads:
-            torch.set_num_threads(config.pretraining.threads)
-        learning = TrainingConfig(
-            learning_rate=config.pretraining.learning_rate,
-            weight_decay=config.pretraining.weight_decay,
-            micro_batch_tokens=config.pretraining.micro_batch_tokens,
-            precision=config.pretraining.precision,
+    def __init__(self, directory: Path, config: PretrainingSettings, progress: Progress) -> None:
+        self.directory, self.config, self.progress = directory, config, progress
+        started = time.perf_counter()
+        settings = config.pretraining
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        training = TrainingConfig(
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            micro_batch_tokens=settings.micro_batch_tokens,
+            precision=settings.precision,
         )
-        checkpoint = last_checkpoint(folder)
+        checkpoint = last_checkpoint(directory)
         self.rows: list[dict[str, float]] = []
-        self.round = self.step = self.examples = 0
+        self.next_round = self.step = self.examples = 0
         self.seconds = 0.0
         self.seen = [np.empty(0, np.uint64)]
         if checkpoint:
-            self.learner = Trainer.load(checkpoint, learning, config.policy.device)
+            self.trainer = Trainer.load(checkpoint, training, config.policy.device)
             state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
-            self.round, self.step, self.rows = state["round"], state["step"], state["rows"]
+            self.next_round, self.step, self.rows = state["round"], state["step"], state["rows"]
             self.examples, self.seconds = state["examples"], state["seconds"]
             self.seen = [np.load(checkpoint / "seen.npy")]
         else:
-            policy = Policy.create(config.policy, derive(config.pretraining.seed, "create"))
-            self.learner = Trainer(policy, learning)
-        self.saved = self.seconds
-        self.held_out = [collate(micro) for micro in micro_batches(held_out(config), _HELD_OUT_TOKENS)]
-        self.windows = windows(config, self.round, set(self.seen[0].tolist()))
+            policy = Policy.create(config.policy, derive(settings.seed, "create"))
+            self.trainer = Trainer(policy, training)
+        self.unsaved = checkpoint is None
+        self._saved_at, self._started = self.seconds, started - self.seconds
+        examples = held_out(config, progress)
+        self.held_out = [collate(micro) for micro in micro_batches(examples, _HELD_OUT_TOKENS)]
+        self._check_clock()
+        seen = set(self.seen[0].tolist())
+        self.windows = iter_windows(config, self.next_round, seen, self._seconds_left, progress)
+
+    @property
+    def _limit(self) -> float:
+        """The time limit in seconds."""
+        return 60 * self.config.pretraining.minutes or math.inf
 
     @property
     def share(self) -> float:
-        """Of training, done: by steps or by minutes, whichever is further."""
-        training = self.config.pretraining
-        minutes = training.minutes or math.inf
-        return min(1.0, max(self.step / training.steps, self.seconds / 60 / minutes))
+        """Share of training that is done, by steps or by time, whichever is further.
 
-    def window(self) -> None:
-        started = time.perf_counter()
+        It changes only with `step` and with `_check_clock`.
+        """
+        return min(1.0, max(self.step / self.config.pretraining.steps, self.seconds / self._limit))
+
+    def _check_clock(self) -> None:
+        """Set `seconds` to the time spent on this training, including earlier processes."""
+        self.seconds = time.perf_counter() - self._started
+
+    def _seconds_left(self) -> float:
+        self._check_clock()
+        return self._limit - self.seconds
+
+    def run_window(self) -> bool:
+        """Train on the next window, add its row, and save a checkpoint if one is due.
+
+        Return False and do nothing if the time limit has passed when the window is there.
+        """
         window = next(self.windows)
-        learner, device = self.learner, self.learner.policy.device
-        loss, tokens, shown, padded, rate = 0.0, [0, 0], 0, 0, self._rate()
-        learner.policy.model.train()
+        self._check_clock()
+        if self.share >= 1:
+            return False
+        trainer, device = self.trainer, self.trainer.policy.device
+        loss, source_tokens, target_tokens, padded, shown, rate = 0.0, 0, 0, 0, 0, self._learning_rate()
+        trainer.policy.model.train()
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(derive(self.config.pretraining.seed, "window", window.next_round))
             for batch in window.batches:
                 if self.share >= 1:
                     break
-                rate = self._rate()
-                for group in learner.optimizer.param_groups:
+                rate = self._learning_rate()
+                for group in trainer.optimizer.param_groups:
                     group["lr"] = rate
-                loss += learner.step(batch) * sum(micro.targets for micro in batch)
+                loss += trainer.step(batch) * sum(micro.targets for micro in batch)
                 for micro in batch:
-                    tokens[0] += micro.sources
-                    tokens[1] += micro.targets
+                    source_tokens += micro.sources
+                    target_tokens += micro.targets
                     padded += micro.padded
                     shown += len(micro.labels)
                 self.step += 1
-                now = time.perf_counter()
-                self.seconds, started = self.seconds + now - started, now
-        learner.policy.model.eval()
-        self.round = window.next_round
-        self.seen.append(window.new)
+                self._check_clock()
+                self._show_progress()
+        trainer.policy.model.eval()
+        self.next_round = window.next_round
+        self.seen.append(window.new_behaviours)
         self.examples += shown
         self.rows.append(
             {
                 "step": self.step,
                 "examples": self.examples,
-                "loss": loss / max(tokens[1], 1),
-                "held_out_loss": learner.loss(self.held_out) if self.held_out else math.nan,
+                "loss": loss / target_tokens if target_tokens else math.nan,
+                "held_out_loss": trainer.loss(self.held_out) if self.held_out else math.nan,
                 "learning_rate": rate,
-                "source_tokens": tokens[0],
-                "target_tokens": tokens[1],
-                "padding": 1 - sum(tokens) / max(padded, 1),
-                "teraflops": operations(learner.policy, *tokens) / 1e12,
+                "source_tokens": source_tokens,
+                "target_tokens": target_tokens,
+                "padding": 1 - (source_tokens + target_tokens) / max(padded, 1),
+                "teraflops": operations(trainer.policy, source_tokens, target_tokens) / 1e12,
                 "seconds": self.seconds,
             }
         )
-        if self.seconds - self.saved > 60 * self.config.pretraining.checkpoint_minutes or self.share >= 1:
-            self._save()
+        self.unsaved = True
+        checkpoint_seconds = 60 * self.config.pretraining.checkpoint_minutes
+        if self.seconds - self._saved_at > checkpoint_seconds or self.share >= 1:
+            self.save()
+        return True
 
-    def _rate(self) -> float:
-        """The learning rate: a rise in a line, then half a cosine down to nothing."""
-        training, share = self.config.pretraining, self.share
-        if share < training.warmup:
-            return training.learning_rate * max(share, 1 / training.steps) / training.warmup
-        return training.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+    def _show_progress(self) -> None:
+        settings = self.config.pretraining
+        if settings.minutes:
+            self.progress("train", int(1000 * self.share), 1000)
+        else:
+            self.progress("train", self.step, settings.steps)
 
-    def _save(self) -> None:
+    def _learning_rate(self) -> float:
+        """Return the learning rate: a linear warmup, then half a cosine down to 0."""
+        settings, share = self.config.pretraining, self.share
+        if share < settings.warmup:
+            return settings.learning_rate * max(share, 1 / settings.steps) / settings.warmup
+        return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
+
+    def save(self) -> None:
+        """Write a checkpoint, delete the one before, and write progress.csv."""
         state = {
-            **{"round": self.round, "step": self.step, "examples": self.examples},
+            **{"round": self.next_round, "step": self.step, "examples": self.examples},
             **{"seconds": self.seconds, "rows": self.rows},
         }
 
-        def fill(folder: Path) -> None:
-            self.learner.save(folder)
-            np.save(folder / "seen.npy", np.concatenate(self.seen))
-            (folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        def fill(directory: Path) -> None:
+            self.trainer.save(directory)
+            np.save(directory / "seen.npy", np.concatenate(self.seen))
+            (directory / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
-        checkpoint = self.folder / "checkpoints" / f"{self.step:08}"
+        checkpoint = self.directory / "checkpoints" / f"{self.step:08}"
         write_directory(checkpoint, fill)
         for other in checkpoint.parent.iterdir():
             if other != checkpoint:
@@ -220,95 +298,130 @@ class _Training:
         table = io.StringIO()
         writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in self.rows)
-        write_atomically(self.folder / "progress.csv", table.getvalue())
-        self.saved = self.seconds
+        for row in self.rows:
+            writer.writerow(
+                {name: "" if math.isnan(value) else f"{value:.6g}" for name, value in row.items()}
+            )
+        write_atomically(self.directory / "progress.csv", table.getvalue())
+        self._saved_at, self.unsaved = self.seconds, False
 
 
-def windows(config: PretrainingSettings, first: int, seen: set[int]) -> Generator[Window]:
-    """Windows from a round on. A behaviour in `seen` is not shown again, but for those of experts.
+def iter_windows(
+    config: PretrainingSettings,
+    first_round: int,
+    seen: set[int],
+    seconds_left: Callable[[], float] = lambda: math.inf,
+    progress: Progress = _no_progress,
+) -> Generator[Window]:
+    """Yield windows, beginning with a round. Skip behaviours in `seen`, except those of experts.
 
-    The rounds of the next two windows are made meanwhile.
+    `seen` is updated. The rounds of the next two windows are made in advance. A window ends early,
+    after at least one round, once waiting for its rounds has taken half of the `seconds_left()`.
     """
-    training = config.pretraining
-    jobs = ((config, number) for number in count(first))
-    rounds = map_ordered(_make, jobs, training.workers, nice=10)
-    micro_tokens = min(training.micro_batch_tokens, training.batch_tokens)
-    together = training.batch_tokens // micro_tokens
-    with contextlib.closing(ahead(rounds, 2 * training.rounds_per_window)) as made:
-        for start in count(first, training.rounds_per_window):
+    settings = config.pretraining
+    jobs = ((config, number) for number in count(first_round))
+    rounds = map_ordered(_encode_round, jobs, settings.workers, nice=10)
+    micro_tokens = min(settings.micro_batch_tokens, settings.batch_tokens)
+    micros_per_step = settings.batch_tokens // micro_tokens
+    n, start = settings.rounds_per_window, first_round
+    with contextlib.closing(prefetch(rounds, 2 * n)) as made:
+        while True:
             examples: list[TrainingExample] = []
             new: list[int] = []
-            for behaviours, some in islice(made, training.rounds_per_window):
-                for behaviour, example in zip(behaviours, some, strict=True):
+            done, deadline = 0, time.perf_counter() + seconds_left() / 2
+            progress("make examples", done, n)
+            for behaviours, of_round in islice(made, n):
+                for behaviour, example in zip(behaviours, of_round, strict=True):
                     if behaviour in seen:
                         continue
                     examples.append(example)
                     if behaviour:
                         seen.add(behaviour)
                         new.append(behaviour)
+                done += 1
+                progress("make examples", done, n)
+                if time.perf_counter() >= deadline:
+                    break
             micros = [collate(micro) for micro in micro_batches(examples, micro_tokens)]
-            order = np.random.default_rng([training.seed, start]).permutation(len(micros)).tolist()
+            order = np.random.default_rng([settings.seed, start]).permutation(len(micros)).tolist()
             batches = [
-                [micros[k] for k in order[at : at + together]] for at in range(0, len(order), together)
+                [micros[k] for k in order[at : at + micros_per_step]]
+                for at in range(0, len(order), micros_per_step)
             ]
-            yield Window(start + training.rounds_per_window, batches, np.array(new, np.uint64))
+            start += done
+            yield Window(start, batches, np.array(new, np.uint64))
 
 
-def _make(job: tuple[PretrainingSettings, int]) -> tuple[list[int], list[TrainingExample]]:
-    """The examples of a round, and the behaviour of each; 0 for experts."""
+def _encode_round(job: tuple[PretrainingSettings, int]) -> tuple[list[int], list[TrainingExample]]:
+    """Return the behaviours (0 for experts) and the encoded examples of a round."""
     config, number = job
     corpus, encoding = _corpora(config)[0], _encoding(config.policy)
     behaviours, examples = [], []
-    for lesson in corpus.round(number).lessons:
-        if example := encode(encoding, lesson):
-            behaviours.append(lesson.behaviour if lesson.depth else 0)
-            examples.append(example)
+    for example in corpus.make_round(number).examples:
+        if encoded := encode_example(encoding, example):
+            behaviours.append(example.behaviour if example.depth else 0)
+            examples.append(encoded)
     return behaviours, examples
 
 
-def held_out(config: PretrainingSettings) -> list[TrainingExample]:
-    """Examples of the tasks that are held out, as training would show them."""
+def held_out(config: PretrainingSettings, progress: Progress = _no_progress) -> list[TrainingExample]:
+    """Return examples of the held-out tasks, made like those for training."""
     corpus, encoding = _corpora(config)[1], _encoding(config.policy)
     examples: list[TrainingExample] = []
     for number in count():
-        if corpus is None or len(examples) >= HELD_OUT:
+        if corpus is None or len(examples) >= HELD_OUT_EXAMPLES:
             break
-        examples += [e for lesson in corpus.round(number).lessons if (e := encode(encoding, lesson))]
-    return examples[:HELD_OUT]
+        progress("make held-out examples", len(examples), HELD_OUT_EXAMPLES)
+        encoded = (encode_example(encoding, example) for example in corpus.make_round(number).examples)
+        examples += [example for example in encoded if example is not None]
+    return examples[:HELD_OUT_EXAMPLES]
 
 
 def split(tasks: Sequence[Task], every: int) -> tuple[list[Task], list[Task]]:
-    """Tasks to train on, and each `every`th, which is held out; none if that is 0."""
-    out = [task for place, task in enumerate(tasks) if every and place % every == 0]
-    return [task for task in tasks if task not in out], out
+    """Split tasks into those to train on and those held out: every n-th one, or none if n is 0."""
+    is_out = [every > 0 and index % every == 0 for index in range(len(tasks))]
+    train = [task for task, out in zip(tasks, is_out, strict=True) if not out]
+    return train, [task for task, out in zip(tasks, is_out, strict=True) if out]
 
 
-def encode(encoding: CompactEncoding, lesson: PretrainingExample) -> TrainingExample | None:
-    """A lesson as an example; none if its program is too long."""
+def encode_example(encoding: CompactEncoding, example: PretrainingExample) -> TrainingExample | None:
+    """Encode an example. Return None if its program is not encodable."""
     try:
-        return TrainingExample(encoding.encode_task(lesson.pairs), encoding.encode_program(lesson.program))
+        return TrainingExample(encoding.encode_task(example.pairs), encoding.encode_program(example.program))
     except NotEncodableError:
         return None
 
 
-@lru_cache(maxsize=1)
-def _corpora(config: PretrainingSettings) -> tuple[Corpus, Corpus | None]:
-    """Of the training tasks but those held out, and of those."""
+_cached_corpora: dict[PretrainingSettings, tuple[Corpus, Corpus | None]] = {}
+
+
+def _corpora(config: PretrainingSettings, progress: Progress = _no_progress) -> tuple[Corpus, Corpus | None]:
+    """Return the corpus of the training tasks, and that of the held-out tasks or None.
+
+    The last pair is cached. The first call in a process loads the simplified experts and generated
+    inputs, or makes them.
+    """
+    if config not in _cached_corpora:
+        _cached_corpora.clear()
+        _cached_corpora[config] = _make_corpora(config, progress)
+    return _cached_corpora[config]
+
+
+def _make_corpora(config: PretrainingSettings, progress: Progress) -> tuple[Corpus, Corpus | None]:
     seed, every = config.pretraining.seed, config.pretraining.hold_out_every
-    tasks, experts = load_tasks(config.data.train), load_experts()
-    inputs = load_inputs(experts)
+    tasks = load_tasks(config.data.train)
+    experts = load_experts(progress=partial(progress, "simplify experts"))
+    inputs = load_inputs(experts, progress=partial(progress, "generate inputs"))
     pairs = [pair for task in load_tasks(config.data.test) for pair in (*task.train, *task.test)]
-    unseen = {grid for pair in pairs for grid in pair if grid is not None}
-    kept, out = split(tasks, every)
-    if not any(task.id in experts for task in kept):
+    avoid = {grid for pair in pairs for grid in pair if grid is not None}
+    train, out = split(tasks, every)
+    if not any(task.id in experts for task in train):
         raise RunError(
-            f"nothing to train on: of the {len(kept)} tasks of data.train = {config.data.train!r} that "
-            f"pretraining.hold_out_every = {every} leaves, none has an expert; "
-            "expected arc-agi-1/training, or a part of it"
+            f"data.train: expected tasks with an expert, as in arc-agi-1/training, found none among the "
+            f"{len(train)} tasks of {config.data.train!r} left by pretraining.hold_out_every = {every}"
         )
-    learnt = Corpus(kept, experts, inputs, unseen, seed, config.corpus)
-    return learnt, Corpus(out, experts, inputs, unseen, seed, config.corpus) if out else None
+    corpus = Corpus(train, experts, inputs, avoid, seed, config.corpus)
+    return corpus, Corpus(out, experts, inputs, avoid, seed, config.corpus) if out else None
 
 
 @lru_cache(maxsize=1)
@@ -317,9 +430,10 @@ def _encoding(config: PolicyConfig) -> CompactEncoding:
 
 
 def operations(policy: Policy, source_tokens: int, target_tokens: int) -> float:
-    """Floating-point operations of learning from so many tokens: six a weight and token that it meets.
+    """Return the floating-point operations of training on a number of tokens.
 
-    Attention's products of tokens with tokens are left out, as are the embeddings.
+    There are six per token and weight that the token is multiplied with. Attention's products of
+    tokens with tokens and the embeddings are not counted.
     """
     model = policy.model
     encoder = sum(p.numel() for p in model.encoder.block.parameters())
@@ -332,19 +446,19 @@ def operations(policy: Policy, source_tokens: int, target_tokens: int) -> float:
     return 6.0 * float((encoder + cross) * source_tokens + (decoder - cross + head) * target_tokens)
 
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
 
-def ahead(things: Iterator[Thing], n: int) -> Generator[Thing]:
-    """The same things, without end, of which a thread makes up to `n` before they are asked for."""
-    made: queue.Queue[Thing | BaseException] = queue.Queue(n)
-    over = threading.Event()
+def prefetch(items: Iterator[Item], n: int) -> Generator[Item]:
+    """Yield the items of an endless iterator. A thread makes up to `n` of them in advance."""
+    made: queue.Queue[Item | BaseException] = queue.Queue(n)
+    stopped = threading.Event()
 
     def make() -> None:
         try:
-            for thing in things:
-                made.put(thing)
-                if over.is_set():
+            for item in items:
+                made.put(item)
+                if stopped.is_set():
                     return
         except BaseException as error:
             made.put(error)
@@ -353,12 +467,12 @@ def ahead(things: Iterator[Thing], n: int) -> Generator[Thing]:
     thread.start()
     try:
         while True:
-            thing = made.get()
-            if isinstance(thing, BaseException):
-                raise thing
-            yield thing
+            item = made.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
     finally:
-        over.set()
-        while thread.is_alive():  # it may wait for room
+        stopped.set()
+        while thread.is_alive():  # it may wait for room in the queue
             with contextlib.suppress(queue.Empty):
                 made.get(timeout=0.1)

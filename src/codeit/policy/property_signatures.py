@@ -1,11 +1,13 @@
-"""Demonstrations as clues: what short programs, run on the inputs, have in common with the outputs.
+"""Demonstrations as property signatures (Odena and Sutton 2020, arXiv 2002.09030).
 
-A small network sees in a few words what it would otherwise have to learn to see in grids: that the output is
-the input mirrored, or that just the insides of its objects have changed. The idea is that of property
-signatures (Odena and Sutton 2020, arXiv 2002.09030); the properties are ours. They are of the demonstrations
-alone.
+A property is a statement about the inputs and outputs of a task, such as "the output is the input
+mirrored" or "exactly the cells inside the objects change". Most properties compare the grid that a
+short program makes of the input with the output. The signature of a task lists the properties that
+hold for all of its demonstrations. It spares a small network from learning to see them in grids.
+The idea is Odena and Sutton's, the properties are ours. They depend only on the demonstrations.
 
-A clue is a word. Those of one subject (a way to find objects, a colour, …) are a token: a bag of words.
+A property is a word. The properties of one subject (a way to find objects, a colour, …) form a
+token, which is a bag of words.
 """
 
 from __future__ import annotations
@@ -15,48 +17,53 @@ from functools import lru_cache
 
 import numpy as np
 
+from codeit.config import SIGNATURE_STEPS
 from codeit.language import Budget, Grid, Program, evaluate, run_batch
-from codeit.policy.grid_tokens import SIDE, Demonstrations, Tokens
+from codeit.policy.grid_tokens import MAX_SIDE, Demonstrations, Tokens
 
-WORDS_A_TOKEN = 16
-"""Of one subject; what is beyond them begins another token."""
-_BUDGET = Budget(steps=20_000)
+WORDS_PER_TOKEN = 16
+"""Most properties in a token. A subject with more takes several tokens."""
+_BUDGET = Budget(steps=SIGNATURE_STEPS)
 _NEAR = 0.8
-"""The share of cells in common from which two grids, or sets of cells, are near each other."""
+"""Smallest share of common cells at which two grids or sets of cells are "near" each other."""
 
-# --- what is tried: `$` is the line before, x1 the first one
+# --- Programs ---
+#
+# Lines are separated by `;`. `$` is the value of the line before, x1 that of the first line. The
+# texts are words of the tokenizer's vocabulary (weights/tokenizer.json). The shipped weights depend
+# on each of them and on their order.
 
-_WAYS = ["UP", "DOWN", "LEFT", "RIGHT"]
+_DIRECTIONS = ["UP", "DOWN", "LEFT", "RIGHT"]
 _OBJECTS = [
     *("objects(I,T,F,T)", "objects(I,T,T,T)", "objects(I,F,F,T)", "objects(I,F,T,T)", "objects(I,T,F,F)"),
     "fgpartition(I)",
 ]
-_OF_OBJECTS = [
+_CELLS_OF_OBJECTS = [
     "merge($)",
-    *(f"{most}($,{key})" for most in ("argmax", "argmin") for key in ("size", "height", "width")),
-    *(f"mapply({of},$)" for of in ("delta", "box", "outbox", "inbox", "backdrop", "corners")),
-    *(f"mfilter($,{being})" for being in ("square", "hline", "vline")),
+    *(f"{select}($,{key})" for select in ("argmax", "argmin") for key in ("size", "height", "width")),
+    *(f"mapply({f},$)" for f in ("delta", "box", "outbox", "inbox", "backdrop", "corners")),
+    *(f"mfilter($,{condition})" for condition in ("square", "hline", "vline")),
 ]
 _ONE_OBJECT = [
     "merge($)",
     *(
-        f"{most}($,{key})"
+        f"{select}($,{key})"
         for key in ("size", "height", "width", "numcolors", "uppermost", "leftmost")
-        for most in ("argmax", "argmin")
+        for select in ("argmax", "argmin")
     ),
 ]
 _CELLS = [
     *("leastcolor(I);ofcolor(I,$)", "mostcolor(I);ofcolor(I,$)", "ofcolor(I,ZERO)"),
     "fgpartition(I);merge($)",
 ]
-_OF_CELLS = [
-    *(f"{of}($)" for of in ("identity", "box", "backdrop", "delta", "outbox", "inbox", "corners")),
-    *(f"{of}($)" for of in ("hmirror", "vmirror")),
+_CELLS_OF_CELLS = [
+    *(f"{f}($)" for f in ("identity", "box", "backdrop", "delta", "outbox", "inbox", "corners")),
+    *(f"{f}($)" for f in ("hmirror", "vmirror")),
     *(
-        f"toindices($);mapply({of},$)"
-        for of in ("neighbors", "dneighbors", "ineighbors", "vfrontier", "hfrontier")
+        f"toindices($);mapply({f},$)"
+        for f in ("neighbors", "dneighbors", "ineighbors", "vfrontier", "hfrontier")
     ),
-    *(f"shift($,{way})" for way in _WAYS),
+    *(f"shift($,{direction})" for direction in _DIRECTIONS),
 ]
 _COLOURS = ["ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE"]
 _MIRRORS = ["hmirror(I)", "vmirror(I)", "dmirror(I)", "cmirror(I)", "rot90(I)", "rot180(I)", "rot270(I)"]
@@ -65,7 +72,7 @@ _HALVES = ["tophalf", "bottomhalf", "lefthalf", "righthalf"]
 CHANGES: dict[str, list[str]] = {
     **{
         root: [
-            *(f"{root};{view}" for view in _OF_OBJECTS),
+            *(f"{root};{rest}" for rest in _CELLS_OF_OBJECTS),
             f"rbind(bordering,I);{root};mfilter($,x1)",
             f"rbind(bordering,I);compose(flip,$);{root};mfilter($,x2)",
         ]
@@ -73,8 +80,8 @@ CHANGES: dict[str, list[str]] = {
     },
     **{
         root: [
-            *(f"{root};{view}" for view in _OF_CELLS),
-            *(f"rbind(shoot,{way});{root};toindices($);mapply(x1,$)" for way in _WAYS),
+            *(f"{root};{rest}" for rest in _CELLS_OF_CELLS),
+            *(f"rbind(shoot,{direction});{root};toindices($);mapply(x1,$)" for direction in _DIRECTIONS),
         ]
         for root in _CELLS
     },
@@ -84,13 +91,20 @@ CHANGES: dict[str, list[str]] = {
         *("asindices(I);inbox($)", "asindices(I);shift($,UNITY)"),
     ],
 }
-"""By subject, programs for cells: are they those that change? Asked where no grid changes its shape."""
+"""Programs that return cells, by subject. They are compared with the cells that change.
+
+Used where input and output have the same shape in all demonstrations.
+"""
 
 OUTPUTS: dict[str, list[str]] = {
     "itself": ["identity(I)"],
     "covered": [
-        *(f"{root};{most}($,size);cover(I,$)" for root in _OBJECTS for most in ("argmax", "argmin")),
-        *(f"{_OBJECTS[0]};{most}($,size);move(I,$,{way})" for most in ("argmax", "argmin") for way in _WAYS),
+        *(f"{root};{select}($,size);cover(I,$)" for root in _OBJECTS for select in ("argmax", "argmin")),
+        *(
+            f"{_OBJECTS[0]};{select}($,size);move(I,$,{direction})"
+            for select in ("argmax", "argmin")
+            for direction in _DIRECTIONS
+        ),
     ],
     "mirrored": [
         *_MIRRORS,
@@ -102,15 +116,18 @@ OUTPUTS: dict[str, list[str]] = {
         *(f"replace(I,{colour},ZERO)" for colour in _COLOURS[1:]),
     ],
 }
-"""By subject, programs for a grid: is it the output? Asked where no grid changes its shape."""
+"""Programs that return a grid, by subject. It is compared with the output.
+
+Used where input and output have the same shape in all demonstrations.
+"""
 
 SHAPES: dict[str, list[str]] = {
     **{
         root: [
-            *(f"{root};{view};subgrid($,I)" for view in _ONE_OBJECT),
+            *(f"{root};{rest};subgrid($,I)" for rest in _ONE_OBJECT),
             *(
-                f"{root};totuple($);apply(normalize,$);{most}($);shape($);canvas(ZERO,$);paint($,x4)"
-                for most in ("mostcommon", "leastcommon")
+                f"{root};totuple($);apply(normalize,$);{select}($);shape($);canvas(ZERO,$);paint($,x4)"
+                for select in ("mostcommon", "leastcommon")
             ),
         ]
         for root in _OBJECTS
@@ -144,67 +161,77 @@ SHAPES: dict[str, list[str]] = {
         *("hconcat(I,I);vconcat($,$)", "shape(I);multiply($,$);canvas(ZERO,$)"),
     ],
 }
-"""By subject, programs for a grid: is it the output? Asked where some grid changes its shape."""
+"""Programs that return a grid, by subject. It is compared with the output.
+
+Used where input and output differ in shape in at least one demonstration.
+"""
 
 _RATIOS = {1 / 5: "1/5", 1 / 4: "1/4", 1 / 3: "1/3", 1 / 2: "1/2", **{float(n): str(n) for n in range(1, 6)}}
 
 
 class PropertySignatures:
-    """The clues of a task, a token a subject."""
+    """The signature of a task as tokens, one token per subject."""
 
     def __init__(self) -> None:
-        told = [
+        words = [
             *(f"{text}={how}" for text in _texts(CHANGES) for how in ("same", "near", "within", "around")),
             *(f"{text}={how}" for text in _texts(OUTPUTS) for how in ("equal", "closer")),
             *(f"{text}={how}" for text in _texts(SHAPES) for how in ("equal", "near", "shape")),
         ]
         colours = ("input", "output", "gained", "lost", "from", "to", "only-from", "only-to")
-        told += [f"{fact}={colour}" for fact in colours for colour in range(10)]
-        told += [f"{side}={n}" for side in ("height", "width") for n in range(1, SIDE + 1)]
-        told += [
-            f"{side}=x{by}" for side in ("height", "width") for by in (*_RATIOS.values(), "less", "more")
+        words += [f"{fact}={colour}" for fact in colours for colour in range(10)]
+        words += [f"{side}={n}" for side in ("height", "width") for n in range(1, MAX_SIDE + 1)]
+        words += [
+            f"{side}=x{ratio}"
+            for side in ("height", "width")
+            for ratio in (*_RATIOS.values(), "less", "more")
         ]
-        told += [f"shapes={how}" for how in ("same", "other", "transposed", "square")]
-        self.words = list(dict.fromkeys(told))
+        words += [f"shapes={how}" for how in ("same", "other", "transposed", "square")]
+        self.words = list(dict.fromkeys(words))
 
     def encode(
-        self, demonstrations: Demonstrations, ids: Mapping[str, int], inputs: int, outputs: int
+        self, demonstrations: Demonstrations, ids: Mapping[str, int], max_inputs: int, max_outputs: int
     ) -> Tokens:
         rows = [
-            [ids[word] for word in words[start : start + WORDS_A_TOKEN]]
-            for words in clues(demonstrations).values()
-            for start in range(0, len(words), WORDS_A_TOKEN)
+            [ids[word] for word in words[start : start + WORDS_PER_TOKEN]]
+            for words in signature(demonstrations).values()
+            for start in range(0, len(words), WORDS_PER_TOKEN)
         ]
-        tokens = np.zeros((len(rows), WORDS_A_TOKEN), np.int16)
+        tokens = np.zeros((len(rows), WORDS_PER_TOKEN), np.int16)
         for token, row in zip(tokens, rows, strict=True):
             token[: len(row)] = row
-        return tokens[: inputs + outputs]
+        return tokens[: max_inputs + max_outputs]
 
     def decode(self, tokens: Tokens, words: Sequence[str]) -> list[tuple[Grid, Grid]]:
-        raise ValueError("clues do not tell the grids that they are of")
+        raise ValueError("property signatures do not determine the grids that they describe")
 
 
-def clues(demonstrations: Demonstrations) -> dict[str, list[str]]:
-    """What is true of all demonstrations, by subject; subjects of which there is nothing to say are left out.
+def signature(demonstrations: Demonstrations) -> dict[str, list[str]]:
+    """Return the properties that hold for all demonstrations, by subject.
 
-    A program for cells: they are those that change ("same"), or have four fifths in common with them
-    ("near"), or lie among them ("within") or include them ("around"). A program for a grid: it is the output
-    ("equal"), or has its shape and more cells right than the input has ("closer"), or four fifths of them
-    ("near"), or just its shape ("shape").
+    A program that returns cells is compared with the cells that change. It may return exactly these
+    ("same"), have at least four fifths in common with them ("near": intersection over union),
+    return a subset ("within") or a superset ("around").
+
+    A program that returns a grid is compared with the output. The grid may be the output ("equal").
+    It may have the shape of the output and more cells right than the input has ("closer"), at least
+    four fifths of its cells right ("near"), or only its shape ("shape").
+
+    Subjects without properties are omitted.
     """
-    found = {"facts": list(_facts(demonstrations))}
-    if all(given.shape == wanted.shape for given, wanted in demonstrations):
-        said = [*_changes(demonstrations), *_closer(demonstrations)]
+    properties = {"facts": list(_facts(demonstrations))}
+    if all(before.shape == after.shape for before, after in demonstrations):
+        found = [*_change_properties(demonstrations), *_output_properties(demonstrations)]
     else:
-        said = list(_near(demonstrations))
-    for subject, word in said:
-        found.setdefault(subject, []).append(word)
-    return found
+        found = list(_shape_properties(demonstrations))
+    for subject, word in found:
+        properties.setdefault(subject, []).append(word)
+    return properties
 
 
 def _facts(demonstrations: Demonstrations) -> Iterator[str]:
-    """Colours, and shapes."""
-    cells = [(bytes(given), bytes(wanted)) for given, wanted in demonstrations]
+    """Yield the properties of colours and shapes."""
+    cells = [(bytes(before), bytes(after)) for before, after in demonstrations]
     inputs, outputs = ([set(grid) for grid in side] for side in zip(*cells, strict=True))
     colours = {
         "input": inputs,
@@ -212,7 +239,7 @@ def _facts(demonstrations: Demonstrations) -> Iterator[str]:
         "gained": [b - a for a, b in zip(inputs, outputs, strict=True)],
         "lost": [a - b for a, b in zip(inputs, outputs, strict=True)],
     }
-    shapes = [(given.shape, wanted.shape) for given, wanted in demonstrations]
+    shapes = [(before.shape, after.shape) for before, after in demonstrations]
     if all(a == b for a, b in shapes):
         yield "shapes=same"
         changes = [{(a, b) for a, b in zip(*pair, strict=True) if a != b} for pair in cells]
@@ -242,50 +269,51 @@ def _facts(demonstrations: Demonstrations) -> Iterator[str]:
             yield f"only-{name}={colour}" if only else f"{name}={colour}"
 
 
-def _changes(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
-    """How the cells of `CHANGES` compare with those that change: (subject, word)."""
+def _change_properties(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
+    """Yield (subject, word) for the programs of `CHANGES`."""
     changed = [
-        int.from_bytes(bytes(a != b for a, b in zip(bytes(given), bytes(wanted), strict=True)))
-        for given, wanted in demonstrations
+        int.from_bytes(bytes(a != b for a, b in zip(bytes(before), bytes(after), strict=True)))
+        for before, after in demonstrations
     ]
-    for subject, text, masks in _masks(tuple(given for given, _ in demonstrations)):
-        if how := _comparison(masks, changed):
-            yield subject, f"{text}={how}"
+    for subject, text, masks in _masks(tuple(before for before, _ in demonstrations)):
+        if relation := _compare(masks, changed):
+            yield subject, f"{text}={relation}"
 
 
-@lru_cache(maxsize=512)  # enough for the tasks of a run, which are asked for again and again: 50 MB
+@lru_cache(maxsize=512)  # enough for the tasks of a run, which are encoded repeatedly: 50 MB
 def _masks(inputs: tuple[Grid, ...]) -> list[tuple[str, str, list[int]]]:
-    """The programs of `CHANGES` that find cells in the inputs: subject, text, and of each input the cells.
+    """Run the programs of `CHANGES`; return subject, text and cells of those that find any.
 
-    A set of cells is a number, of a byte a cell, 0 or 1.
+    There is a set of cells for each input. A set of cells is an integer with one byte per cell, 0
+    or 1.
     """
-    subjects, texts, programs = compiled("changes")
+    subjects, texts, programs = programs_of("changes")
     outcomes = run_batch(programs, [inputs] * len(programs), budget=_BUDGET, threads=1)
     found = []
-    for subject, text, results in zip(subjects, texts, outcomes, strict=True):
-        masks = [int.from_bytes(bytes(outcome.grid)) for outcome in results if outcome.grid is not None]
+    for subject, text, of_program in zip(subjects, texts, outcomes, strict=True):
+        masks = [int.from_bytes(bytes(outcome.grid)) for outcome in of_program if outcome.grid is not None]
         if len(masks) == len(inputs) and any(masks):
             found.append((subject, text, masks))
     return found
 
 
-def _comparison(masks: Sequence[int], changed: Sequence[int]) -> str:
-    """Of cells, as `_masks` has them, with those that change."""
-    both = list(zip(masks, changed, strict=True))
-    if all(a == b for a, b in both):
+def _compare(masks: Sequence[int], changed: Sequence[int]) -> str:
+    """Return how sets of cells relate to the cells that change, or "" if in no way."""
+    pairs = list(zip(masks, changed, strict=True))
+    if all(a == b for a, b in pairs):
         return "same"
-    if all((a & b).bit_count() >= _NEAR * (a | b).bit_count() for a, b in both):
+    if all((a & b).bit_count() >= _NEAR * (a | b).bit_count() for a, b in pairs):
         return "near"
-    if not any(a & ~b for a, b in both):
+    if not any(a & ~b for a, b in pairs):
         return "within"
-    return "" if any(b & ~a for a, b in both) else "around"
+    return "" if any(b & ~a for a, b in pairs) else "around"
 
 
-def _closer(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
-    """How the grids of `OUTPUTS` compare with the outputs: (subject, word)."""
-    subjects, texts, programs = compiled("outputs")
+def _output_properties(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
+    """Yield (subject, word) for the programs of `OUTPUTS`."""
+    subjects, texts, programs = programs_of("outputs")
     verdicts = evaluate(programs, [0] * len(programs), [demonstrations], budget=_BUDGET, threads=1)
-    unchanged = verdicts["cells"][0]  # the first is the input itself
+    unchanged = verdicts["cells"][0]  # the first program returns the input
     for subject, text, verdict in zip(subjects[1:], texts[1:], verdicts[1:], strict=True):
         if verdict["solved"] == len(demonstrations):
             yield subject, f"{text}=equal"
@@ -293,15 +321,15 @@ def _closer(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
             yield subject, f"{text}=closer"
 
 
-def _near(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
-    """How the grids of `SHAPES` compare with the outputs: (subject, word)."""
-    subjects, texts, programs = compiled("shapes")
+def _shape_properties(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
+    """Yield (subject, word) for the programs of `SHAPES`."""
+    subjects, texts, programs = programs_of("shapes")
     verdicts = evaluate(programs, [0] * len(programs), [demonstrations], budget=_BUDGET, threads=1)
     for subject, text, verdict in zip(subjects, texts, verdicts, strict=True):
         if verdict["shaped"] == len(demonstrations):
             share = verdict["cells"] / len(demonstrations)
-            how = "equal" if share == 1 else "near" if share >= _NEAR else "shape"
-            yield subject, f"{text}={how}"
+            relation = "equal" if share == 1 else "near" if share >= _NEAR else "shape"
+            yield subject, f"{text}={relation}"
 
 
 def _texts(table: dict[str, list[str]]) -> list[str]:
@@ -309,17 +337,25 @@ def _texts(table: dict[str, list[str]]) -> list[str]:
 
 
 @lru_cache
-def compiled(kind: str) -> tuple[list[str], list[str], list[Program]]:
-    """Of a table, side by side: subjects, texts, and the programs; those for cells paint them, 1 on 0."""
-    table = {"changes": CHANGES, "outputs": OUTPUTS, "shapes": SHAPES}[kind]
-    subjects = [subject for subject, texts in table.items() for _ in texts]
-    return subjects, _texts(table), [_program(text, kind == "changes") for text in _texts(table)]
+def programs_of(table: str) -> tuple[list[str], list[str], list[Program]]:
+    """Return the subjects, texts and programs of a table, as three parallel lists.
+
+    `table` is "changes", "outputs" or "shapes". Programs that return cells are extended to paint
+    them on a grid, 1 on 0.
+    """
+    texts_by_subject = {"changes": CHANGES, "outputs": OUTPUTS, "shapes": SHAPES}[table]
+    texts = _texts(texts_by_subject)
+    subjects = [subject for subject, of_subject in texts_by_subject.items() for _ in of_subject]
+    return subjects, texts, [_program(text, paint=table == "changes") for text in texts]
 
 
 def _program(text: str, paint: bool) -> Program:
-    lines = text.split(";")
+    calls = text.split(";")
     if paint:
-        lines += ["shape(I)", "canvas(ZERO,$)", f"fill($,ONE,x{len(lines)})"]
-    targets = [*(f"x{n}" for n in range(1, len(lines))), "O"]
-    said = (line.replace("$", f"x{n}") for n, line in enumerate(lines))
-    return Program.parse("\n".join(f"{target} = {line}" for target, line in zip(targets, said, strict=True)))
+        calls += ["shape(I)", "canvas(ZERO,$)", f"fill($,ONE,x{len(calls)})"]
+    targets = [*(f"x{n}" for n in range(1, len(calls))), "O"]
+    lines = [
+        f"{target} = {call.replace('$', f'x{n}')}"
+        for n, (target, call) in enumerate(zip(targets, calls, strict=True))
+    ]
+    return Program.parse("\n".join(lines))

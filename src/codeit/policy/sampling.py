@@ -1,9 +1,11 @@
-"""Draw programs from the policy: encode each task once, decode its samples side by side.
+"""Sampling of programs from the policy.
 
-transformers' `generate` copies the encoder's states for every sample and decodes all rows until the last
-one ends. Here a batch is a block of tasks × samples: attention to the source reads one copy of its keys and
-values a task, and finished samples leave the block. Temperature and top-k as in Butt et al. 2024 (arXiv
-2402.04858).
+Each task is encoded once, and its samples are decoded side by side.
+
+The `generate` of transformers copies the encoder's states for every sample and decodes all rows
+until the last one ends. Here a batch is a block of tasks × samples. Attention to the source reads
+one copy of its keys and values per task, and finished samples leave the block. Temperature and
+top-k follow Butt et al. 2024 (arXiv 2402.04858).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from codeit.policy.grid_tokens import Demonstrations, Tokens
 from codeit.policy.model import Policy, pad_sources
 
 SHRINK_AT = 0.8
-"""The block is made anew without its finished samples once it would have at most this share of its rows."""
+"""Finished samples are removed from a block once that leaves at most this share of its rows."""
 
 
 def sample(
@@ -31,11 +33,12 @@ def sample(
     *,
     seeds: Sequence[int],
 ) -> Iterator[tuple[int, list[str]]]:
-    """Sample programs for each task; yield (index of the task, texts of its programs) as batches finish.
+    """Sample programs for each task; yield (index of the task, program texts) as batches finish.
 
-    Tasks with sources of similar length are decoded together, about `settings.batch_rows` samples at once.
-    `seeds`, one per task, determine all samples of a task, whichever tasks share its batch. With the compact
-    encoding every text parses. Raises ValueError unless there is one seed per task.
+    Tasks with sources of similar length are decoded together, about `settings.batch_rows` samples
+    at once. `seeds`, one per task, determine the samples of a task, regardless of the tasks that
+    share its batch. With the compact encoding every text parses. Raises ValueError unless there is
+    one seed per task.
     """
     encoding = policy.encoding
     grammar = Grammar(encoding, policy.device) if isinstance(encoding, CompactEncoding) else None
@@ -51,9 +54,10 @@ def sample_tokens(
     grammar: Grammar | None,
     seeds: Sequence[int],
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """Sample as `sample`, but yield token ids: shape (samples, steps), padded after the end of a program.
+    """Sample like `sample`, but yield token ids.
 
-    Without a `grammar` any token may follow any other.
+    They have shape (samples, steps) and are padded after the end token. Without a `grammar`, any
+    token may follow any other.
     """
     if len(seeds) != len(tasks):
         raise ValueError(f"seeds: expected one per task, {len(tasks)}, found {len(seeds)}")
@@ -77,23 +81,26 @@ def sample_tokens(
 
 
 def _uniforms(seed: int, n: int, steps: int) -> torch.Tensor:
-    """The task's numbers in [0, 1), shape (n, steps): drawn ahead, on the CPU, so nothing else moves them."""
+    """Draw all random numbers of a task, in [0, 1), shape (n, steps).
+
+    They are drawn in advance and on the CPU, so that they depend only on the seed.
+    """
     return torch.rand(n, steps, generator=torch.Generator().manual_seed(seed))
 
 
 def _decode(
     decoder: Decoder,
     memory: Memory,
-    uniforms: torch.Tensor,
+    uniforms: torch.Tensor,  # (tasks, samples, steps)
     grammar: Grammar | None,
     encoding: Encoding,
     temperature: float,
     top_k: int,
 ) -> torch.Tensor:
-    """Token ids, shape (tasks, samples, steps), padded after each end; `uniforms` has that shape too."""
+    """Return token ids, padded after each end. The shape is that of `uniforms`."""
     tasks, samples, steps = uniforms.shape
     written = torch.full((tasks * samples, steps), encoding.pad_id, device=uniforms.device)
-    # Where in `written` each sample of the block goes.
+    # The row of `written` for each sample of the block.
     rows = torch.arange(tasks * samples, device=uniforms.device).view(tasks, samples)
     uniforms = uniforms.reshape(-1, steps)
     tokens = torch.full_like(rows, encoding.start_id)
@@ -111,35 +118,38 @@ def _decode(
         written[rows[live], step] = tokens[live]
         live = live & (tokens != encoding.eos_id) & (tokens != encoding.pad_id)
         counts = live.sum(1)
-        widest, kept = int(counts.max()), int((counts > 0).sum())
-        if widest == 0:
+        live_tasks = (counts > 0).nonzero().flatten()
+        columns = int(counts.max())
+        if columns == 0:
             break
-        if widest * kept <= SHRINK_AT * live.numel():
-            # Live samples first in each task, then as many columns as the task with most of them needs.
-            tasks_kept = (counts > 0).nonzero().flatten()
-            columns = live[tasks_kept].int().sort(dim=1, descending=True, stable=True).indices[:, :widest]
-            places = tasks_kept[:, None] * live.shape[1] + columns
-            rows, tokens, live = (block.flatten()[places] for block in (rows, tokens, live))
-            state = [state[place] for place in places.flatten().tolist()] if state is not None else None
-            cache = decoder.select_rows(cache, places, step + 1)
-            memory = memory.select_tasks(tasks_kept)
+        if columns * len(live_tasks) <= SHRINK_AT * live.numel():
+            # Keep as many columns as the task with most live samples needs, and live samples first.
+            order = live[live_tasks].int().sort(dim=1, descending=True, stable=True).indices[:, :columns]
+            kept = live_tasks[:, None] * live.shape[1] + order
+            rows, tokens, live = (block.flatten()[kept] for block in (rows, tokens, live))
+            state = [state[k] for k in kept.flatten().tolist()] if state is not None else None
+            cache = decoder.select_rows(cache, kept, step + 1)
+            memory = memory.select_tasks(live_tasks)
     return written.view(tasks, samples, steps)
 
 
 def draw(logits: torch.Tensor, uniforms: torch.Tensor, top_k: int) -> torch.Tensor:
-    """One token a row by inverting the distribution function: logits (rows, vocabulary), uniforms (rows,)."""
+    """Draw a token for each row by inverse transform sampling.
+
+    `logits` has shape (rows, vocabulary), `uniforms` (rows,), in [0, 1).
+    """
     if 0 < top_k < logits.shape[1]:
         logits, tokens = logits.topk(top_k, dim=1)
     else:
         tokens = None
-    cumulated = logits.softmax(dim=1).cumsum(dim=1)
-    cumulated = cumulated / cumulated[:, -1:]  # ends in exactly 1, so that no impossible token is drawn
-    places = (cumulated <= uniforms[:, None]).sum(dim=1)
-    return places if tokens is None else tokens.gather(1, places[:, None])[:, 0]
+    cumulative = logits.softmax(dim=1).cumsum(dim=1)
+    cumulative = cumulative / cumulative[:, -1:]  # ends in exactly 1, so that no impossible token is drawn
+    drawn = (cumulative <= uniforms[:, None]).sum(dim=1)
+    return drawn if tokens is None else tokens.gather(1, drawn[:, None])[:, 0]
 
 
 class Memory:
-    """What the decoder sees of a batch of sources: a layer's keys and values, and what is padding."""
+    """Encoded sources of a batch: keys and values for each decoder layer, and a mask."""
 
     def __init__(self, layers: list[tuple[torch.Tensor, torch.Tensor]], mask: torch.Tensor) -> None:
         # keys (tasks, heads, head size, length), values (tasks, heads, length, head size)
@@ -153,14 +163,14 @@ class Memory:
 
 
 Cache = list[torch.Tensor]
-"""A layer's keys and values of the tokens so far: (2, tasks × samples, heads, steps, head size)."""
+"""Keys and values of the tokens so far: per layer (2, tasks × samples, heads, steps, head size)."""
 
 
 class Decoder:
-    """The decoder of any T5ForConditionalGeneration, one token at a time, with the model's own weights.
+    """The decoder of any T5ForConditionalGeneration, one token at a time.
 
-    Weights are read from the modules when it is made (a step after learning needs a new one); projections
-    of the same input are joined into one matrix.
+    The weights are read from the model when the decoder is created, so it has to be created again
+    after training. Projections of the same input are joined into one matrix.
     """
 
     def __init__(self, policy: Policy, dtype: torch.dtype) -> None:
@@ -173,45 +183,45 @@ class Decoder:
         self.embedding = model.decoder.embed_tokens.weight.to(dtype)
         self.layers = [_Layer(block.layer, dtype) for block in model.decoder.block]
         self.final_norm = model.decoder.final_layer_norm.weight.to(dtype)
-        # transformers scales the decoder's states in front of the head in T5 v1.0, not in v1.1.
+        # transformers scales the decoder's states before the head in T5 v1.0, not in v1.1.
         self.scale = config.d_model**-0.5 if config.scale_decoder_outputs else 1.0
         self.head = model.lm_head.weight[: policy.encoding.output_size].to(dtype)
         self.bias = torch.empty(0)
 
     def encode(self, sources: Sequence[Tokens]) -> Memory:
         """Run the encoder once over `sources`, padded to the longest."""
-        ids, there = pad_sources(sources, self.policy.encoding.pad_id)
-        ids, there = ids.to(self.device), there.to(self.device)
+        ids, mask = pad_sources(sources, self.policy.encoding.pad_id)
+        ids, mask = ids.to(self.device), mask.to(self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             embedded = self.policy.embed(ids)
-            states = self.model.encoder(inputs_embeds=embedded, attention_mask=there).last_hidden_state
+            states = self.model.encoder(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
         layers = []
         for layer in self.layers:
             both = functional.linear(states.to(self.dtype), layer.cross_key_value)
             keys, values = both.view(*both.shape[:2], 2, self.heads, self.head_size).unbind(2)
             layers.append((keys.permute(0, 2, 3, 1).contiguous(), values.transpose(1, 2).contiguous()))
-        zero = torch.zeros(there.shape, dtype=self.dtype, device=self.device)
-        return Memory(layers, zero.masked_fill(~there, -torch.inf)[:, None, None])
+        zero = torch.zeros(mask.shape, dtype=self.dtype, device=self.device)
+        return Memory(layers, zero.masked_fill(~mask, -torch.inf)[:, None, None])
 
     def cache(self, tasks: int, samples: int, steps: int) -> Cache:
-        """An empty cache for a block of tasks × samples, and the position biases for `steps` tokens."""
+        """Return an empty cache for tasks × samples, and set the position biases for `steps`."""
         first = self.model.decoder.block[0].layer[0].SelfAttention
-        # (heads, query, key); only the first layer holds the weights, as in transformers
+        # Shape (heads, query, key). Only the first layer has these weights, as in transformers.
         self.bias = first.compute_bias(steps, steps, device=self.device)[0].to(self.dtype)
         shape = (2, tasks * samples, self.heads, steps, self.head_size)
         return [torch.empty(shape, dtype=self.dtype, device=self.device) for _ in self.layers]
 
-    def select_rows(self, cache: Cache, places: torch.Tensor, filled: int) -> Cache:
-        """The cache of the rows at `places` only; copies the `filled` first steps."""
+    def select_rows(self, cache: Cache, rows: torch.Tensor, filled: int) -> Cache:
+        """Return a cache of the given rows only, with copies of the first `filled` steps."""
         selected = []
         for layer in cache:
-            fresh = layer.new_empty((2, places.numel(), *layer.shape[2:]))
-            fresh[:, :, :, :filled] = layer[:, places.flatten(), :, :filled]
-            selected.append(fresh)
+            smaller = layer.new_empty((2, rows.numel(), *layer.shape[2:]))
+            smaller[:, :, :, :filled] = layer[:, rows.flatten(), :, :filled]
+            selected.append(smaller)
         return selected
 
     def step(self, tokens: torch.Tensor, step: int, cache: Cache, memory: Memory) -> torch.Tensor:
-        """fp32 logits (tasks, samples, output_size) after `tokens` (tasks, samples) at place `step`."""
+        """Return fp32 logits (tasks, samples, output_size) after `tokens` (tasks, samples)."""
         (tasks, samples), size = tokens.shape, (self.heads, self.head_size)
         states = functional.embedding(tokens, self.embedding)
         bias = self.bias[:, step : step + 1, : step + 1]
@@ -221,26 +231,26 @@ class Decoder:
             past[0, :, :, step], past[1, :, :, step] = key_value
             past_keys, past_values = past[:, :, :, : step + 1]
             scores = query[:, :, None] @ past_keys.transpose(2, 3) + bias
-            seen = scores.softmax(-1) @ past_values
-            states = states + functional.linear(seen.view(tasks, samples, -1), layer.self_out)
+            attended = scores.softmax(-1) @ past_values
+            states = states + functional.linear(attended.view(tasks, samples, -1), layer.self_out)
 
             query = functional.linear(self._norm(states, layer.cross_norm), layer.cross_query)
             scores = query.view(tasks, samples, *size).transpose(1, 2) @ keys + memory.mask
-            seen = (scores.softmax(-1) @ values).transpose(1, 2).flatten(2)
-            states = states + functional.linear(seen, layer.cross_out)
+            attended = (scores.softmax(-1) @ values).transpose(1, 2).flatten(2)
+            states = states + functional.linear(attended, layer.cross_out)
 
             states = states + layer.feed_forward(self._norm(states, layer.forward_norm))
         states = self._norm(states, self.final_norm) * self.scale
         return functional.linear(states, self.head).float()
 
     def _norm(self, states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        """T5's norm: root mean square in fp32, no mean, no shift."""
+        """Apply T5's layer norm: root mean square in fp32, without mean and shift."""
         wide = states.float()
         return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.epsilon)).to(self.dtype) * weight
 
 
 class _Layer:
-    """The weights of one decoder layer, joined where they share their input."""
+    """The weights of one decoder layer. Projections of the same input are joined."""
 
     def __init__(self, parts: Any, dtype: torch.dtype) -> None:
         own, cross, dense = parts[0].SelfAttention, parts[1].EncDecAttention, parts[2].DenseReluDense

@@ -35,7 +35,7 @@ class TestTimeTraining:
         budget: Budget,
         threads: int = 0,
     ) -> None:
-        """Load the policy from its directory. `threads` sets torch's CPU threads (0: torch's default).
+        """Load the policy. `threads` sets torch's CPU threads (0: torch's default).
 
         Raises PolicyError.
         """

@@ -1,9 +1,9 @@
-"""Teach the policy: cross-entropy on program tokens, in plain PyTorch steps.
+"""Training of the policy: cross-entropy on program tokens, in plain PyTorch steps.
 
-AdamW without a schedule, gradients accumulated to an effective batch (Butt et al. 2024, arXiv 2402.04858:
-5e-5, 512). An effective batch is cut into micro-batches of like length, so that little is spent on padding,
-and its loss is the mean over its program tokens: neither padding nor the cut into micro-batches moves it,
-but for rounding.
+The optimizer is AdamW without a schedule. Gradients are accumulated to an effective batch (Butt et
+al. 2024, arXiv 2402.04858: learning rate 5e-5, batch size 512). An effective batch is cut into
+micro-batches of similar length, which saves padding. Its loss is the mean over its program tokens,
+so that neither padding nor the cut into micro-batches changes it, except for rounding.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from codeit.policy.grid_tokens import Tokens
 from codeit.policy.model import Policy, PolicyError, pad_sources
 
 IGNORED = -100
-"""The label of padding; cross-entropy leaves it out."""
+"""The label of padding, which cross-entropy ignores."""
 _STATE = "optimizer.safetensors"
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TrainingExample(NamedTuple):
-    """A task as its encoding has it, and the token ids of a program, end included."""
+    """The tokens of a task, and the token ids of a program including the end."""
 
     source: Tokens
     target: list[int]
@@ -43,37 +43,40 @@ class MicroBatch(NamedTuple):
     """Examples for one forward pass."""
 
     source: torch.Tensor
-    """Padded to the longest: (examples, tokens), or (examples, tokens, words)."""
+    """Source ids, padded to the longest: (examples, tokens), or (examples, tokens, words)."""
     mask: torch.Tensor
-    """True where a token of the source is: (examples, tokens)."""
+    """True at the tokens of a source, false at padding: (examples, tokens)."""
     labels: torch.Tensor
-    """Target tokens, padded with IGNORED: (examples, tokens)."""
+    """Target ids, padded with IGNORED: (examples, tokens)."""
     sources: int
-    """Tokens of the sources, without padding."""
+    """Number of source tokens, without padding."""
     targets: int
-    """Tokens of the targets, without padding."""
+    """Number of target tokens, without padding."""
 
     @property
     def padded(self) -> int:
-        """Tokens of both, padding included."""
+        """Number of source and target tokens, including padding."""
         return self.mask.numel() + self.labels.numel()
 
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What an epoch did: mean loss a target token (nats), optimizer steps, target tokens, seconds taken."""
+    """Figures of a training epoch."""
 
     loss: float
+    """Mean loss in nats per target token."""
     steps: int
+    """Optimizer steps."""
     tokens: int
+    """Target tokens."""
     seconds: float
 
 
 class Trainer:
-    """A policy and its optimizer, whose state lasts across epochs."""
+    """A policy and its optimizer, whose state is kept from epoch to epoch."""
 
     def __init__(self, policy: Policy, config: TrainingConfig) -> None:
-        """`config.precision` is that of forward passes, where the device has it; weights are fp32."""
+        """Forward passes run in `config.precision` if the device supports it. Weights are fp32."""
         self.policy, self.config = policy, config
         self.dtype = _DTYPES[config.precision]
         if policy.device.type == "cpu" and not (self.dtype == torch.bfloat16 and _cpu_has_bf16()):
@@ -89,11 +92,11 @@ class Trainer:
         seed: int,
         progress: Callable[[int, int], None] | None = None,
     ) -> TrainingReport:
-        """`config.epochs` passes over `examples`, in an order fixed by `seed`, as dropout is.
+        """Train for `config.epochs` passes over `examples`. The order and dropout depend on `seed`.
 
-        `progress(done, total)` is called after each optimizer step, in examples. No examples: nothing is
-        done. Raises FloatingPointError if the loss is no longer finite; the weights before that step are
-        kept.
+        `progress(done, total)` is called after each optimizer step, in examples. Without examples
+        nothing happens. Raises FloatingPointError if the loss is not finite; the weights before
+        that step are kept.
         """
         started = time.perf_counter()
         model, device = self.policy.model, self.policy.device
@@ -119,9 +122,9 @@ class Trainer:
         return TrainingReport(loss / max(tokens, 1), steps, tokens, time.perf_counter() - started)
 
     def step(self, batch: Sequence[MicroBatch]) -> float:
-        """One optimizer step on an effective batch; its mean loss a target token.
+        """Take an optimizer step on an effective batch; return its mean loss per target token.
 
-        Raises FloatingPointError, and leaves the weights as they are, if that is not finite.
+        Raises FloatingPointError and keeps the weights if the loss is not finite.
         """
         model = self.policy.model
         total = torch.zeros((), device=self.policy.device)
@@ -134,8 +137,8 @@ class Trainer:
         mean = float(total) / batch_tokens
         if not torch.isfinite(total):
             raise FloatingPointError(
-                f"the loss is {mean} after finite ones; lower learning.learning_rate (now "
-                f"{self.config.learning_rate}), or set learning.precision to 'bf16' or 'fp32' if it is 'fp16'"
+                f"training: expected a finite loss, found {mean}; lower the learning_rate (now "
+                f"{self.config.learning_rate}), or set precision to 'bf16' or 'fp32' if it is 'fp16'"
             )
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(model.parameters(), self.config.max_grad_norm)
@@ -145,12 +148,12 @@ class Trainer:
 
     @torch.no_grad()
     def loss(self, batches: Sequence[MicroBatch]) -> float:
-        """Mean loss a target token, without dropout, and without learning."""
+        """Return the mean loss per target token, without dropout and without training."""
         self.policy.model.eval()
         return sum(float(self._loss(batch)) for batch in batches) / sum(batch.targets for batch in batches)
 
     def _loss(self, micro: MicroBatch) -> torch.Tensor:
-        """The sum over its target tokens."""
+        """Return the sum of the loss over the target tokens."""
         device, encoding = self.policy.device, self.policy.encoding
         source, mask, labels = (part.to(device) for part in micro[:3])
         with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
@@ -162,74 +165,75 @@ class Trainer:
         return functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
 
     def _shift(self, labels: torch.Tensor) -> torch.Tensor:
-        """What the decoder reads when it is to write `labels`: the start, then all but the last."""
+        """Return the decoder's input: the start token, then all labels except the last."""
         encoding = self.policy.encoding
         shifted = labels.roll(1, dims=1).masked_fill(labels.roll(1, dims=1) == IGNORED, encoding.pad_id)
         shifted[:, 0] = encoding.start_id
         return shifted
 
-    def save(self, folder: Path) -> None:
-        """Write the policy (as `Policy.save`) and the optimizer's state into `folder`."""
-        self.policy.save(folder)
+    def save(self, directory: Path) -> None:
+        """Write the policy (with `Policy.save`) and the optimizer's state into `directory`."""
+        self.policy.save(directory)
         tensors = {
             f"{index}.{key}": value.contiguous()
             for index, state in self.optimizer.state_dict()["state"].items()
             for key, value in state.items()
         }
-        save_file(tensors, folder / _STATE, metadata={"scaler": json.dumps(self.scaler.state_dict())})
+        save_file(tensors, directory / _STATE, metadata={"scaler": json.dumps(self.scaler.state_dict())})
 
     @classmethod
-    def load(cls, folder: Path, config: TrainingConfig, device: str = "auto") -> Trainer:
-        """Go on from a folder written by `save`; settings come from `config`. Raises PolicyError."""
-        learner = cls(Policy.load(folder, device), config)
-        path = folder / _STATE
+    def load(cls, directory: Path, config: TrainingConfig, device: str = "auto") -> Trainer:
+        """Read a directory written by `save`; settings come from `config`. Raises PolicyError."""
+        trainer = cls(Policy.load(directory, device), config)
+        path = directory / _STATE
         if not path.exists():
-            raise PolicyError(f"{path}: no such file; expected a folder written by Trainer.save")
+            raise PolicyError(f"{path}: no such file; expected a directory written by Trainer.save")
         state: dict[int, dict[str, torch.Tensor]] = {}
         with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+            for name in file.keys():  # noqa: SIM118 (safe_open is not a mapping)
                 index, key = name.split(".", 1)
                 state.setdefault(int(index), {})[key] = file.get_tensor(name)
             scaler = json.loads(file.metadata()["scaler"])
-        learner.optimizer.load_state_dict({**learner.optimizer.state_dict(), "state": state})
-        if scaler and learner.scaler.is_enabled():
-            learner.scaler.load_state_dict(scaler)
-        return learner
+        trainer.optimizer.load_state_dict({**trainer.optimizer.state_dict(), "state": state})
+        if scaler and trainer.scaler.is_enabled():
+            trainer.scaler.load_state_dict(scaler)
+        return trainer
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether there are instructions for it; without, it is slower than fp32."""
+    """Return whether the CPU has bf16 instructions. Without them, bf16 is slower than fp32."""
     has = torch.cpu.get_capabilities()
     return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
-def micro_batches(batch: Sequence[TrainingExample], most_tokens: int) -> list[list[TrainingExample]]:
-    """Parts of like length of at most `most_tokens` padded tokens, or of one example."""
+_MAX_STRIPS = 64
+_PASS_TOKENS = 512
+"""Cost of a forward pass besides its tokens, in tokens."""
+
+
+def micro_batches(batch: Sequence[TrainingExample], max_tokens: int) -> list[list[TrainingExample]]:
+    """Cut a batch into parts of one example or at most `max_tokens` padded tokens."""
     if not batch:
         return []
     by_source = sorted(batch, key=lambda example: len(example.source))
     tokens = np.cumsum([len(example.source) + len(example.target) for example in by_source])
-    cuts = [_cut(by_source, tokens, 1 << k, most_tokens) for k in range(_MOST_STRIPS.bit_length())]
-    return min(cuts, key=lambda micros: sum(_padded(micro) + _PASS for micro in micros))
+    cuts = [_cut(by_source, tokens, 1 << k, max_tokens) for k in range(_MAX_STRIPS.bit_length())]
+    return min(cuts, key=lambda micros: sum(_padded_tokens(micro) + _PASS_TOKENS for micro in micros))
 
 
-_MOST_STRIPS = 64
-_PASS = 512
-"""What a pass costs besides its tokens, in tokens."""
-
-
-def _padded(micro: Sequence[TrainingExample]) -> int:
-    """Its tokens, padding included."""
+def _padded_tokens(micro: Sequence[TrainingExample]) -> int:
+    """Return the number of tokens including padding."""
     source, target = (max(map(len, side)) for side in zip(*micro, strict=True))
     return len(micro) * (source + target)
 
 
 def _cut(
-    by_source: Sequence[TrainingExample], tokens: NDArray[np.int64], strips: int, most_tokens: int
+    by_source: Sequence[TrainingExample], tokens: NDArray[np.int64], strips: int, max_tokens: int
 ) -> list[list[TrainingExample]]:
-    """Strips of like sources and of as many tokens each, cut into parts of like targets.
+    """Cut into strips by source length, and each strip into parts by target length.
 
-    Few strips suit short sources, many suit long ones.
+    Strips have equal numbers of tokens. Few strips suit short sources, many strips suit long ones.
+    `tokens` is cumulative.
     """
     micros = []
     cuts = np.searchsorted(tokens, tokens[-1] * np.arange(1, strips) / strips)
@@ -238,7 +242,7 @@ def _cut(
         source = target = 0
         for example in sorted((by_source[k] for k in strip), key=lambda example: len(example.target)):
             wider = max(source, len(example.source)), max(target, len(example.target))
-            if micro and (len(micro) + 1) * sum(wider) > most_tokens:
+            if micro and (len(micro) + 1) * sum(wider) > max_tokens:
                 micros.append(micro)
                 micro, wider = [], (len(example.source), len(example.target))
             micro.append(example)
@@ -249,7 +253,7 @@ def _cut(
 
 
 def collate(examples: Sequence[TrainingExample]) -> MicroBatch:
-    """Examples side by side."""
+    """Stack examples, padded to the longest source and target."""
     targets = [len(example.target) for example in examples]
     source, mask = pad_sources([example.source for example in examples], pad_id=0)
     labels = np.full((len(examples), max(targets)), IGNORED)

@@ -1,4 +1,4 @@
-"""Learning curves as pictures."""
+"""The curve of a search as an SVG file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from codeit.evaluation.scoring import Score
+from codeit.report.svg import Axis, Reference, Series, line_chart_file
+from codeit.storage.files import write_atomically
 
 
 def draw(
@@ -14,23 +16,15 @@ def draw(
     points: Mapping[str, Mapping[int, int]],
     across: str,
 ) -> None:
-    """Draw tasks solved at top 3 against programs tried (`across` says which), as lines by name, and points.
+    """Draw tasks solved at top 3 against programs tried, on a logarithmic axis, into an SVG file.
 
-    The file's ending (svg, png) says its form.
+    `curves` are lines by name, `points` are crosses by name, each a number of tasks by number of
+    programs. `across` is the title of the x axis. Equal data gives an equal file.
     """
-    import matplotlib
-
-    matplotlib.use("agg")
-    matplotlib.rcParams["svg.hashsalt"] = "codeit"  # the same curve gives the same file
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
-    for name, curve in curves.items():
-        axes.plot(list(curve), [score.solved_top3 for score in curve.values()], marker=".", label=name)
-    for name, point in points.items():
-        axes.plot(list(point), list(point.values()), "kx", label=name)
-    axes.set(xscale="log", xlabel=across, ylabel="tasks solved (top 3)", ylim=(0, None))
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
-    pyplot.close(figure)
+    series = [
+        Series(name, [(n, score.solved_top3) for n, score in curve.items()], hue)
+        for hue, (name, curve) in enumerate(curves.items())
+    ]
+    references = [Reference(name, list(known.items())) for name, known in points.items()]
+    x, y = Axis(across, log=True), Axis("tasks solved (top 3)", whole=True)
+    write_atomically(path, line_chart_file(f"Tasks solved against {across}", series, x, y, references))

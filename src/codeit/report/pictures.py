@@ -1,8 +1,9 @@
-"""What the values of a program look like, whatever they are drawn with.
+"""Pictures of the values in a program's trace, independent of what draws them.
 
-A grid is its cells; sets of places and objects lie on the grid that they come from; numbers, colours, truth
-values and functions are a few words; of other containers the first items are shown, one by one.
-`report.terminal` and the pages draw these.
+A grid is shown as its cells. Objects and sets of places are shown on the grid that they come from.
+Numbers, colours, truth values and functions are shown as text. Other containers are shown as their
+first items, one by one. `report.explain` draws these pictures in a terminal, `report.sheet` writes
+them for pages.
 """
 
 from __future__ import annotations
@@ -12,28 +13,29 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeGuard
 
-from codeit.data.tasks import COLOURS
-from codeit.language import Budget, Grid, Program, Step
+from codeit.language import COLOURS, Budget, Grid, Program, Step
 
 Row = tuple[int | None, ...]
 Place = tuple[int, int]
 
-MOST_SIDE = 60  # of a picture, in cells
-MOST_ITEMS = 12  # of a container
-_LONGEST = 300  # of a text, in characters
-_LONGEST_CAPTURED = 24  # of a value in a function's text
+MAX_SHOWN_SIDE = 60
+"""Rows and columns of a picture. Larger grids are cut."""
+MAX_SHOWN_ITEMS = 12
+"""Items of a container that are shown."""
+_MAX_TEXT = 300  # characters
+_MAX_CAPTURED = 24  # characters of a value within a function's text
 
-_COLOURS_OUT = {"mostcolor", "leastcolor", "color", "index", "palette"}
-_COLOURS_IN = {
+_COLOUR_RESULTS = {"mostcolor", "leastcolor", "color", "index", "palette"}
+_COLOUR_ARGUMENTS = {
     "recolor": (0,), "fill": (1,), "underfill": (1,), "canvas": (0,), "replace": (1, 2), "switch": (1, 2),
     "ofcolor": (1,), "colorcount": (1,), "colorfilter": (1,), "cellwise": (2,),
 }  # fmt: skip
-"""Primitives that give a colour, and the places of their arguments where others take one."""
+"""Primitives that return colours, and the positions of arguments that are colours."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """A value that its text says: a number, a truth value, a pair, a function."""
+    """A value shown as text: a number, a truth value, a pair, a function."""
 
     text: str
 
@@ -47,7 +49,7 @@ class Colour:
 
 @dataclass(frozen=True)
 class Cells:
-    """A grid. `shape` is its own, of which `rows` may be the top left part alone."""
+    """A grid of `shape`. `rows` holds its cells, or only the top left part of a large grid."""
 
     rows: tuple[Row, ...]
     shape: Place
@@ -55,7 +57,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Patch:
-    """Places, counted from the picture's top left, in order; and their colours, if it is an object."""
+    """Places (row, column) from the picture's top left, sorted, and the colours of an object."""
 
     places: tuple[Place, ...]
     colours: tuple[int, ...] | None
@@ -63,9 +65,10 @@ class Patch:
 
 @dataclass(frozen=True)
 class Patches:
-    """Sets of places or objects on a grid; None for a cell outside it, where a patch reaches beyond.
+    """Objects or sets of places on a grid.
 
-    `single` for one patch as such, and not a container with one patch.
+    Where a patch reaches beyond the grid, `on` is extended by cells of None. `single` tells a patch
+    from a container with one patch.
     """
 
     on: tuple[Row, ...]
@@ -76,7 +79,7 @@ class Patches:
 
 @dataclass(frozen=True)
 class Items:
-    """The first items of a container, and how many more there are."""
+    """The first items of a container, and the number of further ones."""
 
     items: tuple[View, ...]
     more: int
@@ -87,28 +90,28 @@ View = Words | Colour | Cells | Patches | Items
 
 
 def views(program: Program, grid: Grid, budget: Budget | None = None) -> list[View]:
-    """What each line's variable looks like when the program runs on `grid`, up to where the run ends."""
+    """Return a picture of each line's variable for a run on `grid`, up to where the run ends."""
     colours = colour_variables(program)
-    canvases: dict[str, tuple[Row, ...]] = {"I": _rows(grid)}  # by variable, the grid that it comes from
+    canvases: dict[str, tuple[Row, ...]] = {"I": _rows(grid)}  # the grid that each variable comes from
     found: list[View] = []
     for line, step in zip(program.lines, program.trace(grid, budget), strict=False):
-        canvas = next((canvases[name] for name in line[2] if name in canvases), canvases["I"])
-        view = _view_of(step, canvas, canvases["I"], step.name in colours)
+        canvas = next((canvases[name] for name in line.arguments if name in canvases), canvases["I"])
+        view = _view_of_step(step, canvas, canvases["I"], step.name in colours)
         canvases[step.name] = view.rows if isinstance(view, Cells) else canvas
         found.append(view)
     return found
 
 
 def cells(grid: Grid) -> Cells:
-    """A grid as it is."""
+    """Return the picture of a whole grid."""
     return Cells(_rows(grid), grid.shape)
 
 
 def caption(view: Cells | Patches) -> str:
-    """A picture in a few words: its size, or what lies on it."""
+    """Return a picture's caption: the size of a grid, or the number of objects and their cells."""
     if isinstance(view, Cells):
         size = "{}x{}".format(*view.shape)
-        return size if view.shape == (len(view.rows), len(view.rows[0])) else f"{size}, its top left"
+        return size if view.shape == (len(view.rows), len(view.rows[0])) else f"{size}, top left part"
     coloured = view.patches[0].colours is not None
     count = sum(len(patch.places) for patch in view.patches)
     inside = f"{count} {'cell' if coloured else 'place'}{'s' * (count != 1)}"
@@ -120,24 +123,27 @@ def caption(view: Cells | Patches) -> str:
 
 
 def colour_variables(program: Program) -> set[str]:
-    """The variables that hold colours, as far as one can see: they come from, or go where colours do."""
-    found = {line.target for line in program.lines if line.function in _COLOURS_OUT}
+    """Return the variables that hold colours, judged by the primitives that return or take them."""
+    found = {line.target for line in program.lines if line.function in _COLOUR_RESULTS}
     for line in program.lines:
-        found |= {line.arguments[k] for k in _COLOURS_IN.get(line.function, ()) if k < len(line.arguments)}
+        found |= {
+            line.arguments[k] for k in _COLOUR_ARGUMENTS.get(line.function, ()) if k < len(line.arguments)
+        }
     return found
 
 
 def view(value: Any, canvas: Sequence[Row], *, colour: bool = False) -> View:
-    """What a value, as `Step` has it, looks like; patches lie on `canvas`, which grows if they reach beyond.
+    """Return the picture of a value of a `Step`.
 
-    With `colour` a number is one.
+    Patches are drawn on `canvas`, which is extended if they reach beyond it. `colour` tells that
+    numbers from 0 to 9 are colours.
     """
     if isinstance(value, str):
         return Words(_function_text(value))
     if _is_colour(value):
         return Colour(value) if colour else Words(str(value))
     if _is_grid(value) and (len(value[0]) != 2 or all(_is_colour(cell) for row in value for cell in row)):
-        cut = tuple(tuple(row[:MOST_SIDE]) for row in value[:MOST_SIDE])
+        cut = tuple(tuple(row[:MAX_SHOWN_SIDE]) for row in value[:MAX_SHOWN_SIDE])
         return Cells(cut, (len(value), len(value[0])))
     patch = _patch(value)
     if patch and (drawn := _on(canvas, [patch])):
@@ -152,17 +158,20 @@ def view(value: Any, canvas: Sequence[Row], *, colour: bool = False) -> View:
             members = members if ordered else sorted(members, key=lambda member: member.places)
             if drawn := _on(canvas, members):
                 return Patches(*drawn, single=False, ordered=ordered)
-        items = tuple(view(item, canvas, colour=colour) for item in islice(_in_order(value), MOST_ITEMS))
+        items = tuple(view(item, canvas, colour=colour) for item in islice(_in_order(value), MAX_SHOWN_ITEMS))
         return Items(items, len(value) - len(items), ordered)
     return Words(_text(value))
 
 
-def _view_of(step: Step, canvas: Sequence[Row], input: Sequence[Row], colour: bool) -> View:
-    """As `view`; a patch that does not lie on the canvas is drawn on the input, if it lies there."""
+def _view_of_step(step: Step, canvas: Sequence[Row], task_input: Sequence[Row], colour: bool) -> View:
+    """Return the picture of a step.
+
+    Patches that reach beyond the canvas are drawn on the input if they fit there.
+    """
     drawn = view(step.value, canvas, colour=colour)
     if isinstance(drawn, Patches) and len(drawn.on) * len(drawn.on[0]) > len(canvas) * len(canvas[0]):
-        on_input = view(step.value, input, colour=colour)
-        if isinstance(on_input, Patches) and on_input.on == tuple(input):
+        on_input = view(step.value, task_input, colour=colour)
+        if isinstance(on_input, Patches) and on_input.on == tuple(task_input):
             return on_input
     return drawn
 
@@ -193,7 +202,7 @@ def _is_cell(value: Any) -> bool:
 
 
 def _patch(value: Any) -> Patch | None:
-    """A set of places, an object, or a single cell, in order; None for anything else."""
+    """Return a set of places, an object or a single cell as a patch, or None for any other value."""
     members = value if isinstance(value, frozenset) else [value] if _is_cell(value) else []
     if members and all(map(_is_pair, members)):
         return Patch(tuple(sorted(members)), None)
@@ -204,14 +213,13 @@ def _patch(value: Any) -> Patch | None:
 
 
 def _on(canvas: Sequence[Row], patches: Sequence[Patch]) -> tuple[tuple[Row, ...], tuple[Patch, ...]] | None:
-    """A canvas large enough for the patches, and them on it; None if it would be huge."""
+    """Return a canvas that holds the patches, and the patches on it; None if it would be too large."""
     places = [place for patch in patches for place in patch.places]
     top, left = min(0, *(i for i, _ in places)), min(0, *(j for _, j in places))
     bottom = max(len(canvas), *(i + 1 for i, _ in places))
     right = max(len(canvas[0]), *(j + 1 for _, j in places))
-    if max(bottom - top, right - left) > MOST_SIDE:
+    if max(bottom - top, right - left) > MAX_SHOWN_SIDE:
         return None
-
     if (top, left, bottom, right) == (0, 0, len(canvas), len(canvas[0])):
         return tuple(canvas), tuple(patches)
 
@@ -225,17 +233,17 @@ def _on(canvas: Sequence[Row], patches: Sequence[Patch]) -> tuple[tuple[Row, ...
 
 
 def _in_order(value: tuple[Any, ...] | frozenset[Any]) -> Sequence[Any]:
-    """The items, of a set in an order that does not hang on Python's hashes."""
+    """Return a container's items, those of a set in an order independent of Python's hashes."""
     if isinstance(value, tuple):
         return value
     return sorted(value, key=lambda item: (item, "") if isinstance(item, int) else (0, _text(item)))
 
 
 def _function_text(text: str) -> str:
-    """A function's text, its sets written as elsewhere, and captured values that are long cut short."""
+    """Return a function's text with sets in braces, and with long captured values replaced by "…"."""
     text = text.replace("frozenset({", "{").replace("})", "}").replace("frozenset()", "{}")
     kept: list[str] = []
-    opened: list[int] = []  # places in `kept` of the brackets that are open
+    opened: list[int] = []  # indices in `kept` of the open brackets
     for character in text:
         kept.append(character)
         if character in "({":
@@ -243,16 +251,16 @@ def _function_text(text: str) -> str:
         elif character in ")}" and opened:
             start = opened.pop()
             inside = "".join(kept[start + 1 : -1])
-            if len(inside) > _LONGEST_CAPTURED and not any(map(str.isalpha, inside)):
+            if len(inside) > _MAX_CAPTURED and not any(map(str.isalpha, inside)):
                 kept[start + 1 : -1] = ["…"]
     return _text("".join(kept))
 
 
-def _text(value: Any, room: int = _LONGEST) -> str:
-    """A value as the language's users write it, cut where it is long."""
+def _text(value: Any, room: int = _MAX_TEXT) -> str:
+    """Return a value as text, cut at about `room` characters."""
     if not isinstance(value, (tuple, frozenset)):
         text = str(value)
-        return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+        return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…"
     opening, closing = "()" if isinstance(value, tuple) else "{}"
     parts: list[str] = []
     for item in _in_order(value):

@@ -1,4 +1,4 @@
-"""The page about runs and searches: figures, curves, and every task with what was found for it."""
+"""The page about runs and searches: figures, curves, and every task with its best programs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from markupsafe import Markup
 
 from codeit.data.tasks import load_tasks
 from codeit.experiments.mutation_baseline import PAPER_RESULTS
-from codeit.report.page import docs, render
+from codeit.report.page import docs, primitives
 from codeit.report.queries import (
-    Entry,
-    Shown,
+    STATUSES,
+    GalleryEntry,
+    GalleryProgram,
     differing_settings,
     gallery,
-    primitives,
     primitives_of_solutions,
 )
+from codeit.report.rendering import render
 from codeit.report.runs import KINDS, Run
 from codeit.report.sheet import Json, Views, program_sheet, task_sheet
 from codeit.report.svg import Axis, Reference, Series, line_chart, stacked_bars, table
@@ -27,19 +28,20 @@ from codeit.storage.metrics import METRICS
 
 PAPER_LOOP = 59
 """Tasks that the paper's loop solves after 100 iterations."""
-_STATUS = {
-    "solved": "solved",
-    "demonstrations": "all demonstrations, not the test",
-    "some": "some demonstrations",
-    "none": "no demonstration",
-}
+_STATUS_TEXTS = dict(
+    zip(
+        STATUSES,
+        ("solved", "all demonstrations, not the tests", "some demonstrations", "no demonstration"),
+        strict=True,
+    )
+)
 _ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
 
 
 def report_page(
     runs: Sequence[Run], *, threads: int = 0, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> str:
-    """The whole page. `progress` is told of the tasks that are done."""
+    """Return the page. `progress` receives the number of tasks that are drawn, and their total."""
     entries = gallery(runs, threads=threads)
     cards, packed, programs = [], [], []
     for number, entry in enumerate(entries):
@@ -52,7 +54,7 @@ def report_page(
     listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     return render(
         "report.html",
-        title=f"What {listed if len(runs) <= 4 else f'{len(runs)} runs'} found",
+        title=f"Report on {listed if len(runs) <= 4 else f'{len(runs)} runs'}",
         runs=_runs_table(runs),
         settings=_settings_table(runs),
         headlines=[_headline(run) for run in runs] if len(runs) <= 4 else [],
@@ -62,7 +64,10 @@ def report_page(
         primitives=primitives_of_solutions(entries),
         seconds=_seconds(runs),
         metrics=[(run.name, _metrics_table(run)) for run in runs if run.metrics],
-        statuses=[(key, _STATUS[key], sum(entry.status == key for entry in entries)) for key in _STATUS],
+        statuses=[
+            (status, text, sum(entry.status == status for entry in entries))
+            for status, text in _STATUS_TEXTS.items()
+        ],
         names=names,
         cards=cards,
         packed=packed,
@@ -70,48 +75,47 @@ def report_page(
     )
 
 
-def _card(entry: Entry) -> Json:
-    """What the gallery needs of a task before it is opened: of its first demonstration the picture."""
+def _card(entry: GalleryEntry) -> Json:
+    """Return what the gallery shows of a task, with a picture of its first demonstration."""
     views = Views()
-    input, output = entry.task.train[0]
     best = entry.best
     return {
         "id": entry.task.id,
         "status": entry.status,
-        "pair": [views.json[views.grid(grid)]["cells"] for grid in (input, output)],
+        "pair": [views.json[views.grid(grid)]["cells"] for grid in entry.task.train[0]],
         "lines": len(best) if best else 0,
         "by": list(entry.solved_by),
         "primitives": sorted(primitives(best)) if best else [],
     }
 
 
-def _sheet(entry: Entry, runs: Sequence[Run]) -> Json:
+def _sheet(entry: GalleryEntry, runs: Sequence[Run]) -> Json:
     views = Views()
     sheet = task_sheet(views, entry.task, outputs=True)
     sheet["programs"] = [_program(views, entry, one, runs) for one in entry.programs]
     return sheet | {"views": views.json}
 
 
-def _program(views: Views, entry: Entry, one: Shown, runs: Sequence[Run]) -> Json:
+def _program(views: Views, entry: GalleryEntry, one: GalleryProgram, runs: Sequence[Run]) -> Json:
     notes = []
-    for number, place in one.places.items():
+    for number, rank in one.ranks.items():
         run = runs[number]
         origin = run.origins.get((entry.task.id, one.program), "")
-        notes.append(f"{_ORDINALS[place]} of {run.name}" + (f" ({origin})" if origin else ""))
+        notes.append(f"{_ORDINALS[rank]} of {run.name}" + (f" ({origin})" if origin else ""))
     outputs = [pair.output for pair in entry.task.test]
     return program_sheet(views, one.program, entry.task.train) | {
         "solved": one.solved,
         "notes": notes,
         "answers": [None if outcome.grid is None else views.grid(outcome.grid) for outcome in one.outcomes],
         "answers_right": [
-            None if wanted is None else int(outcome.grid == wanted)
-            for outcome, wanted in zip(one.outcomes, outputs, strict=True)
+            None if expected is None else int(outcome.grid == expected)
+            for outcome, expected in zip(one.outcomes, outputs, strict=True)
         ],
     }
 
 
 def _packed(data: Json) -> str:
-    """JSON, deflated, in base64: a sheet shrinks to a tenth, and is unpacked when it is opened."""
+    """Return compressed JSON in base64, a tenth of its size. The page unpacks it on demand."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
@@ -120,15 +124,19 @@ def _headline(run: Run) -> Json:
     return {
         "name": run.name,
         "solved": run.score.solved_top3,
-        "tasks": run.score.tasks,
+        "tasks": _count(run.score.tasks, "task"),
         "share": f"{run.score.solved_top3 / max(run.score.tasks, 1):.1%}",
     }
 
 
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'s' * (n != 1)}"
+
+
 def _runs_table(runs: Sequence[Run]) -> Markup:
     head = [
-        "run", "what it is", "tasks", "solved (top 3)", "top 2", "top 3 without leaked tasks",
-        "all demonstrations", "an iteration's best", "extent", "samples that run", "time",
+        "run", "kind", "tasks", "solved (top\u00a03)", "top\u00a02", "top\u00a03 without leaked tasks",
+        "all demonstrations", "best iteration's samples", "length", "samples that run", "time",
     ]  # fmt: skip
     return table(head, [_runs_row(run) for run in runs])
 
@@ -136,9 +144,9 @@ def _runs_table(runs: Sequence[Run]) -> Markup:
 def _runs_row(run: Run) -> list[str]:
     score, last = run.score, run.metrics[max(run.metrics)] if run.metrics else {}
     policy = [row["policy_top3"] for row in run.metrics.values() if "policy_top3" in row]
-    extent = f"{max(run.metrics)} iterations" if run.metrics else ""
+    length = _count(max(run.metrics), "iteration") if run.metrics else ""
     if run.curve:
-        extent = f"{max(run.curve):,} programs"
+        length = _count(max(run.curve), "program")
     runs = f"{last['share_run']:.0%}" if "share_run" in last else ""
     if run.counts.get("drawn"):
         runs = f"{run.counts['ran'] / run.counts['drawn']:.0%}"
@@ -146,7 +154,7 @@ def _runs_row(run: Run) -> list[str]:
     return [
         run.name, KINDS[run.kind], str(score.tasks), str(score.solved_top3), str(score.solved_top2),
         str(score.solved_top3_without_leak), str(score.solved_demonstrations),
-        f"{max(policy):.0f}" if policy else "", extent, runs, f"{minutes:,.1f} min" if minutes else "",
+        f"{max(policy):.0f}" if policy else "", length, runs, f"{minutes:,.1f} min" if minutes else "",
     ]  # fmt: skip
 
 
@@ -168,20 +176,20 @@ def _metrics_table(run: Run) -> Markup:
 
 
 def _solved_axis(runs: Sequence[Run]) -> tuple[Axis, list[float]]:
-    """Tasks solved, in per cent where the runs' sets differ in size; and the scale of each run."""
+    """Return the axis of tasks solved (in per cent if sets differ in size) and each run's scale."""
     if len({len(run.tasks) for run in runs}) < 2:
         return Axis("tasks solved", whole=True), [1.0] * len(runs)
     return Axis("tasks solved", percent=True), [1 / max(len(run.tasks), 1) for run in runs]
 
 
 def _comparable(runs: Iterable[Run]) -> bool:
-    """Whether the paper's figures are about the same tasks."""
+    """Return whether the runs have the tasks of the paper's figures."""
     evaluation = {task.id for task in load_tasks("arc-agi-1/evaluation")}
     return all({task.id for task in run.tasks} == evaluation for run in runs)
 
 
 def _hued(runs: Sequence[Run], wanted: Callable[[Run], object]) -> list[tuple[int, Run]]:
-    """Some of the runs, each with the hue that it has in every chart."""
+    """Return the wanted runs, each with the hue that it has in every chart."""
     return [(hue, run) for hue, run in enumerate(runs) if wanted(run)]
 
 
@@ -190,16 +198,14 @@ def _loops(runs: Sequence[Run]) -> Markup:
     y, scales = _solved_axis([run for _, run in loops])
     series = []
     for (hue, run), scale in zip(loops, scales, strict=True):
-        for scope, words in (("cumulative", "all found so far"), ("policy", "this iteration's samples")):
+        for scope, text in (("cumulative", "all programs so far"), ("policy", "this iteration's samples")):
             points = _points(run, f"{scope}_top3", scale)
-            series.append(Series(f"{run.name}: {words}", points, hue, dashed=scope == "policy"))
+            series.append(Series(f"{run.name}: {text}", points, hue, dashed=scope == "policy"))
     references = []
     if _comparable(run for _, run in loops):
         references = [
             Reference(f"paper: CodeIt, 100 iterations ({PAPER_LOOP})", [(None, PAPER_LOOP)]),
-            Reference(
-                f"paper: its 19,200 mutants ({PAPER_RESULTS[19_200]})", [(None, PAPER_RESULTS[19_200])]
-            ),
+            Reference(f"paper: 19,200 mutants ({PAPER_RESULTS[19_200]})", [(None, PAPER_RESULTS[19_200])]),
         ]
     return line_chart("Tasks solved (top 3), by iteration", series, Axis("iteration"), y, references)
 
@@ -218,35 +224,38 @@ def _searches(runs: Sequence[Run]) -> Markup:
 
 
 def _samples(runs: Sequence[Run]) -> list[Markup]:
-    """What the policy's samples are; with several runs a chart for each measure."""
+    """Return charts of the policy's samples and loss.
+
+    One run has one chart of all shares of samples, several runs have a chart for each share.
+    """
     loops = _hued(runs, lambda run: run.metrics)
     shares = {
         "share_parse": "that parse",
         "share_run": "that run on every demonstration",
         "share_new": "that are new",
     }
-    x, share = Axis("iteration"), Axis("share of the samples", percent=True)
+    x, share = Axis("iteration"), Axis("share of samples", percent=True)
     if len(loops) == 1:
         (_, run), *_ = loops
-        lines = [Series(words, _points(run, name), k) for k, (name, words) in enumerate(shares.items())]
+        lines = [Series(text, _points(run, name), k) for k, (name, text) in enumerate(shares.items())]
         charts = [line_chart("Samples", lines, x, share)]
     else:
         charts = []
-        for name, words in shares.items():
+        for name, text in shares.items():
             lines = [Series(run.name, _points(run, name), hue) for hue, run in loops]
-            charts.append(line_chart(f"Samples {words}", lines, x, share))
+            charts.append(line_chart(f"Samples {text}", lines, x, share))
     loss = [Series(run.name, _points(run, "loss"), hue) for hue, run in loops]
-    charts.append(line_chart("Loss of the policy", loss, x, Axis("nats a token")))
+    charts.append(line_chart("Loss of the policy", loss, x, Axis("nats per token")))
     return [chart for chart in charts if chart]
 
 
 def _lengths(runs: Sequence[Run]) -> Markup:
     series = []
     for hue, run in _hued(runs, lambda run: run.lengths):
-        for k, words in enumerate(("every task that has one by then", "the tasks that had one at first")):
+        for k, text in enumerate(("all tasks solved by then", "the tasks solved first")):
             points = [(iteration, means[k]) for iteration, means in run.lengths.items()]
-            series.append(Series(f"{run.name}: {words}", points, hue, dashed=k == 1))
-    title = "Lines of a task's shortest program that solves all demonstrations, mean"
+            series.append(Series(f"{run.name}: {text}", points, hue, dashed=k == 1))
+    title = "Mean length of each task's shortest program that solves all demonstrations"
     return line_chart(title, series, Axis("iteration"), Axis("lines"))
 
 

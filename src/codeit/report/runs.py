@@ -1,7 +1,7 @@
-"""Folders of runs and searches, and published results, read for a report.
+"""Directories of runs and searches, and published results, read for a report.
 
-All is counted anew from the programs: what they solve, how they rank. Only what cannot be had again (an
-iteration's metrics, a search's curve, seconds) is taken from the files.
+Scores and ranks are computed again from the programs. Only what cannot be recomputed is read from
+files: the metrics of iterations, the curves of searches, and seconds.
 """
 
 from __future__ import annotations
@@ -15,135 +15,192 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from codeit.data.tasks import Task, load_tasks
 from codeit.evaluation.candidate import Candidate, top_k
 from codeit.evaluation.scoring import Score, count_votes, read_solutions, score
+from codeit.experiments.submission import log_settings
 from codeit.language import ParseError, Program, count_solved
+from codeit.storage.metrics import PHASES
 from codeit.storage.search_log import SearchLogReader
 
 KINDS = {
-    "loop": "learning loop", "mutation baseline": "mutation baseline", "evolution": "evolution",
-    "policy evaluation": "policy alone", "search": "search",
-}  # fmt: skip
+    "loop": "learning loop",
+    "mutation baseline": "mutation baseline",
+    "evolution": "evolution",
+    "policy evaluation": "policy alone",
+    "submission": "submission",
+    "search": "search",
+}
+"""Kinds of runs, and the name that a report gives to each."""
 
 Number = TypeVar("Number", int, float)
 
 
 class ReportError(ValueError):
-    """A folder that is no run's; the message says what was expected."""
+    """A directory that cannot be reported. The message says what was expected."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one folder holds."""
+    """The contents of one directory."""
 
     name: str
     kind: str
-    """One of KINDS; "search" for published results that do not say which."""
+    """One of KINDS; "search" if the directory does not tell."""
     tasks: tuple[Task, ...]
     settings: Mapping[str, str]
-    """By dotted name; empty where the folder does not say."""
+    """Settings by dotted name; empty if the directory does not record them."""
     best: Mapping[str, Sequence[Candidate]]
-    """By task, the best-ranked programs that are scored."""
+    """By task id, the best-ranked programs, which are scored."""
     score: Score
     origins: Mapping[tuple[str, Program], str]
-    """By task and program, where it was found, in words."""
+    """By task id and program, in words when it was found and by what."""
     metrics: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
-    """Of a loop, by iteration (see `replay.METRICS`)."""
+    """Of a loop, by iteration (see `storage.metrics.METRICS`)."""
     curve: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
-    """Of a search, tasks solved (see curve.csv) by programs tried."""
+    """Of a search, by number of programs tried: the counts of solved tasks in curve.csv."""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """By phase, by the clock."""
+    """Wall-clock seconds by phase."""
     lengths: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     """Of a loop, by iteration: see `shortest_lengths`."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Of a trial of a policy: counts.json."""
+    """Of a policy evaluation: counts.json (see `policy_evaluation.SampleCounts`)."""
 
 
-def read_runs(folders: Sequence[Path], tasks: str = "arc-agi-1/evaluation", *, threads: int = 0) -> list[Run]:
-    """Read folders; each has a name of its own. `tasks` is for published results, which do not name theirs.
+def read_runs(
+    directories: Sequence[Path], tasks: str = "arc-agi-1/evaluation", *, threads: int = 0
+) -> list[Run]:
+    """Read directories of runs and searches. Runs in progress can be read.
 
+    `tasks` names the tasks of submissions and of published results, which do not record theirs.
     Raises ReportError, or TaskError, SolutionError, StoreError for a file that cannot be read.
     """
-    names = [folder.resolve().name for folder in folders]
+    names = [directory.resolve().name for directory in directories]
     return [
-        _read(folder, name if names.count(name) == 1 else str(folder), tasks, threads)
-        for folder, name in zip(folders, names, strict=True)
+        _read(directory, name if names.count(name) == 1 else str(directory), tasks, threads)
+        for directory, name in zip(directories, names, strict=True)
     ]
 
 
-def _read(folder: Path, name: str, tasks: str, threads: int) -> Run:
-    readers = {"search.sqlite": _read_search, "metrics.csv": _read_loop, "curve.csv": _read_search}
+def _read(directory: Path, name: str, tasks: str, threads: int) -> Run:
+    readers = {"search.sqlite": _read_search, "metrics.csv": _read_loop, "curve.csv": _read_published}
     for file, read in readers.items():
-        if (folder / file).is_file():
-            return read(folder, name, tasks, threads)
+        if (directory / file).is_file():
+            return read(directory, name, tasks, threads)
     raise ReportError(
-        f"{folder}: expected the folder of a run or a search (with search.sqlite, metrics.csv or curve.csv), "
-        f"found {'other files' if folder.is_dir() else 'no such folder'}; "
-        "give what `codeit run`, `evolve`, `baseline` or `sample` got as --out"
+        f"{directory}: expected the directory of a run or a search (with metrics.csv, search.sqlite or "
+        f"curve.csv), found {'other files' if directory.is_dir() else 'no such directory'}; give the "
+        "directory that `codeit run`, `evolve`, `baseline` or `evaluate-policy` got as --out, or the one "
+        "that `codeit submit` made beside its file"
     )
 
 
-def _read_loop(folder: Path, name: str, tasks: str, threads: int) -> Run:
-    settings = _settings(folder / "config.toml")
-    chosen = _tasks(settings.get("data.test", tasks))[: int(settings.get("data.tasks", 0)) or None]
-    metrics = _figures(folder / "metrics.csv", "iteration", float)
-    candidates, rows = _candidates(folder / "solutions.jsonl", chosen, threads)
-    origins = {
-        (task, one.program): f"iteration {rows[one.order]['iteration']}, {rows[one.order]['source']}"
-        for task, found in candidates.items()
-        for one in found
-        if {"iteration", "source"} <= rows[one.order].keys()
+def _read_loop(directory: Path, name: str, tasks: str, threads: int) -> Run:
+    settings = _settings(directory / "config.toml")
+    test_tasks = _tasks(settings.get("data.test", tasks))[: int(settings.get("data.tasks", 0)) or None]
+    metrics = _read_table(directory / "metrics.csv", "iteration", float)
+    candidates = _candidates(directory / "solutions.jsonl", test_tasks, threads)
+    seconds = {
+        phase.replace("_", " "): total
+        for phase in PHASES
+        if (total := sum(row.get(f"seconds_{phase}", 0) for row in metrics.values()))
     }
-    iteration_of = {
-        order: row["iteration"] for order, row in enumerate(rows) if isinstance(row.get("iteration"), int)
-    }
-    seconds: defaultdict[str, float] = defaultdict(float)
-    for of_iteration in metrics.values():
-        for key, value in of_iteration.items():
-            if key.startswith("seconds_"):
-                seconds[key.removeprefix("seconds_")] += value
-    best = _ranked(candidates, chosen, threads)
+    best = _rank(candidates, test_tasks, threads)
     return Run(
-        name, "loop", chosen, settings, best, score(best, chosen, threads=threads), origins,
-        metrics=metrics, seconds=dict(seconds),
-        lengths=shortest_lengths(candidates, chosen, iteration_of, list(metrics)),
-    )  # fmt: skip
+        name,
+        "loop",
+        test_tasks,
+        settings,
+        best,
+        score(best, test_tasks, threads=threads),
+        {
+            (task_id, one.program): f"iteration {one.iteration}, {one.source}"
+            for task_id, found in candidates.items()
+            for one in found
+            if one.source
+        },
+        metrics=metrics,
+        seconds=seconds,
+        lengths=shortest_lengths(candidates, test_tasks, list(metrics)),
+    )
 
 
-def _read_search(folder: Path, name: str, tasks: str, threads: int) -> Run:
-    settings: dict[str, str] = {}
-    seconds: dict[str, float] = {}
-    kind = "search"
-    if (folder / "search.sqlite").is_file():
-        with SearchLogReader(folder) as search:
-            settings = {key: str(value) for key, value in search.settings().items()}
-            kind = settings.get("kind", kind)
-            chosen = _tasks(settings.get("tasks", tasks))
-            candidates: Mapping[str, Sequence[Candidate]] = search.best()
-            seconds = {"search": sum(part.seconds for part in search.parts().values())}
+def _read_search(directory: Path, name: str, tasks: str, threads: int) -> Run:
+    with SearchLogReader(directory) as log:
+        settings = {key: str(value) for key, value in log.settings().items()}
+        found = log.best()
+        seconds = sum(part.seconds for part in log.parts().values())
+    kind = settings.get("kind", "search")
+    if kind == "submission":
+        to_solve = _submitted_tasks(directory, settings, tasks)
     else:
-        chosen = _tasks(tasks)
-        candidates, rows = _candidates(folder / "solutions.jsonl", chosen, threads)
-        candidates = {
-            task: [replace(one, order=rows[one.order].get("tried", one.order)) for one in found]
-            for task, found in candidates.items()
-        }
-    origins = {
-        (task, one.program): f"after {one.order:,} programs"
-        for task, found in candidates.items()
-        for one in found
-    }
-    curve = _figures(folder / "curve.csv", "programs", int)
-    counts = folder / "counts.json"
-    best = _ranked(candidates, chosen, threads)
+        to_solve = _tasks(settings.get("tasks", tasks))
+    if unknown := found.keys() - {task.id for task in to_solve}:
+        raise ReportError(
+            f"{directory}: expected programs for the tasks of {settings.get('tasks', tasks)}, found one for "
+            f"task {min(unknown)}; restore the tasks that the search had"
+        )
+    return _search(
+        directory,
+        name,
+        kind if kind in KINDS else "search",
+        to_solve,
+        found,
+        threads,
+        settings=settings,
+        seconds={"search": seconds},
+    )
+
+
+def _read_published(directory: Path, name: str, tasks: str, threads: int) -> Run:
+    """Read the results of a search without its database."""
+    to_solve = _tasks(tasks)
+    found = _candidates(directory / "solutions.jsonl", to_solve, threads)
+    kind = "policy evaluation" if (directory / "counts.json").is_file() else "search"
+    return _search(directory, name, kind, to_solve, found, threads)
+
+
+def _search(
+    directory: Path,
+    name: str,
+    kind: str,
+    tasks: tuple[Task, ...],
+    candidates: Mapping[str, Sequence[Candidate]],
+    threads: int,
+    *,
+    settings: Mapping[str, str] | None = None,
+    seconds: Mapping[str, float] | None = None,
+) -> Run:
+    best = _rank(candidates, tasks, threads)
     return Run(
-        name, kind, chosen, settings, best, score(best, chosen, threads=threads), origins,
-        curve=curve, seconds=seconds,
-        counts=json.loads(counts.read_text(encoding="utf-8")) if counts.is_file() else {},
-    )  # fmt: skip
+        name,
+        kind,
+        tasks,
+        settings or {},
+        best,
+        score(best, tasks, threads=threads),
+        {
+            (task_id, one.program): f"after {one.order:,} programs"
+            for task_id, found in candidates.items()
+            for one in found
+        },
+        curve=_read_table(directory / "curve.csv", "programs", int),
+        seconds=seconds or {},
+        counts=_read_counts(directory / "counts.json"),
+    )
+
+
+def _submitted_tasks(directory: Path, settings: Mapping[str, str], tasks: str) -> tuple[Task, ...]:
+    """Return the tasks of a submission, which records only their hash. Refuse other tasks."""
+    given = _tasks(tasks)
+    if log_settings(given, 0, "")["content"] != settings.get("content"):
+        raise ReportError(
+            f"{directory}: expected the tasks of this submission ({settings.get('tasks')}), found others in "
+            f"{tasks}; give the file that `codeit submit` read as --tasks"
+        )
+    return given
 
 
 @cache
@@ -152,89 +209,105 @@ def _tasks(source: str) -> tuple[Task, ...]:
 
 
 def _settings(path: Path) -> dict[str, str]:
-    """A configuration's values by dotted name; none if there is no such file."""
+    """Return the values of a configuration by dotted name, or nothing if the file is missing."""
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        sections = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return {
+            f"{name}.{key}": str(value)
+            for name, section in sections.items()
+            for key, value in section.items()
+        }
+    except (ValueError, AttributeError) as error:
+        raise ReportError(f"{path}: expected the configuration of a run: {error}") from None
+
+
+def _read_counts(path: Path) -> dict[str, int]:
+    """Return the counts of a policy evaluation, or nothing if the file is missing."""
+    if not path.is_file():
+        return {}
+    try:
+        counts: dict[str, int] = json.loads(path.read_bytes())
     except ValueError as error:
-        raise ReportError(f"{path}: expected a configuration: {error}") from None
-    return {f"{table}.{key}": str(value) for table, of in tables.items() for key, value in of.items()}
+        raise ReportError(f"{path}: expected the counts of a policy evaluation: {error}") from None
+    return counts
 
 
-def _figures(path: Path, key: str, number: Callable[[str], Number]) -> dict[int, dict[str, Number]]:
-    """A table's rows by one of its columns, cells that are empty left out; none if there is no such file."""
-    figures = {}
+def _read_table(path: Path, key: str, number: Callable[[str], Number]) -> dict[int, dict[str, Number]]:
+    """Return a CSV file's rows by column `key`, without empty cells; {} if the file is missing."""
+    rows = {}
     with open(path, encoding="utf-8", newline="") if path.is_file() else io.StringIO() as file:
         for line, row in enumerate(csv.DictReader(file), start=2):
             try:
-                figures[int(row.pop(key))] = {name: number(value) for name, value in row.items() if value}
+                rows[int(row.pop(key))] = {name: number(value) for name, value in row.items() if value}
             except (KeyError, ValueError, TypeError):
                 raise ReportError(
                     f"{path}, line {line}: expected a row of numbers with its {key}; "
-                    "the command that made the file writes it anew when it is called again"
+                    "the command that made the file writes it again when it is repeated"
                 ) from None
-    return figures
+    return rows
 
 
-def _candidates(
-    path: Path, tasks: Sequence[Task], threads: int
-) -> tuple[dict[str, list[Candidate]], list[Mapping[str, Any]]]:
-    """A file's programs by task, with what they solve as run again; their order is the place of their row.
+def _candidates(path: Path, tasks: Sequence[Task], threads: int) -> dict[str, list[Candidate]]:
+    """Return the programs of a solutions file by task id, with the demonstrations that they solve
+    when run.
 
-    Rows of other tasks, or with a text that does not parse, are left out, as `codeit verify` does.
+    The order of a candidate is the row's `tried` or, without it, the row's number. Rows of other
+    tasks and rows that do not parse are left out, as in `codeit verify`.
     """
-    of_id = {task.id: task for task in tasks}
-    rows: list[Mapping[str, Any]] = []
-    programs: defaultdict[str, list[tuple[Program, int, int]]] = defaultdict(list)
-    for solution in read_solutions(path) if path.is_file() else ():
-        rows.append(solution.row)
-        if solution.task_id in of_id:
+    by_id = {task.id: task for task in tasks}
+    unranked: defaultdict[str, list[Candidate]] = defaultdict(list)
+    for number, row in enumerate(read_solutions(path) if path.is_file() else ()):
+        if row.task_id in by_id:
             try:
-                program = Program.parse(solution.program)
+                program = Program.parse(row.program)
             except ParseError:
                 continue
-            programs[solution.task_id].append((program, len(rows) - 1, solution.votes))
+            order, iteration = row.row.get("tried", number), row.row.get("iteration", 0)
+            if not isinstance(order, int) or not isinstance(iteration, int):
+                raise ReportError(f"{row.where}: expected whole numbers as tried and iteration")
+            source = str(row.row.get("source", ""))
+            unranked[row.task_id].append(
+                Candidate(row.task_id, program, 0, order, row.votes, iteration=iteration, source=source)
+            )
     found = {}
-    for id, of_task in programs.items():
-        solved = count_solved([program for program, *_ in of_task], [of_id[id].train], threads=threads)
-        found[id] = [
-            Candidate(id, program, count, order, votes)
-            for (program, order, votes), count in zip(of_task, solved[0].tolist(), strict=True)
-        ]
-    return found, rows
+    for task_id, of_task in unranked.items():
+        pairs = [by_id[task_id].train]
+        solved = count_solved([one.program for one in of_task], pairs, threads=threads)[0].tolist()
+        found[task_id] = [replace(one, solved=n) for one, n in zip(of_task, solved, strict=True)]
+    return found
 
 
-def _ranked(
+def _rank(
     candidates: Mapping[str, Sequence[Candidate]], tasks: Sequence[Task], threads: int
 ) -> dict[str, list[Candidate]]:
-    """A task's best candidates, ranked as `codeit verify` does: by votes where there are any."""
-    return {task: top_k(found) for task, found in count_votes(candidates, tasks, threads=threads).items()}
+    """Return each task's best candidates, ranked as in `codeit verify`: by votes if present."""
+    merged = count_votes(candidates, tasks, threads=threads)
+    return {task_id: top_k(found) for task_id, found in merged.items()}
 
 
 def shortest_lengths(
-    candidates: Mapping[str, Sequence[Candidate]],
-    tasks: Sequence[Task],
-    iteration_of: Mapping[int, int],
-    iterations: Sequence[int],
+    candidates: Mapping[str, Sequence[Candidate]], tasks: Sequence[Task], iterations: Sequence[int]
 ) -> dict[int, tuple[float, float]]:
-    """How solutions get shorter: by iteration, two means of lines of a task's shortest program so far.
+    """Return how solutions get shorter: two mean lengths in lines for each iteration.
 
-    Programs that solve all demonstrations count. The first mean is over the tasks that have one by then; the
-    second over those that had one at the first iteration at which any did, so that no task joins.
+    Both are means over tasks of the shortest program so far that solves all demonstrations. The
+    first is over the tasks that have one by then. The second is over the tasks that had one at the
+    first iteration at which any had, so that its set of tasks does not change.
     """
     demonstrations = {task.id: len(task.train) for task in tasks}
     by_iteration: defaultdict[int, list[tuple[str, int]]] = defaultdict(list)
-    for task, found in candidates.items():
+    for task_id, found in candidates.items():
         for one in found:
-            if one.solved == demonstrations[task] and one.order in iteration_of:
-                by_iteration[iteration_of[one.order]].append((task, len(one.program)))
+            if one.solved == demonstrations[task_id]:
+                by_iteration[one.iteration].append((task_id, len(one.program)))
     shortest: dict[str, int] = {}
     first: list[str] = []
     means = {}
     for iteration in iterations:
-        for task, lines in by_iteration[iteration]:
-            shortest[task] = min(lines, shortest.get(task, lines))
+        for task_id, lines in by_iteration[iteration]:
+            shortest[task_id] = min(lines, shortest.get(task_id, lines))
         if shortest:
             first = first or list(shortest)
-            everyone, same = shortest.values(), [shortest[task] for task in first]
-            means[iteration] = sum(everyone) / len(everyone), sum(same) / len(same)
+            solved, same = shortest.values(), [shortest[task_id] for task_id in first]
+            means[iteration] = sum(solved) / len(solved), sum(same) / len(same)
     return means

@@ -1,6 +1,7 @@
-"""Charts as SVG for a page, which dresses them: lines and bars have classes in place of colours.
+"""Charts as SVG. Lines and bars have classes instead of colours; `templates/chart.css` styles them.
 
-Each comes with a legend and a table of its figures, so that nothing hangs on seeing it.
+`line_chart` and `stacked_bars` return figures for a page, each with a legend and a table of its
+data, so that no figure can only be seen. `line_chart_file` returns a whole SVG file.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-WIDTH, HEIGHT = 480, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 12, 40  # margins
-_SERIES = 8  # colours that the page has
-_NAMED_POINTS = 25  # up to so many points of a line are marked
+from codeit.report.rendering import render
+
+_HUES = 8  # colours that the style sheet has for lines
+_MAX_MARKED = 25  # points of a line up to which each is marked
+_LETTER = 7.4  # estimated width of a letter, in pixels
+_LEGEND_ROW = 22
 _Scale = Callable[[float], float]
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line: points (x, y) from left to right. Lines of one `hue` have one colour."""
+    """A line: points (x, y) from left to right. Lines of one `hue` have the same colour."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -30,7 +33,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Reference:
-    """What is known from elsewhere: single points, or a level drawn across (and named) if x is None."""
+    """Published figures: points, or a named level across the chart if x is None."""
 
     name: str
     points: Sequence[tuple[float | None, float]]
@@ -38,7 +41,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis: its label, and whether it is logarithmic, in per cent (0 to 1), or of whole numbers."""
+    """An axis: its title, and whether it is logarithmic, in per cent (0 to 1), or of whole numbers."""
 
     label: str
     log: bool = False
@@ -46,82 +49,176 @@ class Axis:
     whole: bool = False
 
     def text(self, value: float) -> str:
-        """A value as the axis writes it."""
+        """Return a value as the axis writes it."""
         if self.percent:
             return f"{value * 100:.3g} %"
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+@dataclass(frozen=True)
+class Layout:
+    """The size of a chart, the margins of its axes, and the space outside their titles, in pixels."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+    space: int
+
+
+PAGE = Layout(480, 290, left=74, right=14, top=12, bottom=46, space=0)
+"""A chart on a page, which scales it to the width of its column."""
+
+
 def line_chart(
     title: str, series: Sequence[Series], x: Axis, y: Axis, references: Sequence[Reference] = ()
 ) -> Markup:
-    """Lines, with points or levels to compare them with. Empty lines are left out; the y axis begins at 0."""
-    drawn = [one for one in series if one.points]
+    """Return a figure with lines, and with points or levels to compare them with; "" without any
+    line.
+
+    The y axis begins at 0. Lines without points are left out, as are points at 0 or below on a
+    logarithmic axis.
+    """
+    drawn = _drawable(series, x)
     if not drawn:
         return Markup("")
+    plot = _plot(PAGE, drawn, x, y, references)
+    summary = f"{title}. " + "; ".join(f"{one.name}: {y.text(one.points[-1][1])}" for one in drawn)
+    picture = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        PAGE.width, PAGE.height, summary, plot
+    )
+    return _figure(title, picture, _html_legend(_keys(drawn, references)), _points_table(drawn, x, y))
+
+
+def line_chart_file(
+    title: str, series: Sequence[Series], x: Axis, y: Axis, references: Sequence[Reference] = ()
+) -> str:
+    """Return the same chart as an SVG file that needs nothing else. Equal data gives an equal file.
+
+    The file has its own background, and light or dark colours as the viewer prefers
+    (`prefers-color-scheme`).
+    """
+    drawn, width = _drawable(series, x), 640
+    legend, rows = _svg_legend(_keys(drawn, references), width)
+    layout = Layout(
+        width,
+        370 + _LEGEND_ROW * rows,
+        left=78,
+        right=28,
+        top=28 + _LEGEND_ROW * rows,
+        bottom=62,
+        space=12,
+    )
+    plot = _plot(layout, drawn, x, y, references)
+    return render("chart.svg", title=title, layout=layout, legend=legend, plot=plot)
+
+
+def _drawable(series: Sequence[Series], x: Axis) -> list[Series]:
+    """Return the lines without the points that the x axis cannot show, if any points are left."""
+    shown = [
+        Series(one.name, [(px, py) for px, py in one.points if px > 0 or not x.log], one.hue, one.dashed)
+        for one in series
+    ]
+    return [one for one in shown if one.points]
+
+
+def _plot(
+    layout: Layout, series: Sequence[Series], x: Axis, y: Axis, references: Sequence[Reference]
+) -> Markup:
+    """Return the axes, references and lines of a chart."""
     known = [point for reference in references for point in reference.points]
-    places = [*(point for one in drawn for point in one.points), *known]
-    xs, ys = [px for px, _ in places if px is not None], [py for _, py in places]
-    low, high = min(xs), max(xs)
+    points = [*(point for one in series for point in one.points), *known]
+    xs, ys = [px for px, _ in points if px is not None], [py for _, py in points]
+    low, high = min(xs, default=1), max(xs, default=1)
     if low == high:
         low, high = (low / 2, high * 2) if x.log else (low - 0.5, high + 0.5)
-    highest = max(max(ys), 4) if y.whole else 1 if y.percent and max(ys) > 0.6 else max(ys) or 1
-    y_ticks = _ticks(0, highest, 4)
+    highest = max(ys, default=0) or 1
+    if y.whole:
+        highest = max(highest, 4)
+    elif y.percent and highest > 0.6:
+        highest = 1
+    y_ticks = _ticks(0, highest, 5, whole=y.whole)
     top = y_ticks[-1]
 
     def across(value: float) -> float:
         share = math.log(value / low) / math.log(high / low) if x.log else (value - low) / (high - low)
-        return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
+        return layout.left + share * (layout.width - layout.left - layout.right)
 
     def down(value: float) -> float:
-        return HEIGHT - _BOTTOM - value / top * (HEIGHT - _TOP - _BOTTOM)
+        return layout.height - layout.bottom - value / top * (layout.height - layout.top - layout.bottom)
 
-    parts = [_axes(x, y, _log_ticks(low, high) if x.log else _whole(low, high), y_ticks, across, down)]
-    for reference in references:
-        for px, py in reference.points:
-            hint = _hint(f"{reference.name}: {y.text(py)}" + ("" if px is None else f" at {x.text(px)}"))
-            if px is None:
-                parts.append(
-                    Markup(
-                        '<g class="level"><path d="M{0} {1:.1f}H{2}"/>'
-                        '<text x="{2}" y="{3:.1f}" text-anchor="end">{4}</text>{5}</g>'
-                    ).format(_LEFT, down(py), WIDTH - _RIGHT, down(py) - 5, reference.name, hint)
-                )
-            else:
-                parts.append(
-                    Markup('<g class="known"><path d="M{:.1f} {:.1f}m-4 -4l8 8m0 -8l-8 8"/>{}</g>').format(
-                        across(px), down(py), hint
-                    )
-                )
-    hues = sorted({one.hue for one in drawn})
-    for one in drawn:
-        # What lies under another line is wider, and so still seen.
+    x_ticks = _log_ticks(low, high) if x.log else _whole_ticks(low, high)
+    parts = [_axes(layout, x, y, x_ticks, y_ticks, across, down)]
+    drawn = [(across(px), down(py)) for one in series for px, py in one.points]
+    parts += [_reference(layout, reference, x, y, across, down, drawn) for reference in references]
+    hues = sorted({one.hue for one in series})
+    for one in series:
+        # A line that others may cover is wider, so that it stays visible.
         width = 2 + 1.8 * min(len(hues) - 1 - hues.index(one.hue), 2)
         path = "L".join(f"{across(px):.1f} {down(py):.1f}" for px, py in one.points)
-        few = len(one.points) <= _NAMED_POINTS
+        marked = len(one.points) <= _MAX_MARKED
         dots = Markup("").join(
             Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{}"{}>{}</circle>').format(
-                across(px), down(py), 2.6 if few else 5, "" if few else Markup(' class="unseen"'),
-                _hint(f"{one.name}: {y.text(py)} at {x.text(px)}"),
+                across(px),
+                down(py),
+                2.6 if marked else 5,
+                "" if marked else Markup(' class="unseen"'),
+                _tooltip(f"{one.name}: {y.text(py)} at {x.text(px)}"),
             )
             for px, py in one.points
-        )  # fmt: skip
+        )
         parts.append(
-            Markup('<g class="line hue-{}{}"><path stroke-width="{}" d="M{}"/>{}</g>').format(
-                one.hue % _SERIES + 1, " dashed" if one.dashed else "", width, path, dots
+            Markup('<g class="line {}"><path stroke-width="{}" d="M{}"/>{}</g>').format(
+                _classes(one), width, path, dots
             )
         )
-    summary = f"{title}. " + "; ".join(f"{one.name}: {y.text(one.points[-1][1])}" for one in drawn)
-    picture = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, summary, Markup("").join(parts)
+    return Markup("").join(parts)
+
+
+def _classes(series: Series) -> str:
+    return f"hue-{series.hue % _HUES + 1}" + " dashed" * series.dashed
+
+
+def _reference(
+    layout: Layout,
+    reference: Reference,
+    x: Axis,
+    y: Axis,
+    across: _Scale,
+    down: _Scale,
+    drawn: Sequence[tuple[float, float]],
+) -> Markup:
+    """Return crosses and levels. A level's name is at the end farther from the points drawn."""
+    level = Markup(
+        '<g class="level"><path d="M{} {:.1f}H{}"/><text x="{}" y="{:.1f}" text-anchor="{}">{}</text>{}</g>'
     )
-    names = [(one.name, f"hue-{one.hue % _SERIES + 1}" + " dashed" * one.dashed) for one in drawn]
-    names += [(one.name, "known") for one in references if any(px is not None for px, _ in one.points)]
-    return _figure(title, picture, _legend(names), _points_table(drawn, x, y))
+    cross = Markup('<g class="known"><path d="M{:.1f} {:.1f}m-4 -4l8 8m0 -8l-8 8"/>{}</g>')
+    parts = []
+    for px, py in reference.points:
+        if px is None:
+            tooltip = _tooltip(f"{reference.name}: {y.text(py)}")
+            left, right, height = layout.left, layout.width - layout.right, down(py)
+            room = _LETTER * len(reference.name)
+
+            def clearance(start: float, end: float, height: float = height) -> float:
+                return min((abs(py - height + 9) for px, py in drawn if start <= px <= end), default=math.inf)
+
+            at_right = clearance(right - room, right) >= clearance(left, left + room)
+            end, anchor = (right, "end") if at_right else (left + 4, "start")
+            parts.append(level.format(left, height, right, end, height - 5, anchor, reference.name, tooltip))
+        else:
+            tooltip = _tooltip(f"{reference.name}: {y.text(py)} at {x.text(px)}")
+            parts.append(cross.format(across(px), down(py), tooltip))
+    return Markup("").join(parts)
 
 
 def stacked_bars(title: str, bars: Sequence[tuple[str, dict[str, float]]], unit: str) -> Markup:
-    """A bar for each name, made of named parts (all above 0) that add up, in the order they first come."""
+    """Return a figure with a bar for each name, made of named parts that add up; "" if all are 0.
+
+    Parts are in the order in which they first occur.
+    """
     bars = [(name, parts) for name, parts in bars if sum(parts.values()) > 0]
     if not bars:
         return Markup("")
@@ -131,7 +228,7 @@ def stacked_bars(title: str, bars: Sequence[tuple[str, dict[str, float]]], unit:
     for name, parts in bars:
         pieces = Markup("").join(
             Markup('<span class="hue-{}" style="width:{:.2f}%" title="{}"></span>').format(
-                kinds.index(kind) % _SERIES + 1, 100 * value / most, f"{kind}: {value:,.0f} {unit}"
+                kinds.index(kind) % _HUES + 1, 100 * value / most, f"{kind}: {value:,.0f} {unit}"
             )
             for kind, value in parts.items()
             if value > 0
@@ -142,14 +239,14 @@ def stacked_bars(title: str, bars: Sequence[tuple[str, dict[str, float]]], unit:
                 name, pieces, f"{total:,.{int(total < 10)}f} {unit}"
             )
         )
-    legend = _legend([(kind, f"hue-{k % _SERIES + 1} block") for k, kind in enumerate(kinds)])
+    legend = _html_legend([(kind, f"hue-{k % _HUES + 1} block") for k, kind in enumerate(kinds)])
     head = ["", *(f"{kind}, {unit}" for kind in kinds)]
     body = [[name, *(f"{parts.get(kind, 0):,.1f}" for kind in kinds)] for name, parts in bars]
     return _figure(title, Markup("").join(rows), legend, table(head, body))
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> Markup:
-    """A table whose first column names the row."""
+    """Return a table whose first column names the row."""
     columns = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in head)
     rows = Markup("").join(
         Markup('<tr><th scope="row">{}</th>{}</tr>').format(
@@ -163,27 +260,46 @@ def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> Markup:
     ).format(columns, rows)
 
 
-def _figure(title: str, picture: Markup, legend: Markup, figures: Markup) -> Markup:
+def _figure(title: str, picture: Markup, legend: Markup, data: Markup) -> Markup:
     return Markup(
-        '<figure class="chart"><h3>{}</h3>{}{}<details><summary>Figures</summary>{}</details></figure>'
-    ).format(title, picture, legend, figures)
+        '<figure class="chart"><h3>{}</h3>{}{}<details><summary>Data</summary>{}</details></figure>'
+    ).format(title, picture, legend, data)
 
 
-def _legend(names: Sequence[tuple[str, str]]) -> Markup:
-    entry = Markup('<li><svg viewBox="0 0 26 10" class="{}" aria-hidden="true">{}</svg>{}</li>')
-    cross, block, line = "M9 1l8 8m0 -8l-8 8", "M1 1h24v8h-24z", "M0 5H26"
+def _keys(series: Sequence[Series], references: Sequence[Reference]) -> list[tuple[str, str]]:
+    """Return the legend's entries: names with classes. Levels are named where they are drawn."""
+    crosses = [one for one in references if any(px is not None for px, _ in one.points)]
+    return [(one.name, _classes(one)) for one in series] + [(one.name, "known") for one in crosses]
+
+
+def _html_legend(keys: Sequence[tuple[str, str]]) -> Markup:
+    entry = Markup('<li><svg viewBox="0 0 26 10" aria-hidden="true">{}</svg>{}</li>')
     return Markup('<ul class="legend">{}</ul>').format(
-        Markup("").join(
-            entry.format(
-                f"line {style}" if style.startswith("hue") else style,
-                Markup('<path d="{}"/>').format(
-                    cross if style == "known" else block if style.endswith("block") else line
-                ),
-                name,
-            )
-            for name, style in names
-        )
+        Markup("").join(entry.format(_key(classes), name) for name, classes in keys)
     )
+
+
+def _svg_legend(keys: Sequence[tuple[str, str]], width: int) -> tuple[Markup, int]:
+    """Return a legend for the top of a file, and the number of its rows."""
+    entries, left, row = [], 24.0, 0
+    for name, classes in keys:
+        room = 34 + _LETTER * len(name)
+        if left > 24 and left + room > width:
+            left, row = 24.0, row + 1
+        place = Markup('<g transform="translate({:.1f} {})">{}<text x="34" y="10">{}</text></g>')
+        entries.append(place.format(left, 16 + _LEGEND_ROW * row, _key(classes), name))
+        left += room + 22
+    return Markup('<g class="legend">{}</g>').format(Markup("").join(entries)), row + 1
+
+
+def _key(classes: str) -> Markup:
+    """Return a legend's sample of a line, a block or a cross: 26 by 10 pixels."""
+    if classes == "known":
+        shape = "M9 1l8 8m0 -8l-8 8"
+    else:
+        shape = "M1 1h24v8h-24z" if classes.endswith("block") else "M0 5H26"
+        classes = f"line {classes}"
+    return Markup('<g class="{}"><path d="{}"/></g>').format(classes, shape)
 
 
 def _points_table(series: Sequence[Series], x: Axis, y: Axis) -> Markup:
@@ -196,38 +312,53 @@ def _points_table(series: Sequence[Series], x: Axis, y: Axis) -> Markup:
     return table([x.label, *(one.name for one in series)], body)
 
 
-def _hint(text: str) -> Markup:
+def _tooltip(text: str) -> Markup:
     return Markup("<title>{}</title>").format(text)
 
 
 def _axes(
-    x: Axis, y: Axis, x_ticks: Sequence[float], y_ticks: Sequence[float], across: _Scale, down: _Scale
+    layout: Layout,
+    x: Axis,
+    y: Axis,
+    x_ticks: Sequence[float],
+    y_ticks: Sequence[float],
+    across: _Scale,
+    down: _Scale,
 ) -> Markup:
-    rules = "".join(f"M{_LEFT} {down(value):.1f}H{WIDTH - _RIGHT}" for value in y_ticks)
+    right, bottom = layout.width - layout.right, layout.height - layout.bottom
+    rules = "".join(f"M{layout.left} {down(value):.1f}H{right}" for value in y_ticks)
+    rules += "".join(f"M{across(value):.1f} {bottom}v5" for value in x_ticks)
     parts = [Markup('<path class="rules" d="{}"/>').format(rules)]
     text = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
-    parts += [text.format(_LEFT - 7, down(value) + 4, "end", y.text(value)) for value in y_ticks]
-    parts += [text.format(across(value), HEIGHT - _BOTTOM + 17, "middle", x.text(value)) for value in x_ticks]
-    parts.append(text.format((WIDTH + _LEFT - _RIGHT) / 2, HEIGHT - 5, "middle", x.label))
+    parts += [text.format(layout.left - 7, down(value) + 4, "end", y.text(value)) for value in y_ticks]
+    parts += [text.format(across(value), bottom + 19, "middle", x.text(value)) for value in x_ticks]
+    parts.append(text.format((layout.left + right) / 2, layout.height - layout.space - 5, "middle", x.label))
+    middle = (layout.top + bottom) / 2
+    parts.append(
+        Markup('<text transform="translate({} {:.1f}) rotate(-90)" text-anchor="middle">{}</text>').format(
+            layout.space + 13, middle, y.label
+        )
+    )
     return Markup('<g class="axes">{}</g>').format(Markup("").join(parts))
 
 
-def _ticks(low: float, high: float, count: int) -> list[float]:
-    """Round numbers from low to at least high."""
+def _ticks(low: float, high: float, count: int, *, whole: bool = False) -> list[float]:
+    """Return about `count` round numbers from low to at least high."""
     raw = (high - low) / count
-    size = 10 ** math.floor(math.log10(raw))
-    step = next(size * nice for nice in (1, 2, 2.5, 5, 10) if size * nice >= raw * 0.999)
+    size = max(10 ** math.floor(math.log10(raw)), 1 if whole else 0)
+    factors = (1, 2, 5, 10) if whole and size < 10 else (1, 2, 2.5, 5, 10)
+    step = next(size * factor for factor in factors if size * factor >= raw * 0.999)
     return [low + step * k for k in range(math.ceil((high - low) / step * 0.999) + 1)]
 
 
-def _whole(low: float, high: float) -> list[float]:
-    """Whole numbers within an axis."""
+def _whole_ticks(low: float, high: float) -> list[float]:
+    """Return whole numbers within an axis."""
     step = max(1, round(_ticks(0, high - low, 6)[1]))
     return [value for value in range(math.ceil(low / step) * step, math.floor(high) + 1, step)]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Powers of ten within an axis, and between them what is needed for three."""
+    """Return the powers of ten within an axis, and numbers between if fewer than three."""
     for factors in ((1,), (1, 3), (1, 2, 5)):
         powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         found = [f * 10.0**k for k in powers for f in factors if low * 0.999 <= f * 10.0**k <= high * 1.001]

@@ -11,17 +11,17 @@ from rich.text import Text
 
 from codeit.data.tasks import Task
 from codeit.language import Grid
-from codeit.report.blocks import ARROW, CAPTION, Block, grid_block, has_colour, lines, wrapped
+from codeit.report.blocks import ARROW, CAPTION, Block, grid_block, has_colour, segments, wrap
 
 
 class GridView:
-    """One grid, as rich renders it: `console.print(GridView(grid))`."""
+    """One grid, for rich to print: `console.print(GridView(grid))`."""
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from lines([grid_block(self.grid.tolist(), has_colour(console), options.max_width)])
+        yield from segments([grid_block(self.grid.tolist(), has_colour(console), options.max_width)])
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         width = grid_block(self.grid.tolist(), has_colour(console), options.max_width).width
@@ -31,8 +31,9 @@ class GridView:
 class PairsView:
     """Pairs of grids, each drawn input → output, side by side as far as the terminal is wide.
 
-    `captions` names each pair; an output of None is drawn as a question mark. A pair too wide for the
-    terminal is drawn with its output below its input, and a grid too wide with one character a cell.
+    `captions` names each pair. An output of None is drawn as a question mark. A pair that is too
+    wide for the terminal is drawn with its output below its input, and a grid that is too wide with
+    one character per cell.
     """
 
     def __init__(self, pairs: Sequence[tuple[Grid, Grid | None]], captions: Sequence[str]) -> None:
@@ -41,14 +42,17 @@ class PairsView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         colour, width = has_colour(console), options.max_width
         blocks = [
-            _pair_block(caption, input, output, colour, width)
-            for caption, (input, output) in zip(self.captions, self.pairs, strict=True)
+            _pair_block(caption, *pair, colour, width)
+            for caption, pair in zip(self.captions, self.pairs, strict=True)
         ]
-        yield from lines(wrapped(blocks, width))
+        yield from segments(wrap(blocks, width))
 
 
 def task_view(task: Task, *, answers: bool = False) -> Group:
-    """A task as rich renders it: its demonstrations, then its tests; test outputs only if `answers`."""
+    """Return a task for rich to print: its demonstrations, then its tests.
+
+    Test outputs are question marks unless `answers` is set.
+    """
     tests = [(pair.input, pair.output if answers else None) for pair in task.test]
     return Group(
         Text(task.id, style="bold"),
@@ -58,19 +62,19 @@ def task_view(task: Task, *, answers: bool = False) -> Group:
     )
 
 
-def _pair_block(caption: str, input: Grid, output: Grid | None, colour: bool, max_width: int) -> Block:
-    left = grid_block(input.tolist(), colour, max_width)
-    right = Block([[Segment("?", ARROW)]], 1)
-    if output is not None:
-        right = grid_block(output.tolist(), colour, max_width)
-    if left.width + right.width + 3 <= max_width:
-        height = max(len(left.rows), len(right.rows))
+def _pair_block(caption: str, left: Grid, right: Grid | None, colour: bool, max_width: int) -> Block:
+    before = grid_block(left.tolist(), colour, max_width)
+    after = Block([[Segment("?", ARROW)]], 1)
+    if right is not None:
+        after = grid_block(right.tolist(), colour, max_width)
+    if before.width + after.width + 3 <= max_width:
+        height = max(len(before.rows), len(after.rows))
         arrow = Block([[Segment("→", ARROW)]], 1)
-        pair = left.centred(height).beside(arrow.centred(height), 1).beside(right.centred(height), 1)
+        pair = before.centred(height).beside(arrow.centred(height), 1).beside(after.centred(height), 1)
     else:
-        pair = left.above(Block([[Segment("↓", ARROW)]], 1)).above(right)
-    size = f"{caption}  {_size(input)} → {'?' if output is None else _size(output)}"
-    return Block([[Segment(size, CAPTION)]], len(size)).above(pair)
+        pair = before.above(Block([[Segment("↓", ARROW)]], 1)).above(after)
+    title = f"{caption}  {_size(left)} → {'?' if right is None else _size(right)}"
+    return Block([[Segment(title, CAPTION)]], len(title)).above(pair)
 
 
 def _size(grid: Grid) -> str:

@@ -1,10 +1,14 @@
 """Genetic programming for one task, guided by its demonstrations.
 
-A population starts from the experts as they are. The fitness of a program is what it does on the
-demonstrations: how many it solves, on how many its output has the right shape, and the share of cells that are
-right; shorter programs win ties. Parents are drawn by rank. A mate is another member of the population or an
-expert. Of programs that give the same grids only the shortest stays, and of those with equal fitness only a
-few, so that the population does not fill up with variants of one idea.
+A population starts from given programs, usually the experts, as they are. The fitness of a program
+is what it does on the demonstrations: how many it solves, on how many its output has the right
+shape, and the share of cells that are right; shorter programs win ties. Parents are drawn by rank.
+A mate is a member of the population or a starter. Of programs that give the same grids only the
+shortest stays, and of those with equal fitness only a few, so that the population does not fill up
+with variants of one idea.
+
+Programs that solve all demonstrations are also run on the test inputs, to count the votes for each
+answer. Test outputs are not read.
 """
 
 from __future__ import annotations
@@ -29,8 +33,8 @@ class Generation(NamedTuple):
     tried: int
     """Programs tried so far, including this generation."""
     found: list[Candidate]
-    """Of the KEPT answers with most votes, those that are new, have a shorter program, or doubled their
-    votes."""
+    """Of the KEPT answers with most votes, those that are new, have a shorter program, or doubled
+    their votes."""
     best: Program
     """The best program so far."""
     solved: int
@@ -59,7 +63,7 @@ class Evolution:
         self._demonstrations: list[tuple[Grid, Grid | None]] = [(p.input, p.output) for p in task.train]
         self._test_inputs: list[tuple[Grid, Grid | None]] = [(p.input, None) for p in task.test]
         self._starters = list(dict.fromkeys(starters))
-        self._experts = self._infer_types(self._starters)
+        self._typed_starters = self._infer_types(self._starters)
         self._members: list[Program] = []
         self._parents: dict[int, TypedProgram] = {}  # the members by identity
         self._verdicts = self._evaluate([])  # of the members
@@ -69,7 +73,7 @@ class Evolution:
         self._reported: dict[int | None, tuple[Program, int]] = {}  # program and bits of votes, by answer
 
     def generations(self, programs: int) -> Iterator[Generation]:
-        """Try the starters, then offspring, until `programs` have been tried. Ends early without new ones."""
+        """Try the starters, then offspring, until `programs` are tried or none is new."""
         offspring = self._starters
         while offspring := offspring[: max(programs - len(self._tried), 0)]:
             found = self._try(offspring)
@@ -88,9 +92,10 @@ class Evolution:
         return len(self._tried)
 
     def answers(self) -> list[Candidate]:
-        """Return one candidate for each answer to the tests that solves all demonstrations, by votes.
+        """Return a candidate for each answer of programs that solve all demonstrations, by votes.
 
-        A candidate is the shortest program that gives the answer. Equal votes are ordered by length.
+        A candidate is the shortest program that gives the answer. Equal votes are ordered by
+        length.
         """
         return sorted(self._answers.values(), key=lambda one: (-one.votes, len(one.program)))
 
@@ -113,14 +118,14 @@ class Evolution:
         if not members:
             return []
 
-        def draw() -> list[TypedProgram]:
+        def select() -> list[TypedProgram]:
             ranks = (len(members) * rng.random(n) ** settings.selection_pressure).astype(int)
             return [members[rank] for rank in ranks]
 
-        parents, mates = draw(), draw()
-        with_expert = rng.random(n) < settings.expert_mates
-        for k in np.flatnonzero(with_expert).tolist():
-            mates[k] = self._experts[rng.integers(len(self._experts))]
+        parents, mates = select(), select()
+        with_starter = rng.random(n) < settings.starter_mates
+        for k in np.flatnonzero(with_starter).tolist():
+            mates[k] = self._typed_starters[rng.integers(len(self._typed_starters))]
         seed = int(rng.integers(1 << 63))
         made = vary(parents, mates, self._weights, seed, max_lines=settings.max_lines)
         offspring = {child.identity: child for child in made if child is not None}
@@ -136,14 +141,15 @@ class Evolution:
                 new.append(k)
         pool = self._members + [programs[k] for k in new]
         pool_verdicts = np.concatenate([self._verdicts, verdicts[new]])
+        fit = fitness(pool_verdicts)
         chosen: list[int] = []
         behaviours: set[int] = set()
         equally_fit: Counter[tuple[int, int, float]] = Counter()
         for k in fitness_order(pool, pool_verdicts):
-            behaviour, fitness = int(pool_verdicts["behaviour"][k]), pool_verdicts[k].item()[3:]
-            if behaviour not in behaviours and equally_fit[fitness] < self._settings.max_equal_fitness:
+            behaviour = int(pool_verdicts["behaviour"][k])
+            if behaviour not in behaviours and equally_fit[fit[k]] < self._settings.max_equal_fitness:
                 behaviours.add(behaviour)
-                equally_fit[fitness] += 1
+                equally_fit[fit[k]] += 1
                 chosen.append(k)
             if len(chosen) == self._settings.population:
                 break
@@ -156,7 +162,7 @@ class Evolution:
         self._parents = {member.identity: typed[member.identity] for member in self._members}
 
     def _count_votes(self, programs: Sequence[Program], verdicts: NDArray[np.void]) -> list[Candidate]:
-        """Count the votes of programs that solve all demonstrations; return what is new among the best."""
+        """Count votes of programs that solve all demonstrations; return new best answers."""
         n, order = len(self._demonstrations), len(self._tried) - 1
         solvers = [programs[k] for k in np.flatnonzero(verdicts["solved"] == n).tolist()]
         for program, verdict in zip(solvers, self._evaluate(solvers, self._test_inputs), strict=True):
@@ -186,16 +192,21 @@ class Evolution:
         return infer_types(programs, [0] * len(programs), first, budget=self._budget, threads=1)
 
 
-def fitness_order(programs: Sequence[Program], verdicts: NDArray[np.void]) -> list[int]:
-    """Return the indices of programs by fitness, best first.
+def fitness(verdicts: NDArray[np.void]) -> list[tuple[int, int, float]]:
+    """Return the fitness of programs; greater tuples are fitter.
 
-    `verdicts` are those of `language.evaluate` on the demonstrations. The order is by demonstrations solved,
-    then outputs of the right shape, then right cells, then length.
+    `verdicts` are those of `language.evaluate` on the demonstrations. Fitness is the number of
+    demonstrations solved, then of outputs with the right shape, then the share of right cells.
     """
-    lengths = np.array([len(program) for program in programs])
-    solved, shaped = verdicts["solved"].astype(int), verdicts["shaped"].astype(int)
-    order: list[int] = np.lexsort((lengths, -verdicts["cells"], -shaped, -solved)).tolist()
-    return order
+    fields = (verdicts[name].tolist() for name in ("solved", "shaped", "cells"))
+    return list(zip(*fields, strict=True))
+
+
+def fitness_order(programs: Sequence[Program], verdicts: NDArray[np.void]) -> list[int]:
+    """Return the indices of programs by fitness, fittest first; shorter programs win ties."""
+    fit = fitness(verdicts)
+    keys = [(fit[k], -len(program)) for k, program in enumerate(programs)]
+    return sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
 
 
 def by_fitness(task: Task, programs: Sequence[Program]) -> list[Candidate]:
@@ -206,16 +217,20 @@ def by_fitness(task: Task, programs: Sequence[Program]) -> list[Candidate]:
     return [Candidate(task.id, programs[k], int(verdicts["solved"][k])) for k in order]
 
 
-def evolve(
-    job: tuple[Task, Sequence[Program], int, int, EvolutionConfig],
-) -> tuple[list[Candidate], list[Program]]:
-    """Evolve a population; return the KEPT answers with most votes, and the population, best first.
+class EvolutionJob(NamedTuple):
+    """What a worker process needs to evolve a population."""
 
-    `job` holds the task, the programs to start from, how many programs to try, a seed and settings. It is one
-    argument so that worker processes can receive it.
-    """
-    task, starters, programs, seed, settings = job
-    evolution = Evolution(task, starters, seed, settings)
-    for _ in evolution.generations(programs):
+    task: Task
+    starters: Sequence[Program]
+    programs: int
+    """Programs to try."""
+    seed: int
+    settings: EvolutionConfig
+
+
+def evolve(job: EvolutionJob) -> tuple[list[Candidate], list[Program]]:
+    """Evolve a population; return the KEPT answers with most votes, and the population by fitness."""
+    evolution = Evolution(job.task, job.starters, job.seed, job.settings)
+    for _ in evolution.generations(job.programs):
         pass
     return evolution.answers()[:KEPT], [member.program for member in evolution.members()]

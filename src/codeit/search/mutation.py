@@ -1,10 +1,11 @@
 """Mutation of expert programs (Butt et al. 2024, arXiv 2402.04858, section 3 and appendix).
 
-One random line of an expert changes: an argument is replaced (half the time by a new variable, defined on a
-new line before it), or the function is replaced by one of the same signature, or the whole right-hand side
-becomes a new call with a result of the same type. The types of variables are those observed on the first
-input of the task. A mutant is accepted if it gives a grid on every input of the task and is not the identity
-on all of them. The engine makes the changes (engine/vary.cpp).
+One random line of an expert changes: an argument is replaced (half the time by a new variable,
+defined on a new line before it), or the function is replaced by one of the same signature, or the
+whole right-hand side becomes a new call with a result of the same type. The types of variables are
+those observed on the first input of the task. A mutant is accepted if it gives a grid on every
+input of the task and is not the identity on all of them. The engine makes the changes
+(engine/vary.cpp).
 """
 
 from __future__ import annotations
@@ -50,12 +51,13 @@ class MutationError(ValueError):
 
 
 class Mutator:
-    """Makes mutants, round by round. Results depend only on the experts, the tasks and the settings.
+    """Makes mutants in rounds. Results depend only on experts, tasks and settings.
 
-    A mutant is `depth` mutations away from an expert, which is drawn uniformly. Every intermediate program
-    must run on the first input of the task. No two mutants are the same program, and none is an expert. With
-    `distinct="behaviour"`, no two mutants of one expert give the same grids on the inputs of its task either,
-    and none gives those of the expert. Lines that a mutation leaves unused are dropped.
+    A mutant is `depth` mutations away from an expert, which is drawn uniformly. Every intermediate
+    program must run on the first input of the task. No two mutants are the same program, and none
+    is an expert. With `distinct="behaviour"`, no two mutants of one expert give the same grids on
+    the inputs of its task either, and none gives those of the expert. Lines that a mutation leaves
+    unused are dropped.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class Mutator:
         self.mark_seen(zip(self._ids, programs, strict=True))
 
     def mark_seen(self, programs: Iterable[tuple[str, Program]]) -> None:
-        """Exclude programs, given with the id of the expert's task, as if they had been made already."""
+        """Exclude programs, given with their expert's task id, as if they had been made already."""
         index_of = {task_id: k for k, task_id in enumerate(self._ids)}
         programs = iter(programs)
         while some := list(islice(programs, PROPOSALS_PER_ROUND)):
@@ -100,7 +102,7 @@ class Mutator:
         self._seen.update(keys)
 
     def rounds(self, first: int = 0) -> Iterator[MutationRound]:
-        """Yield rounds from number `first`. The mutants of earlier rounds must have been marked or restored.
+        """Yield rounds from number `first`. Mutants of earlier rounds must be marked or restored.
 
         Raises MutationError after a round with fewer than MIN_NEW_PER_ROUND new mutants.
         """
@@ -109,7 +111,8 @@ class Mutator:
             yield made
             if len(made.mutants) < MIN_NEW_PER_ROUND:
                 raise MutationError(
-                    f"only {len(made.mutants)} of {PROPOSALS_PER_ROUND} mutations in a row gave a new program; "
+                    f"only {len(made.mutants)} of {PROPOSALS_PER_ROUND} mutations in a row gave a "
+                    "new program; "
                     "use more experts or a greater depth"
                     + (", or programs distinct by text" if self._distinct == "behaviour" else "")
                 )
@@ -151,7 +154,8 @@ class Mutator:
         identity = np.fromiter((program.identity for program in programs), np.uint64, len(programs))
         if self._distinct == "text":
             return identity[:, None], accepted
-        # Multiplying by an odd constant gives equal grids of different experts' tasks different keys.
+        # Multiplying by an odd constant gives equal grids of different experts' tasks different
+        # keys.
         behaviour = verdicts["behaviour"] ^ np.asarray(index, np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         return np.stack([identity, behaviour], axis=1), accepted
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,17 +24,23 @@ class Database:
     """
 
     def __init__(self, path: str | Path, schema: str, version: int) -> None:
-        """Open the file, or create an empty one. Raises StoreError for another version's or a foreign file."""
+        """Open or create the file. Raises StoreError for a foreign file or another version."""
         self.path = Path(path)
-        self.connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            self.connection = sqlite3.connect(path, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{path}: expected a readable and writable SQLite file: {error}") from None
         try:
             (found,) = self.connection.execute("PRAGMA user_version").fetchone()
             (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if found != version and (found or tables):
                 age = "an older" if found < version else "a newer"
+                writer = (
+                    f"{age} version of codeit; continue with that version" if found else "another program"
+                )
                 raise StoreError(
-                    f"{path}: expected schema version {version}, found {found}, written by {age} version of "
-                    "codeit; continue with that version, or start anew in another directory"
+                    f"{path}: expected schema version {version}, found {found}, written by {writer}, "
+                    "or start anew in another directory"
                 )
             self.connection.execute("PRAGMA journal_mode = WAL")
             self.connection.execute("PRAGMA synchronous = FULL")  # commits are rare; a power cut loses none
@@ -60,7 +67,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit all changes made inside together, or none of them if an exception leaves the block."""
+        """Commit all changes made inside together, or none if an exception leaves the block."""
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -74,6 +81,11 @@ class Database:
 def stored_program(text: str) -> Program:
     """Parse the text of a stored program, once as long as it stays among the 65,536 last used.
 
-    A run reads its candidates and experiences in every iteration, and parsing costs more than reading.
+    A run reads its candidates and experiences in every iteration, and parsing costs more than
+    reading.
     """
     return Program.parse(text)
+
+
+# The engine reports objects that outlive the interpreter as leaks.
+atexit.register(stored_program.cache_clear)

@@ -17,8 +17,8 @@ class RunError(ValueError):
 def lock_directory(directory: Path) -> FileLock:
     """Create `directory` if needed and lock it for this process.
 
-    The lock is held until `release`, or until the process ends, however it ends. Raises RunError if the
-    directory is not writable or another process holds the lock.
+    The lock is held until `release`, or until the process ends, however it ends. Raises RunError if
+    the directory is not writable or another process holds the lock.
     """
     lock = FileLock(directory / "lock", thread_local=False)
     try:
@@ -42,7 +42,7 @@ def write_atomically(path: Path, data: str | bytes) -> None:
 
 
 def write_directory(directory: Path, fill: Callable[[Path], object]) -> None:
-    """Let `fill` write the files of a directory, which gets its name once they are complete and on disk.
+    """Let `fill` write a directory, which gets its name once it is complete and on disk.
 
     An existing directory of that name is deleted first.
     """

@@ -1,8 +1,8 @@
 """The replay buffer: experiences, drawn in proportion to priority.
 
-An experience is a task, a program, and where they came from. No grids are stored: inputs are the task's
-demonstration inputs, and outputs are recomputed by running the program (see `evaluation.hindsight`, which
-also computes the priority).
+An experience is a task, a program, and where they came from. No grids are stored: inputs are the
+task's demonstration inputs, and outputs are recomputed by running the program (see
+`evaluation.hindsight`, which also computes the priority).
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from numpy.typing import NDArray
 from codeit.language import Program
 from codeit.storage.database import stored_program
 
-SOURCES = ("expert", "mutation", "policy", "evolution")
+EXPERT_SOURCES = ("expert", "mutation")
+"""Sources of experiences on training tasks."""
+FOUND_SOURCES = ("policy", "evolution")
+"""Sources of experiences on the tasks to solve. They are drawn separately from the others."""
+SOURCES = (*EXPERT_SOURCES, *FOUND_SOURCES)
 """What may add an experience."""
 
-REPLAY_SCHEMA = """
+REPLAY_SCHEMA = f"""
 CREATE TABLE task (
     id INTEGER PRIMARY KEY, split TEXT NOT NULL, name TEXT NOT NULL, demonstrations INTEGER NOT NULL,
     UNIQUE (split, name)
@@ -31,7 +35,7 @@ CREATE TABLE experience (
     id INTEGER PRIMARY KEY,
     task_id INTEGER NOT NULL REFERENCES task, program_id INTEGER NOT NULL REFERENCES program,
     iteration INTEGER NOT NULL,
-    source TEXT NOT NULL CHECK (source IN ('expert', 'mutation', 'policy', 'evolution')),
+    source TEXT NOT NULL CHECK (source IN {SOURCES}),
     priority REAL NOT NULL CHECK (priority BETWEEN 0 AND 1),
     times_drawn INTEGER NOT NULL DEFAULT 0,
     UNIQUE (task_id, program_id)
@@ -39,7 +43,7 @@ CREATE TABLE experience (
 """
 
 
-class Draw(NamedTuple):
+class DrawnExperience(NamedTuple):
     """An experience as drawn from the buffer."""
 
     id: int
@@ -52,17 +56,37 @@ class Draw(NamedTuple):
     times_drawn: int
     """Earlier draws."""
     probability: float
-    """Its weight over the sum of weights in the drawn part of the buffer: the chance to be drawn first."""
+    """Its weight over the sum of weights in the part drawn from: the chance to be drawn first."""
+
+
+def draw_weights(
+    priorities: NDArray[np.float64],
+    lengths: NDArray[np.float64],
+    floor: float,
+    prioritized: bool,
+    short_lines: int,
+) -> NDArray[np.float64]:
+    """Return the weights of experiences in a draw, from their priorities and lengths in lines.
+
+    A weight is max(priority, floor), or 1 unless `prioritized`. If `short_lines` is s > 0, the
+    weights of programs of n > s lines are multiplied by (s / n)^1.5. Change this function to study
+    other rules; `evaluation.hindsight.priority` is the other half of prioritized hindsight replay.
+    """
+    weights = np.maximum(priorities, floor) if prioritized else np.ones(len(priorities))
+    if short_lines:
+        weights *= np.minimum(1, short_lines / lengths) ** 1.5
+    return weights
 
 
 def draw_without_replacement(
     weights: NDArray[np.float64], n: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Draw min(n, len(weights)) items one after another in proportion to weight; return their indices.
+    """Draw min(n, len(weights)) items in proportion to weight; return their indices in order.
 
-    The draw is exact: the first item has probability w / sum(w), the second likewise among those left, and so
-    on. Each item gets an exponential arrival time of rate w and the n earliest are taken (the keys of
-    Efraimidis and Spirakis 2006, in logarithms). Takes O(N + n log n) time and O(N) memory for N weights.
+    The draw is exact: the first item has probability w / sum(w), the second likewise among those
+    left, and so on. Each item gets an exponential arrival time of rate w and the n earliest are
+    taken (the keys of Efraimidis and Spirakis 2006, in logarithms). Takes O(N + n log n) time and
+    O(N) memory for N weights.
 
     Raises ValueError unless all weights are positive and finite.
     """
@@ -70,9 +94,7 @@ def draw_without_replacement(
         raise ValueError("expected positive, finite weights")
     arrivals = rng.standard_exponential(len(weights)) / weights
     n = min(n, len(weights))
-    first = (
-        np.argpartition(arrivals, n - 1)[:n] if 0 < n < len(weights) else np.arange(len(weights))[: n or 0]
-    )
+    first = np.argpartition(arrivals, n - 1)[:n] if 0 < n < len(weights) else np.arange(len(weights))[:n]
     return first[np.argsort(arrivals[first], kind="stable")]
 
 
@@ -94,8 +116,8 @@ class ReplayBuffer:
     ) -> bool:
         """Add an experience of a known task; return whether it is new. O(log N).
 
-        An experience with the same task and program stays as it is: a program always does the same on a task.
-        Raises ValueError for an unknown source or a priority outside 0 to 1.
+        An experience with the same task and program stays as it is: a program always does the same
+        on a task. Raises ValueError for an unknown source or a priority outside 0 to 1.
         """
         if source not in SOURCES or not 0 <= priority <= 1:
             raise ValueError(
@@ -119,13 +141,12 @@ class ReplayBuffer:
         floor: float,
         prioritized: bool = True,
         short_lines: int = 0,
-    ) -> list[Draw]:
-        """Draw up to n experiences of the given sources, without replacement, in proportion to weight.
+    ) -> list[DrawnExperience]:
+        """Draw up to n experiences of some sources without replacement, in proportion to weight.
 
-        The weight of an experience is max(priority, floor), or 1 unless `prioritized`. If `short_lines` is
-        s > 0, programs of n > s lines have their weight multiplied by (s / n)^1.5. The draw is exact (see
-        `draw_without_replacement`) and depends only on the buffer and `rng`. It changes nothing: pass what is
-        used to `mark_drawn`. Takes one pass over the experiences of these sources.
+        `draw_weights` gives the weights. The draw is exact (see `draw_without_replacement`) and
+        depends only on the buffer and `rng`. It changes nothing: pass what is used to `mark_drawn`.
+        Takes one pass over the experiences of these sources.
 
         Raises ValueError unless n >= 0 and floor > 0.
         """
@@ -133,15 +154,15 @@ class ReplayBuffer:
             raise ValueError(f"expected n >= 0 and floor > 0, found n = {n}, floor = {floor}")
         marks = ", ".join("?" * len(sources))
         query = (
-            "SELECT e.id, e.priority, p.length FROM experience AS e JOIN program AS p ON p.id = e.program_id "
+            "SELECT e.id, e.priority, p.length "
+            "FROM experience AS e JOIN program AS p ON p.id = e.program_id "
             f"WHERE e.source IN ({marks}) ORDER BY e.id"
         )
         rows = np.array(self._connection.execute(query, tuple(sources)).fetchall(), dtype=np.float64).reshape(
             -1, 3
         )
-        weights = np.maximum(rows[:, 1], floor) if prioritized else np.ones(len(rows))
-        if short_lines:
-            weights *= np.minimum(1, short_lines / rows[:, 2]) ** 1.5
+        priorities, lengths = rows[:, 1], rows[:, 2]
+        weights = draw_weights(priorities, lengths, floor, prioritized, short_lines)
         places = draw_without_replacement(weights, n, rng)
         ids = rows[places, 0].astype(np.int64).tolist()
         probabilities = (weights[places] / weights.sum()).tolist() if ids else []
@@ -151,12 +172,14 @@ class ReplayBuffer:
             JOIN task AS t ON t.id = e.task_id JOIN program AS p ON p.id = e.program_id ORDER BY drawn.key
         """
         drawn = self._connection.execute(query, (json.dumps(ids),))
-        return [
-            Draw(number, split, name, stored_program(text), source, priority, times_drawn, probability)
-            for (number, split, name, text, source, priority, times_drawn), probability in zip(
-                drawn, probabilities, strict=True
+        experiences = []
+        for row, probability in zip(drawn, probabilities, strict=True):
+            number, split, task_id, text, source, priority, times_drawn = row
+            program = stored_program(text)
+            experiences.append(
+                DrawnExperience(number, split, task_id, program, source, priority, times_drawn, probability)
             )
-        ]
+        return experiences
 
     def mark_drawn(self, ids: Iterable[int]) -> None:
         """Count one more draw of each experience."""
@@ -167,8 +190,8 @@ class ReplayBuffer:
     def evict(self, capacity: int) -> int:
         """Remove experiences until at most `capacity` are left; return how many were removed.
 
-        The lowest priority goes first and, among equals, the oldest. Experts go last. Programs, samples and
-        candidates stay recorded. Sorts the buffer if there is anything to remove.
+        The lowest priority goes first and, among equals, the oldest. Experts go last. Programs,
+        samples and candidates stay recorded. Sorts the buffer if there is anything to remove.
         """
         excess = max(0, sum(self.sizes().values()) - capacity)
         if excess:
@@ -182,7 +205,7 @@ class ReplayBuffer:
         counts = dict(self._connection.execute(query))
         return {source: counts.get(source, 0) for source in SOURCES}
 
-    def mutants(self, iteration: int) -> list[tuple[Program, str]]:
+    def experts_and_mutants(self, iteration: int) -> list[tuple[Program, str]]:
         """Return the experts and mutants (program, source) added in an iteration, oldest first."""
         query = """
             SELECT p.text, e.source FROM experience AS e JOIN program AS p ON p.id = e.program_id
@@ -192,7 +215,7 @@ class ReplayBuffer:
         return [(stored_program(text), source) for text, source in rows]
 
     def programs_on(self, task_id: str) -> list[Program]:
-        """Return the programs with an experience on a test task, highest priority first, then newest."""
+        """Return the programs on a test task, highest priority first, then newest first."""
         query = """
             SELECT p.text FROM experience AS e JOIN task AS t ON t.id = e.task_id
             JOIN program AS p ON p.id = e.program_id

@@ -1,7 +1,7 @@
 """The database of a run: its progress, programs, samples, candidates, scores and metrics.
 
-The replay buffer (`replay_buffer`) is part of it, so that an iteration commits everything together. A process
-may be killed at any moment: the file holds what was committed. Times are in seconds.
+The replay buffer (`replay_buffer`) is part of it, so that an iteration commits everything together.
+A process may be killed at any moment: the file holds what was committed. Times are in seconds.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ CREATE TABLE sample (
     demonstrations_solved INTEGER NOT NULL, new INTEGER NOT NULL,
     PRIMARY KEY (iteration, task_id, ordinal)
 ) WITHOUT ROWID;
--- Programs that solve a demonstration of a test task, in order of discovery. `votes` counts the programs that a
--- row represents, itself included: those that give the same answer to the tests.
+-- Programs that solve a demonstration of a test task, in order of discovery. `votes` counts the
+-- programs that a row represents, itself included: those that give the same answer to the tests.
 CREATE TABLE candidate (
     id INTEGER PRIMARY KEY,
     task_id INTEGER NOT NULL REFERENCES task, program_id INTEGER NOT NULL REFERENCES program,
@@ -58,7 +58,7 @@ class RunDatabase(Database):
     """A run's SQLite file. One process writes at a time: `RunDirectory` holds the lock."""
 
     def __init__(self, path: str | Path) -> None:
-        """Open the file, or create an empty one. Raises StoreError for another version's or a foreign file."""
+        """Open or create the file. Raises StoreError for a foreign file or another version."""
         super().__init__(path, _SCHEMA, SCHEMA_VERSION)
         self.replay = ReplayBuffer(self.connection)
 
@@ -93,7 +93,7 @@ class RunDatabase(Database):
     # Tasks, programs, samples.
 
     def add_tasks(self, split: str, tasks: Iterable[tuple[str, int]]) -> None:
-        """Add tasks (id, number of demonstrations) of a split, "train" or "test". Known tasks stay."""
+        """Add tasks (id, number of demonstrations) of split "train" or "test"; known ones stay."""
         rows = ((split, task_id, demonstrations) for task_id, demonstrations in tasks)
         query = "INSERT OR IGNORE INTO task (split, name, demonstrations) VALUES (?, ?, ?)"
         self.connection.executemany(query, rows)
@@ -113,14 +113,14 @@ class RunDatabase(Database):
         demonstrations_solved: int,
         new: bool,
     ) -> None:
-        """Record a program drawn from the policy for a test task; `program` is None if it does not parse."""
+        """Record a sample for a test task; `program` is None if its text does not parse."""
         query = f"INSERT INTO sample VALUES (?, {_TEST_TASK}, ?, {_PROGRAM}, ?, ?, ?, ?)"
         text = None if program is None else str(program)
         values = (iteration, task_id, ordinal, text, text is not None, outcome, demonstrations_solved, new)
         self.connection.execute(query, values)
 
     def sample_statistics(self, iteration: int) -> dict[str, float]:
-        """Return `samples`, `share_parse`, `share_run` and `share_new` of an iteration (see METRICS)."""
+        """Return `samples`, `share_parse`, `share_run`, `share_new` (see METRICS)."""
         query = (
             "SELECT count(*), avg(parses), avg(outcome = 'grid'), avg(new) FROM sample WHERE iteration = ?"
         )
@@ -134,8 +134,8 @@ class RunDatabase(Database):
     def add_candidate(self, candidate: Candidate) -> bool:
         """Add a candidate of a known test task; return whether it is new. O(log N).
 
-        A candidate with the same task and program stays as it is, except that the votes of evolution are
-        added to its own: every population counts its votes from zero.
+        A candidate with the same task and program stays as it is, except that the votes of
+        evolution are added to its own: every population counts its votes from zero.
         """
         self.add_program(candidate.program)
         query = (
@@ -162,7 +162,7 @@ class RunDatabase(Database):
         """)
 
     def sampled_candidates(self, iteration: int) -> list[Candidate]:
-        """Return the samples of an iteration that solve a demonstration, task by task in the order drawn."""
+        """Return an iteration's samples that solve a demonstration, by task in the order drawn."""
         query = """
             SELECT t.name, p.text, s.demonstrations_solved, 1, s.iteration, 'policy' FROM sample AS s
             JOIN task AS t ON t.id = s.task_id JOIN program AS p ON p.id = s.program_id

@@ -1,11 +1,11 @@
 """A run's directory: its lock, settings, database, checkpoints, and the files derived from them.
 
 config.toml        the resolved settings
-run.sqlite         the database (`run_database`). Everything below except checkpoints is derived from it
-checkpoints/NNNN   policy and optimizer after the training of iteration NNNN; the last two are kept
+run.sqlite         the database (`run_database`); everything below but checkpoints derives from it
+checkpoints/NNNN   policy and optimizer after the training of iteration NNNN; the last two
 metrics.csv        one row per iteration
-solutions.jsonl    every program that solves a demonstration: task, program, demonstrations_solved, iteration,
-                   source (and votes, if scoring.ranking is "votes"), in order of discovery
+solutions.jsonl    every program that solves a demonstration, in order of discovery: task, program,
+                   demonstrations_solved, iteration, source (and votes with scoring.ranking "votes")
 tensorboard/       the metrics as TensorBoard events
 """
 
@@ -30,25 +30,27 @@ _EXPECTED_IN_NEW = {"lock", "config.toml.partial"}  # what a run killed in its f
 
 
 class RunDirectory:
-    """An open run directory. No second process can open it until `close`, or until this process ends."""
+    """An open run directory, locked until `close` or until this process ends."""
 
     def __init__(self, path: str | Path, settings: RunSettings | None = None) -> None:
         """Start a run, or continue the run in the directory, whose settings must be the same.
 
-        Without `settings`, continue. Raises RunError if that is not possible, StoreError or ConfigError for a
-        file that cannot be read or is of another version.
+        Without `settings`, continue. Raises RunError if that is not possible, StoreError or
+        ConfigError for a file that cannot be read or is of another version.
         """
         self.path = Path(path)
         self._tensorboard: Any = None
+        self._published: set[int] = set()  # iterations whose events this process has written
         config, database = self.path / "config.toml", self.path / "run.sqlite"
         if settings is None and not config.is_file():
             raise RunError(
-                f"{path}: expected a run directory, found no config.toml; start one: codeit run CONFIG --out DIR"
+                f"{path}: expected a run directory, found no config.toml; "
+                "start one: codeit run CONFIG --out DIR"
             )
         with ExitStack() as resources:
             lock = lock_directory(self.path)
             resources.callback(lock.release)
-            is_new = not database.exists()
+            is_new = not (config.is_file() and database.exists())
             if not is_new:  # opened first, as it tells which version wrote the directory
                 self.database = resources.enter_context(RunDatabase(database))
             if not config.is_file():
@@ -56,7 +58,8 @@ class RunDirectory:
                 foreign = sorted(name for name in present if name not in _EXPECTED_IN_NEW)
                 if foreign:
                     raise RunError(
-                        f"{path}: expected a new directory or a run's, found {foreign[0]}; choose another --out"
+                        f"{path}: expected a new directory or a run's, found {foreign[0]}; "
+                        "choose another --out"
                     )
                 assert settings is not None
                 write_atomically(config, settings.to_toml())
@@ -74,8 +77,6 @@ class RunDirectory:
             self._resources = resources.pop_all()
 
     def close(self) -> None:
-        if self._tensorboard is not None:
-            self._tensorboard.close()
         self._resources.close()
 
     def __enter__(self) -> Self:
@@ -88,7 +89,7 @@ class RunDirectory:
         return self.path / "checkpoints" / f"{iteration:04}"
 
     def save_checkpoint(self, iteration: int, save: Callable[[Path], object]) -> None:
-        """Let `save` write the files of a checkpoint, which appears once it is complete and on disk."""
+        """Let `save` write a checkpoint, which appears once it is complete and on disk."""
         write_directory(self.checkpoint(iteration), save)
 
     def drop_checkpoints(self, iteration: int) -> None:
@@ -127,14 +128,16 @@ class RunDirectory:
     def _publish_events(self, metrics: dict[int, dict[str, float]]) -> None:
         """Write the TensorBoard events of iterations that this process has not written.
 
-        The first call replaces the events of earlier processes, so that a resumed run has none twice.
+        The first call replaces the events of earlier processes, so that a resumed run has none
+        twice.
         """
         directory = self.path / "tensorboard"
         if self._tensorboard is None:
             from torch.utils.tensorboard import SummaryWriter  # takes 2 s to import
 
             shutil.rmtree(directory, ignore_errors=True)
-            self._tensorboard, self._published = SummaryWriter(str(directory)), set[int]()
+            self._tensorboard = SummaryWriter(str(directory))
+            self._resources.callback(self._tensorboard.close)
         for iteration, values in metrics.items():
             if iteration not in self._published:
                 self._published.add(iteration)

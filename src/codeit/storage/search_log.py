@@ -1,11 +1,13 @@
-"""The directory of a search: of the mutation baseline, of evolution, of a policy evaluation, of a submission.
+"""The directory of a search: the mutation baseline, evolution, a policy evaluation, a submission.
 
 A search is a sequence of parts, each of which tries some programs. Its directory holds
 
-search.sqlite      settings, finished parts and candidates; the other files are derived from it
-solutions.jsonl    the best programs that solve all demonstrations: task, program, tried (`Candidate.order`)
+search.sqlite      settings, finished parts and candidates; the other files derive from it
+solutions.jsonl    the best programs that solve all demonstrations: task, program, tried (the order
+                   of the candidate)
 curve.csv          tasks solved against programs tried
-curve.svg          the same as a chart beside the paper's points (counts.json for a policy evaluation)
+curve.svg          the same as a chart beside the paper's points (a policy evaluation has
+                   counts.json instead)
 """
 
 from __future__ import annotations
@@ -65,10 +67,10 @@ class Part(NamedTuple):
 
 
 class SearchLogReader(Database):
-    """What a search has done so far, for reading. Another process may write to it at the same time."""
+    """What a search has done so far, for reading while another process may write."""
 
     def __init__(self, directory: str | Path) -> None:
-        """Open the search.sqlite of a directory. Raises StoreError for a file that cannot be read."""
+        """Open a directory's search.sqlite. Raises StoreError if it cannot be read."""
         self.directory = Path(directory)
         super().__init__(self.directory / "search.sqlite", _SCHEMA, SCHEMA_VERSION)
 
@@ -84,8 +86,8 @@ class SearchLogReader(Database):
     def candidates(self) -> list[Candidate]:
         """Return everything that was found, in order of discovery.
 
-        Where the search counts votes, an answer occurs several times, whenever its votes had doubled or its
-        shortest program had changed.
+        Where the search counts votes, an answer occurs several times, whenever its votes had
+        doubled or its shortest program had changed.
         """
         rows = self.connection.execute(
             "SELECT task, program, demonstrations_solved, tried, votes, answer FROM candidate "
@@ -99,7 +101,7 @@ class SearchLogReader(Database):
         ]
 
     def best(self) -> dict[str, list[Candidate]]:
-        """Return the candidates of each task that are ranked: the KEPT best, or the TOP answers by votes."""
+        """Return each task's ranked candidates: the KEPT best, or the TOP answers by votes."""
         return _best(self.candidates())
 
 
@@ -109,10 +111,10 @@ class SearchLog(SearchLogReader):
     def __init__(
         self, directory: str | Path, settings: Mapping[str, object], may_change: Sequence[str] = ()
     ) -> None:
-        """Start a search, or continue the search in the directory, which must have the same settings.
+        """Start a search, or continue the one in the directory, which must have these settings.
 
-        Settings named in `may_change` may differ. Raises RunError if that is not possible, StoreError for a
-        file that cannot be read or is of another version.
+        Settings named in `may_change` may differ. Raises RunError if that is not possible,
+        StoreError for a file that cannot be read or is of another version.
         """
         self.directory = Path(directory)
         self._lock = lock_directory(self.directory)
@@ -126,7 +128,11 @@ class SearchLog(SearchLogReader):
                         "choose another --out"
                     )
             super().__init__(directory)
-            self._store_settings(settings, may_change)
+            try:
+                self._store_settings(settings, may_change)
+            except BaseException:
+                self.connection.close()
+                raise
         except BaseException:
             self._lock.release()
             raise
@@ -135,7 +141,6 @@ class SearchLog(SearchLogReader):
         recorded = self.settings()
         for name, value in settings.items() if recorded else ():
             if name not in may_change and recorded.get(name) != value:
-                self.connection.close()
                 raise RunError(
                     f"{self.directory}: {name}: expected {recorded.get(name)!r}, as the search began, "
                     f"found {value!r}; put the value back, or choose another --out"
@@ -166,7 +171,7 @@ class SearchLog(SearchLogReader):
             self.connection.executemany("INSERT OR IGNORE INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def publish(self, tasks: Sequence[Task], points: Iterable[int], *, threads: int = 0) -> dict[int, Score]:
-        """Write solutions.jsonl and curve.csv; return what the first n programs solve, for each n of `points`."""
+        """Write solutions.jsonl and curve.csv; return scores after each number in `points`."""
         found = self.candidates()
         rows = (
             json.dumps({"task": task_id, "program": str(one.program), "tried": one.order}) + "\n"
@@ -188,7 +193,7 @@ class SearchLog(SearchLogReader):
 
 
 def _best(found: Iterable[Candidate]) -> dict[str, list[Candidate]]:
-    """Return the candidates of each task that are ranked: the KEPT best, or the TOP answers by votes."""
+    """Return each task's ranked candidates: the KEPT best, or the TOP answers by votes."""
     of_task: defaultdict[str, list[Candidate]] = defaultdict(list)
     answers: defaultdict[str, dict[int, Candidate]] = defaultdict(dict)  # the last record of each
     for one in found:
@@ -197,6 +202,7 @@ def _best(found: Iterable[Candidate]) -> dict[str, list[Candidate]]:
         else:
             answers[one.task_id][one.answer] = one
     for task_id, last in answers.items():
-        # Votes choose the answers. Their order is by length, as solutions.jsonl has no votes to rank by.
+        # Votes choose the answers. Their order is by length, as solutions.jsonl has no votes to
+        # rank by.
         of_task[task_id] = [replace(one, votes=0) for one in rank_answers(last.values())[:TOP]]
     return {task_id: top_k(candidates, KEPT) for task_id, candidates in of_task.items()}

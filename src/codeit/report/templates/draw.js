@@ -1,9 +1,9 @@
 "use strict";
-// Pictures of grids, patches and other values, as SVG; what they are drawn from is told in sheet.py.
+// Pictures of grids, patches and other values as SVG, drawn from the JSON that sheet.py describes.
 
 const {PALETTE, COLOURS} = JSON.parse(document.getElementById("colours").textContent);
-const INK = ["#bbb", "#fff", "#fff", "#000", "#000", "#000", "#fff", "#000", "#000", "#fff"]; // of a number on the colour
-const NUMBERED = 13; // least side of a cell that shows its number, in pixels
+const INK = ["#bbb", "#fff", "#fff", "#000", "#000", "#000", "#fff", "#000", "#000", "#fff"]; // text colour of a number on each colour
+const NUMBERED = 13; // smallest side, in pixels, of a cell that shows its number
 const numbers = {on: false};
 
 const svg = (name, attributes, ...children) =>
@@ -20,13 +20,13 @@ function fill(element, attributes, children) {
 }
 const plural = (n, one, many) => `${n} ${n === 1 ? one : many || one + "s"}`;
 
-// Rows of numbers, null for no cell, "#" for a place.
+// Rows of numbers, with null for no cell and "#" for a place without a colour.
 function cells(rows) {
   if (typeof rows !== "string") return rows;
   return rows.split("/").map(row => Array.from(row, c => (c === "." ? null : c === "#" ? "#" : Number(c))));
 }
 
-// Cells as one path a colour, merged along the rows.
+// Cells as one path per colour, merged along the rows.
 function paint(rows, top = 0, left = 0) {
   const paths = new Map();
   rows.forEach((row, i) => {
@@ -84,7 +84,7 @@ function outline(rows, top, left) {
   return d;
 }
 
-// A frame for a picture of so many cells. `label` is what a screen reader says.
+// A frame for a picture of these rows, with cells of `cell` pixels. `label` is read by screen readers.
 function frame(rows, cell, label, children) {
   const height = rows.length,
     width = rows[0].length;
@@ -104,7 +104,7 @@ function frame(rows, cell, label, children) {
 }
 
 const size = rows => `${rows.length}×${rows[0].length}`;
-function said(rows) {
+function description(rows) {
   const text =
     rows.length * rows[0].length <= 100
       ? ": " + rows.map(row => row.map(cell => (cell === null ? "." : cell)).join("")).join(" ")
@@ -112,14 +112,14 @@ function said(rows) {
   return `${size(rows)} grid${text}`;
 }
 
-// A grid. `wrong`: cells to cross out, as "i,j".
+// A grid. `wrong` lists cells to cross out, as [row, column].
 function grid(rows, cell, {label = "", wrong = []} = {}) {
   const side = numbers.on ? Math.max(cell, NUMBERED) : cell;
   const crossed = wrong.map(([i, j]) => `M${j + 0.34} ${i + 0.34}l.32 .32m0 -.32l-.32 .32`).join("");
   return frame(
     rows,
     side,
-    `${label}${label && ", "}${said(rows)}${wrong.length ? `, ${plural(wrong.length, "cell")} wrong` : ""}`,
+    `${label}${label && ", "}${description(rows)}${wrong.length ? `, ${plural(wrong.length, "cell")} wrong` : ""}`,
     [
       paint(rows),
       side >= 5 && lines(rows.length, rows[0].length),
@@ -130,7 +130,7 @@ function grid(rows, cell, {label = "", wrong = []} = {}) {
   );
 }
 
-// Objects or sets of places on a faded grid.
+// Objects or sets of places, on a faded grid.
 function patches(view, on, cell) {
   const side = numbers.on ? Math.max(cell, NUMBERED) : cell;
   const all = view.patches.map(([top, left, rows]) => [top, left, cells(rows)]);
@@ -199,9 +199,9 @@ function swatch(number) {
   );
 }
 
-// Any picture of a sheet, by its place. `most`: the side that a picture may have, in pixels.
-function picture(views, place, cell, most) {
-  const view = views[place];
+// A picture of a sheet, by its index. `most` is the largest side of a picture, in pixels.
+function picture(views, index, cell, most) {
+  const view = views[index];
   if (typeof view === "number") return swatch(view);
   if (typeof view === "string") return html("code", {class: "value"}, view);
   if (view.cells) {
@@ -211,7 +211,7 @@ function picture(views, place, cell, most) {
       "figure",
       {},
       drawn,
-      html("figcaption", {}, view.shape ? `${view.shape.join("×")} grid, its top left` : size(rows)),
+      html("figcaption", {}, view.shape ? `${view.shape.join("×")} grid, top left part` : size(rows)),
     );
   }
   if (view.patches) {

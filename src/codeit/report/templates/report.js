@@ -1,5 +1,5 @@
 "use strict";
-// The gallery of a report: cards that are drawn when they come into sight, filters, and a task's sheet on demand.
+// The gallery of a report: cards, drawn when they scroll into view; filters; and a task's sheet when it is opened.
 
 (function gallery() {
   const read = id => JSON.parse(document.getElementById(id).textContent);
@@ -95,7 +95,7 @@
       event.target.remove();
     });
 
-  // A task, opened.
+  // The dialog that shows one task.
   const dialog = element("task");
   async function unpack(text) {
     const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));
@@ -123,10 +123,10 @@
       drawn = html(
         "p",
         {class: "bad"},
-        `This browser cannot unpack the task (${error.message}); any of 2023 or later can.`,
+        `This browser cannot unpack the task (${error.message}). Browsers of 2023 or later can.`,
       );
     }
-    if (opened !== number) return; // another was opened meanwhile
+    if (opened !== number) return; // another task was opened in the meantime
     element("task-sheet").replaceChildren(drawn);
     if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;

@@ -1,22 +1,24 @@
 "use strict";
-// A task's sheet: demonstrations, tests, answers, and programs with their traces.
+// A task's sheet: demonstrations, tests, answers, and programs with their traces (see sheet.py).
 
 const DOCS = JSON.parse(document.getElementById("docs").textContent);
 
-function sheet(data, {level = 2, open = false} = {}) {
+function sheet(data, {level = 2, opened = false} = {}) {
   const views = data.views,
-    rows = place => cells(views[place].cells);
+    rows = index => cells(views[index].cells);
   const all = [...data.pairs, ...data.tests].flat().map(rows);
   const side = Math.max(...all.map(grid => Math.max(grid.length, grid[0].length)));
   const most = innerWidth < 640 ? 138 : 210; // pixels
   const large = Math.max(4, Math.min(20, Math.floor(most / side))),
     small = Math.max(4, Math.min(14, Math.floor(132 / side)));
+  const train = k => `train[${k}]`,
+    test = k => `test[${k}]`;
   const heading = (text, deeper = 0) => html(`h${level + deeper}`, {}, text);
 
-  const shown = (place, label, wanted) =>
+  const shown = (index, label, expected) =>
     drawing(() => {
-      const drawn = rows(place),
-        truth = wanted === undefined ? null : rows(wanted),
+      const drawn = rows(index),
+        truth = expected === undefined ? null : rows(expected),
         wrong = [];
       if (truth && truth.length === drawn.length && truth[0].length === drawn[0].length)
         drawn.forEach((row, i) =>
@@ -55,21 +57,22 @@ function sheet(data, {level = 2, open = false} = {}) {
   }
 
   function trace(program) {
-    const names = data.captions || data.pairs.map((_, k) => `Demonstration ${k + 1}`);
+    const captions = [...data.pairs.map((_, k) => train(k)), ...data.tests.map((_, k) => test(k))];
+    const names = captions.slice(0, program.trace.length);
     const inputs = [...data.pairs, ...data.tests].slice(0, names.length),
       outputs = data.pairs.map(pair => pair[1]);
-    const cell = (k, ...content) => html("td", {"data-of": names[k]}, ...content);
-    const drawn = place => drawing(() => picture(views, place, small, 168));
+    const cell = (k, ...content) => html("td", {"data-pair": names[k]}, ...content);
+    const drawn = index => drawing(() => picture(views, index, small, 168));
     const head = html(
       "tr",
       {},
       html("th", {scope: "col"}, "Line"),
       names.map(name => html("th", {scope: "col"}, name)),
     );
-    const given = html(
+    const input = html(
       "tr",
       {},
-      html("th", {scope: "row"}, code("I"), html("small", {}, "the input")),
+      html("th", {scope: "row"}, code("I"), html("small", {}, "input")),
       inputs.map((pair, k) => cell(k, drawn(pair[0]))),
     );
     const same = n =>
@@ -82,32 +85,32 @@ function sheet(data, {level = 2, open = false} = {}) {
         {},
         html("th", {scope: "row"}, code(line)),
         same(n)
-          ? html("td", {colspan: names.length, "data-of": "On each"}, drawn(program.trace[0][n]))
+          ? html("td", {colspan: names.length, "data-pair": "all pairs"}, drawn(program.trace[0][n]))
           : names.map((_, k) => {
               const values = program.trace[k];
-              const ends =
-                program.ends[k] &&
+              const error =
+                program.errors[k] &&
                 n === Math.min(values.length, program.lines.length - 1) &&
-                html("p", {class: "bad"}, "✗ ends: " + program.ends[k].replace(/^line \d+: /, ""));
+                html("p", {class: "bad"}, "✗ error: " + program.errors[k].replace(/^line \d+: /, ""));
               const last = n === program.lines.length - 1;
               if (n < values.length)
-                return cell(k, drawn(values[n]), ends || (last && mark(program.right[k])));
-              return cell(k, ends || html("span", {class: "quiet"}, "—"));
+                return cell(k, drawn(values[n]), error || (last && mark(program.right[k])));
+              return cell(k, error || html("span", {class: "quiet"}, "—"));
             }),
       ),
     );
-    const wanted =
+    const expected =
       program.right.some(right => right === 0) &&
       html(
         "tr",
         {},
-        html("th", {scope: "row"}, html("small", {}, "the output wanted")),
+        html("th", {scope: "row"}, html("small", {}, "expected output")),
         names.map((_, k) => cell(k, outputs[k] === undefined ? "?" : drawn(outputs[k]))),
       );
     return html(
       "div",
       {class: "scroll", tabindex: 0, role: "region", "aria-label": "Trace"},
-      html("table", {class: "trace"}, html("thead", {}, head), html("tbody", {}, given, steps, wanted)),
+      html("table", {class: "trace"}, html("thead", {}, head), html("tbody", {}, input, steps, expected)),
     );
   }
 
@@ -119,27 +122,27 @@ function sheet(data, {level = 2, open = false} = {}) {
       `solves ${solved} of ${plural(right.length, "demonstration")}`,
       ...(program.notes || []),
     ];
-    const details = html("details", {open}, html("summary", {}, "Line by line"));
+    const details = html("details", {open: opened}, html("summary", {}, "Line by line"));
     const build = () => {
       if (details.open && details.children.length === 1) details.append(trace(program));
     };
     details.addEventListener("toggle", build);
     build();
-    const answers = (program.answers || []).map((place, k) =>
+    const answers = (program.answers || []).map((index, k) =>
       html(
         "div",
         {class: "grids"},
-        place === null
+        index === null
           ? html("span", {class: "bad"}, "no grid")
-          : shown(place, "predicted", data.tests[k][1]),
-        data.tests[k][1] !== undefined && shown(data.tests[k][1], "true"),
+          : shown(index, "predicted", data.tests[k][1]),
+        data.tests[k][1] !== undefined && shown(data.tests[k][1], "expected"),
         mark(program.answers_right[k]),
       ),
     );
     return html(
       "article",
       {class: "program"},
-      heading(data.programs.length > 1 ? `Program ${number + 1}` : "The program", 1),
+      data.programs.length > 1 ? heading(`Program ${number + 1}`, 1) : null,
       html(
         "p",
         {class: "facts"},
@@ -155,7 +158,7 @@ function sheet(data, {level = 2, open = false} = {}) {
         ? html(
             "div",
             {class: "answers"},
-            html("h" + (level + 2), {}, answers.length > 1 ? "On the tests" : "On the test"),
+            html("h" + (level + 2), {}, "Test outputs"),
             answers,
           )
         : null,
@@ -172,7 +175,7 @@ function sheet(data, {level = 2, open = false} = {}) {
         "div",
         {class: "pairs"},
         data.pairs.map(([input, output], k) =>
-          pair(`Demonstration ${k + 1}`, [shown(input, "input"), arrow(), shown(output, "output")]),
+          pair(train(k), [shown(input, "input"), arrow(), shown(output, "output")]),
         ),
       ),
     ),
@@ -190,11 +193,11 @@ function sheet(data, {level = 2, open = false} = {}) {
           data.tests.map(([input, output], k) => {
             const attempts = answered ? data.attempts[k] : [];
             const parts = attempts.length
-              ? attempts.map((place, n) => shown(place, attempts.length > 1 ? `attempt ${n + 1}` : "answer"))
+              ? attempts.map((index, n) => shown(index, attempts.length > 1 ? `attempt ${n + 1}` : "answer"))
               : output !== undefined
                 ? shown(output, "output")
                 : html("span", {class: "unknown"}, answered || data.attempts ? "no answer" : "?");
-            return pair(data.tests.length > 1 && `Test ${k + 1}`, [shown(input, "input"), arrow(), parts]);
+            return pair(test(k), [shown(input, "input"), arrow(), parts]);
           }),
         ),
       ),

@@ -1,7 +1,7 @@
 "use strict";
-// The switches of a page: numbers in the cells, light or dark. Choices are remembered.
+// The switches of a page: numbers in the cells, light or dark theme. The browser remembers them.
 
-// Things to draw again when the switch of numbers is turned: [element, how to make it anew].
+// What is drawn again when the switch of numbers changes: elements, and functions that make them.
 const drawings = new Set();
 function drawing(make) {
   const entry = {element: make(), make};
@@ -32,7 +32,7 @@ const remembered = {
     try {
       localStorage.setItem("codeit." + key, value);
     } catch {
-      /* a page from a file may not */
+      /* not allowed for a page from a file */
     }
   },
 };
@@ -41,25 +41,25 @@ const remembered = {
   const buttons = document.querySelectorAll(".numbers"),
     theme = document.getElementById("theme"),
     themes = ["auto", "light", "dark"];
-  const number = on => {
+  const setNumbers = on => {
     numbers.on = on;
     for (const button of buttons) button.setAttribute("aria-pressed", on);
   };
-  const dress = name => {
+  const setTheme = name => {
     document.documentElement.dataset.theme = name;
     theme.textContent = `Theme: ${name}`;
   };
-  number(remembered.get("numbers") === "true");
-  dress(themes.includes(remembered.get("theme")) ? remembered.get("theme") : "auto");
+  setNumbers(remembered.get("numbers") === "true");
+  setTheme(themes.includes(remembered.get("theme")) ? remembered.get("theme") : "auto");
   for (const button of buttons)
     button.addEventListener("click", () => {
-      number(!numbers.on);
+      setNumbers(!numbers.on);
       remembered.set("numbers", numbers.on);
       redraw();
     });
   theme.addEventListener("click", () => {
     const next = themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length];
-    dress(next);
+    setTheme(next);
     remembered.set("theme", next);
   });
 })();

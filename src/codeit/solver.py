@@ -1,9 +1,10 @@
 """One task, one budget, an answer.
 
-Everything works on the task together. The experts are tried as they are. A population evolves from them toward
-the demonstrations. As long as nothing is solved, the policy proposes programs from time to time, which join the
-population; before each turn but the first it is trained, in hindsight, on the best of the population. Several
-populations can evolve side by side, each in its own process; the policy helps the first.
+Everything works on the task together. The experts are tried as they are. A population evolves from
+them toward the demonstrations. As long as nothing is solved, the policy proposes programs from time
+to time, which join the population; before each turn but the first it is trained, in hindsight, on
+the best of the population. Several populations can evolve side by side, each in its own process;
+the policy helps the first.
 
     solve(task, seconds=30)             the result when the time is over
     iter_solve(task, seconds=30)        intermediate results, again and again, and the final one
@@ -39,8 +40,8 @@ ATTEMPTS = 2
 CLOSEST = 2 * KEPT
 """Programs handed over besides those that solve all demonstrations."""
 MIN_PROGRAMS_FOR_VOTES, VOTES_FACTOR = 20_000, 4
-"""After the first solution evolution continues, to count votes, until it has tried this many programs, or this
-many times as many as the solution took, whichever is more."""
+"""After the first solution evolution continues, to count votes, until it has tried this many
+programs, or this many times as many as the solution took, whichever is more."""
 _REPORT_SECONDS = 0.1  # between two intermediate results
 _FIRST_TURN_SECONDS, _IMPORT_SECONDS = 3.0, 6.0  # estimates for the policy's first turn and importing torch
 
@@ -53,8 +54,8 @@ class SolveResult:
     tried: int
     """Programs tried."""
     programs: tuple[Candidate, ...]
-    """The best programs. First come those that solve all demonstrations, one for each answer to the tests, the
-    answer with most votes first; then those that come closest."""
+    """The best programs. First come those that solve all demonstrations, one for each answer to the
+    tests, the answer with most votes first; then those that come closest."""
     working_on: str = ""
     """What the search does now, for display: "evolution" or "policy"."""
 
@@ -67,8 +68,8 @@ class SolveResult:
     def attempts(self) -> list[list[Grid]]:
         """Two outputs (ATTEMPTS) for each test input, the likelier first.
 
-        These are the first distinct outputs of the programs, in order. Where there are too few, the input
-        itself follows, and then the last output again.
+        These are the first distinct outputs of the programs, in order. Where there are too few, the
+        input itself follows, and then the last output again.
         """
         inputs = [pair.input for pair in self.task.test]
         programs = [candidate.program for candidate in self.programs]
@@ -122,8 +123,8 @@ def merge_states(task: Task, states: Iterable[SearchState], closest: int = CLOSE
 class TaskSearch:
     """Populations for a task, one after the other, with a policy that may help them.
 
-    Results depend only on the task, the starters, the seed, the settings, the policy and the number of programs
-    tried. The policy's arithmetic depends on the machine and its number of threads.
+    Results depend only on the task, the starters, the seed, the settings, the policy and the number
+    of programs tried. The policy's arithmetic depends on the machine and its number of threads.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class TaskSearch:
         carried: Sequence[Program] = (),
         threads: int = 0,
     ) -> None:
-        """`policy` is the directory of a policy. `threads` limits its arithmetic (0: torch's default).
+        """Set up a search. `policy` is a directory; `threads` limits its arithmetic (0: torch's).
 
         Programs `carried` over from another search join the first population.
         """
@@ -151,9 +152,9 @@ class TaskSearch:
         self.working_on = "evolution"
 
     def run(self, programs: int = sys.maxsize, deadline: float = math.inf) -> Iterator[None]:
-        """Search until `programs` are tried, until `deadline` (of time.monotonic), or until all is settled.
+        """Search until `programs` are tried, `deadline` (of time.monotonic), or all is settled.
 
-        Yields after each generation, and before and after each turn of the policy. Raises PolicyError.
+        Yields after each generation and before each turn of the policy. Raises PolicyError.
         """
         settings = self._settings.search
         due = settings.policy_every
@@ -212,7 +213,7 @@ class TaskSearch:
         return self._evolution
 
     def _take_turn(self, limit: int) -> None:
-        """Train the policy on the population, except the first time; add up to `limit` of its programs."""
+        """Train the policy, except the first time; add up to `limit` of its programs."""
         assert self._policy is not None and self._evolution is not None
         if self._trainee is None:
             from codeit.policy.test_time_training import TestTimeTraining  # importing torch takes seconds
@@ -242,7 +243,7 @@ def iter_solve(
     starters: Sequence[Program] | None = None,
     settings: SolveSettings | None = None,
 ) -> Iterator[SolveResult]:
-    """Search as `solve` does; yield an empty result at once, intermediate results, and the final one."""
+    """Search as `solve` does; yield an empty result at once, intermediate ones, the final one."""
     directory = policy_directory(policy)
     if directory is not None and not can_learn():
         directory = None
@@ -280,12 +281,13 @@ def solve(
     Args:
         task: The task. Its test outputs are not read.
         seconds: Time limit. The search ends earlier once the answer is settled.
-        programs: Number of programs to try, instead of a time limit. The result is then reproducible.
+        programs: Number of programs to try, instead of a time limit. The result is then
+            reproducible.
         seed: Seed of all random choices.
-        policy: Directory of a policy, "shipped" for the one in this package, or "none". Without the packages
-            of `codeit[learn]` evolution works alone.
-        populations: Populations that evolve side by side, each in a process of its own if there are several.
-            Results depend on it.
+        policy: Directory of a policy, "shipped" for the one in this package, or "none". Without the
+            packages of `codeit[learn]` evolution works alone.
+        populations: Populations that evolve side by side, each in a process of its own if there are
+            several. Results depend on it.
         starters: Programs to start from; by default the experts of the ARC-AGI-1 training tasks.
         settings: How the budget is shared, and the settings of evolution, sampling and training.
         progress: Called with an intermediate result about ten times a second.
