@@ -26,7 +26,6 @@ from codeit.data.tasks import Task, equal_tasks, load_tasks
 from codeit.evaluation.candidate import Candidate, rank, top_k
 from codeit.language import Budget, Grid, Outcome, Program, run_batch
 
-_BUDGET = Budget()
 _ROWS_AT_ONCE = 4096  # bounds the outcomes held in memory while a long file is verified
 _PROBLEMS_KEPT = 10
 
@@ -103,7 +102,7 @@ def count_votes(
     candidates: Mapping[str, Iterable[Candidate]],
     tasks: Sequence[Task],
     *,
-    budget: Budget = _BUDGET,
+    budget: Budget | None = None,
     threads: int = 0,
 ) -> dict[str, list[Candidate]]:
     """Merge candidates that answer the tests alike and add up their votes.
@@ -141,7 +140,7 @@ def score(
     tasks: Sequence[Task],
     *,
     leaked: Collection[str] | None = None,
-    budget: Budget = _BUDGET,
+    budget: Budget | None = None,
     threads: int = 0,
 ) -> Score:
     """Score the candidates of each task, by task id, on its test pairs.
@@ -197,7 +196,7 @@ def verify(
     tasks: Sequence[Task],
     *,
     leaked: Collection[str] | None = None,
-    budget: Budget = _BUDGET,
+    budget: Budget | None = None,
     threads: int = 0,
 ) -> Score:
     """Score solutions from nothing but their text.
