@@ -9,9 +9,12 @@ allows only functions and arguments that `fits`, `callable_with` and `accepts` a
 type of every finished line with `result_type` or `applied`, and ends a program only where
 `may_be_grid` holds.
 
-Inference is permissive: where nothing is known, a value may be anything. A call is rejected if it
-fails on every input, with few exceptions (at least 375 of the 400 published experts are admitted).
-An admitted call may still fail. Sets of atoms are bit masks, and results are cached, because
+Inference is permissive: where nothing is known, a value may be anything. Only calls that fail on
+every input should be rejected. A few that can succeed are rejected too: at least 375 of the 400
+published experts are admitted (tests/language/test_types.py). An admitted call may still fail.
+
+A new primitive falls back to its declared signature. Where more is known about its result or its
+arguments, add it to the tables below. Sets of atoms are bit masks, and results are cached, because
 sampling asks the same questions millions of times.
 """
 
@@ -40,9 +43,9 @@ def atoms(*names: str) -> int:
 
 
 _MASK = {name: atoms(*admitted) for name, admitted in ADMITTED.items()}
-_ANY, _CALLABLE, _SETS, _TUPLES = _MASK["Any"], atoms("Callable"), atoms(*SETS), atoms(*TUPLES)
+_ALL, _CALLABLE, _SETS, _TUPLES = _MASK["Any"], atoms("Callable"), atoms(*SETS), atoms(*TUPLES)
 # A value of unknown origin. Functions are left out, as containers rarely hold them.
-_UNKNOWN = _ANY & ~_CALLABLE
+_ALL_BUT_CALLABLE = _ALL & ~_CALLABLE
 # The atoms of the elements of a container, where its own atom determines them.
 _ELEMENT = {
     _BIT["Grid"]: atoms("Tuple", "IntegerTuple"),
@@ -63,15 +66,15 @@ _SET_OF = {
     _BIT["Integer"]: _BIT["IntegerSet"],
     _BIT["Boolean"]: _BIT["IntegerSet"],
 }
-_PLACED = atoms("IntegerTuple", "Cell")
+_PLACE_OR_CELL = atoms("IntegerTuple", "Cell")
 
-# Parameters that take more than the oracle's signatures say, because the experts use it: tuples of
-# places and the empty set serve as patches, any container is searched for its greatest element, and
-# a number serves as a truth value.
-_LISTED = atoms("FrozenSet", "TupleTuple", "Grid")
-_WIDER = {
-    "Patch": _MASK["Patch"] | _LISTED,
-    "Object": _MASK["Object"] | _LISTED,
+# Parameters that take more than the signatures of the reference language say, because the experts
+# use it: tuples of places and the empty set serve as patches, any container is searched for its
+# greatest element, and a number serves as a truth value.
+_TUPLES_AS_PATCHES = atoms("FrozenSet", "TupleTuple", "Grid")
+_WIDER_THAN_DECLARED = {
+    "Patch": _MASK["Patch"] | _TUPLES_AS_PATCHES,
+    "Object": _MASK["Object"] | _TUPLES_AS_PATCHES,
     "IntegerSet": _MASK["Container"],
     "Boolean": atoms("Boolean", "Integer"),
     "ContainerContainer": _MASK["Container"] & ~atoms("Cell", "IntegerTuple", "IntegerSet"),
@@ -80,13 +83,13 @@ _WIDER = {
     "Numerical": _MASK["Numerical"] | atoms("Boolean"),
 }
 _PARAMETERS = {
-    name: tuple(_WIDER.get(parameter, _MASK[parameter]) for parameter in primitive.parameters)
+    name: tuple(_WIDER_THAN_DECLARED.get(parameter, _MASK[parameter]) for parameter in primitive.parameters)
     for name, primitive in PRIMITIVES.items()
 }
 """The atoms that each parameter of each primitive admits."""
-_PARAMETERS["astuple"] = (_ANY, _ANY)
-_PARAMETERS["branch"] = (_ANY, _ANY, _ANY)  # anything serves as a truth value
-_PARAMETERS["toivec"] = _PARAMETERS["tojvec"] = (_ANY,)
+_PARAMETERS["astuple"] = (_ALL, _ALL)  # pairs of anything, not only of numbers
+_PARAMETERS["branch"] = (_ALL, _ALL, _ALL)  # anything serves as a truth value
+_PARAMETERS["toivec"] = _PARAMETERS["tojvec"] = (_ALL,)  # they only put the value into a pair
 
 
 class Type:
@@ -126,7 +129,7 @@ class Type:
         return Type, (self.kinds, self.elements, self.parameters, self.closure)
 
 
-ANY = Type(_UNKNOWN)
+UNKNOWN = Type(_ALL_BUT_CALLABLE)
 """The type of a value about which nothing is known."""
 
 
@@ -146,8 +149,8 @@ def elements(container: Type) -> int:
     """Return the atoms that the elements of a container may have."""
     found = 0
     for kind in _bits(container.kinds & (_SETS | _TUPLES)):
-        found |= _ELEMENT.get(kind) or container.elements or _UNKNOWN
-    return found or _UNKNOWN
+        found |= _ELEMENT.get(kind) or container.elements or _ALL_BUT_CALLABLE
+    return found or _ALL_BUT_CALLABLE
 
 
 def _set_of(members: int) -> Type:
@@ -195,8 +198,8 @@ def _merged(container: Type) -> Type:
     """Return the type of a container of containers, merged into one."""
     inner = 0
     for kind in _bits(elements(container) & (_SETS | _TUPLES)):
-        inner |= _ELEMENT.get(kind, _UNKNOWN)
-    return _like(container, inner or _UNKNOWN)
+        inner |= _ELEMENT.get(kind, _ALL_BUT_CALLABLE)
+    return _like(container, inner or _ALL_BUT_CALLABLE)
 
 
 # --- Results of calls ---
@@ -206,10 +209,10 @@ def _merged(container: Type) -> Type:
 def applied(function: Type, arguments: tuple[Type, ...]) -> Type:
     """Return the type of a call of a function value: a primitive or a function made by one."""
     if function.closure is None:
-        return ANY
+        return UNKNOWN
     name, captured = function.closure
     if not captured:  # a primitive
-        return result_type(name, arguments) if len(arguments) == PRIMITIVES[name].arity else ANY
+        return result_type(name, arguments) if len(arguments) == PRIMITIVES[name].arity else UNKNOWN
     match name:
         case "compose":
             return applied(captured[0], (applied(captured[1], arguments),))
@@ -235,7 +238,7 @@ def _result(function: Type) -> Type:
 
 def _parameters(function: Type, n: int) -> tuple[int, ...]:
     """Return the parameters of a function, or `n` that admit anything if they are unknown."""
-    return function.parameters if function.parameters is not None else (_ANY,) * n
+    return function.parameters if function.parameters is not None else (_ALL,) * n
 
 
 def _first_parameter(function: Type) -> int:
@@ -243,7 +246,7 @@ def _first_parameter(function: Type) -> int:
 
     A function has no parameters if all of them are bound.
     """
-    return next(iter(_parameters(function, 1)), _ANY)
+    return next(iter(_parameters(function, 1)), _ALL)
 
 
 def _function(parameters: tuple[int, ...], maker: str, captured: tuple[Type, ...]) -> Type:
@@ -274,8 +277,8 @@ _NUMERICAL = {"add", "subtract", "multiply", "divide", "invert", "double", "halv
 def result_type(primitive: str, arguments: tuple[Type, ...]) -> Type:
     """Return the type of a call of a primitive."""
     declared = _MASK[PRIMITIVES[primitive].result]
-    if declared == _ANY:
-        declared = _UNKNOWN
+    if declared == _ALL:
+        declared = _ALL_BUT_CALLABLE
     if primitive in _SAME:
         same = arguments[_SAME[primitive]]
         return Type(same.kinds & declared or declared, same.elements, same.parameters, same.closure)
@@ -330,7 +333,7 @@ def result_type(primitive: str, arguments: tuple[Type, ...]) -> Type:
             return _function(_parameters(a[0], 2)[1:], primitive, a)
         case "fork":
             admitted = _first_parameter(a[1]) & _first_parameter(a[2])
-            return _function((admitted or _UNKNOWN,), primitive, a)
+            return _function((admitted or _ALL_BUT_CALLABLE,), primitive, a)
     return Type(declared)
 
 
@@ -373,7 +376,7 @@ def admits(primitive: str, index: int, candidate: Type) -> bool:
         return False
     declared = PRIMITIVES[primitive].parameters[index]
     if declared in ("Patch", "Object") and not candidate.kinds & _MASK[declared]:
-        return bool(candidate.elements & _PLACED)  # a tuple of places or cells
+        return bool(candidate.elements & _PLACE_OR_CELL)  # a tuple of places or cells
     if declared == "ContainerContainer" and primitive != "mapply":
         return bool(elements(candidate) & (_SETS | _TUPLES))
     if candidate.parameters is None:
@@ -397,7 +400,7 @@ def fits(primitive: str, earlier: tuple[Type, ...], candidate: Type) -> bool:
         case "chain", (1 | 2):
             return bool(_parameters(earlier[index - 1], 1)[0] & result)
         case "fork", (1 | 2):
-            other = _parameters(earlier[1], 1)[0] if index == 2 else _ANY
+            other = _parameters(earlier[1], 1)[0] if index == 2 else _ALL
             wanted = _parameters(earlier[0], 2)[index - 1]
             return bool(wanted & result and other & _parameters(candidate, 1)[0])
         case "power", 0:
@@ -420,7 +423,7 @@ def fits(primitive: str, earlier: tuple[Type, ...], candidate: Type) -> bool:
         case "contained", 1:
             return bool(earlier[0].kinds & elements(candidate))
     if index == 1 and primitive in _KEYED | _CONDITIONED:
-        key = _ANY & ~_CALLABLE if primitive in _KEYED else _ANY
+        key = _ALL & ~_CALLABLE if primitive in _KEYED else _ALL
         return bool(_parameters(candidate, 1)[0] & elements(earlier[0]) and result & key)
     return True
 

@@ -6,8 +6,12 @@ short program makes of the input with the output. The signature of a task lists 
 hold for all of its demonstrations. It spares a small network from learning to see them in grids.
 The idea is Odena and Sutton's, the properties are ours. They depend only on the demonstrations.
 
-A property is a word. The properties of one subject (a way to find objects, a colour, …) form a
-token, which is a bag of words.
+Each property has a word in the vocabulary, such as `hmirror(I)=equal`: the program mirrors the input,
+and what it gives equals the output. The words of one subject (a way to find objects, a colour, …)
+form a token, so that a token here is a bag of words.
+
+The shipped weights depend on the words and on their order. To try other properties, change the
+tables below and pre-train a policy anew (`codeit pretrain pretrain`).
 """
 
 from __future__ import annotations
