@@ -24,10 +24,11 @@ from policies import HOLD_OUT_EVERY
 from rich.console import Console
 from rich.table import Table
 
-from codeit.config import CONFIGS, RunSettings
+from codeit.config import RunSettings
 from codeit.data.tasks import load_tasks
 from codeit.loop import Loop
 from codeit.policy.pretraining import split
+from codeit.settings import CONFIGS
 from codeit.storage.run_directory import RunDirectory
 
 ABLATIONS = [path.stem for path in sorted((CONFIGS / "ablations").glob("a?.toml"))]

@@ -5,17 +5,19 @@ from pathlib import Path
 import pytest
 
 from codeit.config import (
-    CONFIGS,
-    RENAMED,
-    ConfigError,
     EvolutionConfig,
     EvolveSettings,
     OperatorWeights,
     PretrainingSettings,
     RunSettings,
+    SolveSettings,
+)
+from codeit.settings import (
+    CONFIGS,
+    RENAMED,
+    ConfigError,
     Section,
     Settings,
-    SolveSettings,
     describe,
     find_config,
     shipped_configs,
@@ -400,3 +402,9 @@ def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         RunSettings().run.seed = 1  # type: ignore[misc]
+
+
+def test_renamed_value_names_the_new_value(tmp_path: Path) -> None:
+    path = write(tmp_path / "old.toml", '[policy]\nencoding = "clues"\n')
+    with pytest.raises(ConfigError, match=r"found 'clues'; it is now 'signatures'"):
+        RunSettings.load(path)

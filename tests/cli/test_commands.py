@@ -15,14 +15,8 @@ from typing import Any
 import pytest
 
 from codeit import __version__
-from codeit.config import (
-    EvolveSettings,
-    PolicyConfig,
-    PretrainingSettings,
-    RunSettings,
-    SolveSettings,
-    describe,
-)
+from codeit.config import EvolveSettings, PolicyConfig, PretrainingSettings, RunSettings, SolveSettings
+from codeit.settings import describe
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["codeit.loop", "codeit.cli.main", "torch.utils.tensorboard"])

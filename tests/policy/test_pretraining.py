@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 import codeit.policy.pretraining
-from codeit.config import CONFIGS, ConfigError, PretrainingSettings
+from codeit.config import PretrainingSettings
 from codeit.data.tasks import Task
 from codeit.language import Program
 from codeit.policy.model import Policy, PolicyError
 from codeit.policy.pretraining import COLUMNS, held_out, iter_windows, operations, prefetch, pretrain
+from codeit.settings import CONFIGS, ConfigError
 from codeit.storage.files import RunError
 
 SETTINGS = {

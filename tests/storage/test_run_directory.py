@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from codeit.config import ConfigError, RunSettings
+from codeit.config import RunSettings
+from codeit.settings import ConfigError
 from codeit.storage.database import StoreError
 from codeit.storage.files import RunError, lock_directory
 from codeit.storage.run_database import SCHEMA_VERSION, RunDatabase

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from codeit.config import Settings, describe
+from codeit.settings import Settings, describe
 
 USER_ERROR, INTERRUPTED = 2, 130
 """Exit codes."""

@@ -25,8 +25,9 @@ from codeit.cli.console import (
     settings_help,
 )
 from codeit.cli.search import curve_table
-from codeit.config import PretrainingSettings, SamplingConfig, find_config
+from codeit.config import PretrainingSettings, SamplingConfig
 from codeit.policy import SHIPPED, require_learn
+from codeit.settings import find_config
 
 
 def register(app: App) -> None:

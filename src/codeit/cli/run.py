@@ -20,8 +20,9 @@ from codeit.cli.console import (
     say,
     settings_help,
 )
-from codeit.config import RunSettings, find_config
+from codeit.config import RunSettings
 from codeit.policy import require_learn
+from codeit.settings import find_config
 
 if TYPE_CHECKING:
     from codeit.storage.run_directory import RunDirectory

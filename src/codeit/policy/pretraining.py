@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from codeit.config import ConfigError, PolicyConfig, PretrainingSettings, TrainingConfig
+from codeit.config import PolicyConfig, PretrainingSettings, TrainingConfig
 from codeit.data.experts import load_experts, load_inputs
 from codeit.data.tasks import Task, load_tasks
 from codeit.parallel import map_ordered
@@ -43,6 +43,7 @@ from codeit.policy.encoding import CompactEncoding, NotEncodableError
 from codeit.policy.model import Policy, PolicyError
 from codeit.policy.training import MicroBatch, Trainer, TrainingExample, collate, micro_batches
 from codeit.seeds import derive
+from codeit.settings import ConfigError
 from codeit.storage.files import RunError, lock_directory, write_atomically, write_directory
 
 Progress = Callable[[str, int, int], None]

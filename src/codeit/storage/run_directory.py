@@ -20,7 +20,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from codeit.config import RunSettings, flatten_toml
+from codeit.config import RunSettings
+from codeit.settings import flatten_toml
 from codeit.storage.files import RunError, lock_directory, write_atomically, write_directory
 from codeit.storage.metrics import METRICS
 from codeit.storage.run_database import RunDatabase
