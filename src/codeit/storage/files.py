@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,6 +31,15 @@ def lock_directory(directory: Path) -> FileLock:
     except OSError as error:
         raise RunError(f"{directory}: expected a writable directory: {error.strerror}") from None
     return lock
+
+
+def refuse_foreign(directory: Path, kind: str, expected: Collection[str]) -> None:
+    """Raise RunError if a directory holds entries other than those a new run or search may have."""
+    names = (entry.name for entry in directory.iterdir())
+    if foreign := sorted(name for name in names if name not in expected):
+        raise RunError(
+            f"{directory}: expected a new directory or a {kind}'s, found {foreign[0]}; choose another --out"
+        )
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:

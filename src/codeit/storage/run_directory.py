@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from codeit.config import RunSettings
 from codeit.settings import flatten_toml
-from codeit.storage.files import RunError, lock_directory, write_atomically, write_directory
+from codeit.storage.files import RunError, lock_directory, refuse_foreign, write_atomically, write_directory
 from codeit.storage.metrics import METRICS
 from codeit.storage.run_database import RunDatabase
 
@@ -55,13 +55,7 @@ class RunDirectory:
             if not is_new:  # opened first, as it tells which version wrote the directory
                 self.database = resources.enter_context(RunDatabase(database))
             if not config.is_file():
-                present = (entry.name for entry in self.path.iterdir())
-                foreign = sorted(name for name in present if name not in _EXPECTED_IN_NEW)
-                if foreign:
-                    raise RunError(
-                        f"{path}: expected a new directory or a run's, found {foreign[0]}; "
-                        "choose another --out"
-                    )
+                refuse_foreign(self.path, "run", _EXPECTED_IN_NEW)
                 assert settings is not None
                 write_atomically(config, settings.to_toml())
             self.settings = RunSettings.load(config)

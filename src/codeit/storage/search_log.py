@@ -25,7 +25,7 @@ from codeit.data.tasks import Task
 from codeit.evaluation.candidate import KEPT, TOP, Candidate, rank_answers, top_k
 from codeit.evaluation.scoring import Score, leaked_tasks, score
 from codeit.storage.database import Database, stored_program
-from codeit.storage.files import RunError, lock_directory, write_atomically
+from codeit.storage.files import RunError, lock_directory, refuse_foreign, write_atomically
 
 SCHEMA_VERSION = 3
 CURVE_COLUMNS = (
@@ -120,13 +120,7 @@ class SearchLog(SearchLogReader):
         self._lock = lock_directory(self.directory)
         try:
             if not (self.directory / "search.sqlite").exists():
-                present = (entry.name for entry in self.directory.iterdir())
-                foreign = sorted(name for name in present if name not in _EXPECTED_IN_NEW)
-                if foreign:
-                    raise RunError(
-                        f"{directory}: expected a new directory or a search's, found {foreign[0]}; "
-                        "choose another --out"
-                    )
+                refuse_foreign(self.directory, "search", _EXPECTED_IN_NEW)
             super().__init__(directory)
             try:
                 self._store_settings(settings, may_change)
