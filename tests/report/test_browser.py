@@ -204,6 +204,8 @@ def test_numbers_switch_shows_numbers_in_cells(page: Page, report: Path) -> None
     digits = [text.get_attribute("textContent") for text in grid.find_elements(By.CSS_SELECTOR, ".digit")]
     assert "".join(digits) in grid.get_attribute("aria-label").replace(" ", "")
     assert page.one("dialog .numbers").get_attribute("aria-pressed") == "true"
+    assert page.script("document.querySelectorAll('#gallery svg').length") > 0
+    assert page.script("document.querySelectorAll('#gallery .digit').length") == 0  # no room
     page.one("dialog .numbers").click()
     assert page.script("document.querySelectorAll('dialog .digit').length") == 0
 

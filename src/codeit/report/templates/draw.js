@@ -113,8 +113,9 @@ function description(rows) {
 }
 
 // A grid. `wrong` lists cells to cross out, as [row, column].
-function grid(rows, cell, {label = "", wrong = []} = {}) {
-  const side = numbers.on ? Math.max(cell, NUMBERED) : cell;
+function grid(rows, cell, {label = "", wrong = [], thumbnail = false} = {}) {
+  const numbered = numbers.on && !thumbnail; // a thumbnail has no room for numbers
+  const side = numbered ? Math.max(cell, NUMBERED) : cell;
   const crossed = wrong.map(([i, j]) => `M${j + 0.34} ${i + 0.34}l.32 .32m0 -.32l-.32 .32`).join("");
   return frame(
     rows,
@@ -123,7 +124,7 @@ function grid(rows, cell, {label = "", wrong = []} = {}) {
     [
       paint(rows),
       side >= 5 && lines(rows.length, rows[0].length),
-      numbers.on && digits(rows),
+      numbered && digits(rows),
       crossed && svg("path", {d: crossed, class: "cross-halo"}),
       crossed && svg("path", {d: crossed, class: "cross"}),
     ],

@@ -26,7 +26,7 @@
   function thumbnails(card) {
     const [input, output] = card.pair.map(cells);
     const side = Math.max(input.length, input[0].length, output.length, output[0].length);
-    const small = rows => drawing(() => grid(rows, Math.min(12, 68 / side)));
+    const small = rows => grid(rows, Math.min(12, 68 / side), {thumbnail: true});
     return [small(input), html("span", {class: "arrow"}, "→"), small(output)];
   }
 
