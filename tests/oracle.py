@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 
 from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Program
 
+OWN_PRIMITIVES: frozenset[str] = frozenset()
+"""Primitives of the engine that the oracle lacks: no test compares them, so each needs its own."""
+
 # --- Sorted sets ---
 
 

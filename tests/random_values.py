@@ -22,7 +22,8 @@ SIDES = (1, 2, 3, 4, 5, 6, 7)
 SHAPES = [(h, w) for h in SIDES for w in SIDES] + [(30, 30), (1, 30), (30, 1), (0, 0), (2, 0)]
 ANY_TYPE_EVERY = 12
 """On average, one argument in this many has any type."""
-BY_ARITY = {n: tuple(name for name, p in PRIMITIVES.items() if p.arity == n) for n in (1, 2, 3, 4)}
+COMPARED = {name: p for name, p in PRIMITIVES.items() if name not in oracle.OWN_PRIMITIVES}
+BY_ARITY = {n: tuple(name for name, p in COMPARED.items() if p.arity == n) for n in (1, 2, 3, 4)}
 
 
 class Draws:
@@ -103,7 +104,7 @@ class Draws:
         if kind <= 2:
             return self.set_or_tuple(self.repeat(self.anything, 3))
         if kind == 3:
-            return self.choice(tuple(PRIMITIVES))
+            return self.choice(tuple(COMPARED))
         return self.value(self.choice([name for name in VALUE_OF_TYPE if name != "Any"]))
 
     def value(self, type_name: str) -> Any:

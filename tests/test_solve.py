@@ -399,3 +399,9 @@ def test_import_of_the_package_imports_nothing_slow() -> None:
         "assert not slow, slow"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("options", [{"programs": 0}, {"populations": 0}, {"seconds": 0.0}])
+def test_empty_budget_is_an_error(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="expected populations, programs and seconds above 0"):
+        solve(NOISE, policy="none", starters=STARTERS, **options)

@@ -7,7 +7,7 @@ lists the sections that one command takes: `RunSettings` for `codeit run`, `Pret
 Defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever it gives one,
 with two exceptions: `[policy]` describes the policy shipped in this package, and
 `training.precision` is fp32. The description of each field states its unit and the source of its
-default. It is also the command-line help.
+default ("ours" where the paper has no such value). It is also the command-line help.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SIGNATURE_STEPS = 20_000
 
 
 class RunConfig(Section):
-    """[run]"""
+    """[run]: seed, length and threads of a run."""
 
     seed: int = Field(
         default=0,
@@ -52,7 +52,7 @@ class RunConfig(Section):
 
 
 class DataConfig(Section):
-    """[data]"""
+    """[data]: which tasks are learned from, and which are to be solved."""
 
     train: str = Field(
         default="arc-agi-1/training",
@@ -65,7 +65,7 @@ class DataConfig(Section):
 
 
 class RunDataConfig(DataConfig):
-    """[data] of a run"""
+    """[data] of a run: also how many tasks."""
 
     tasks: int = Field(
         default=0,
@@ -139,7 +139,7 @@ class EvolutionConfig(Section):
 
 
 class RunEvolutionConfig(EvolutionConfig):
-    """[evolution] of a run"""
+    """[evolution] of a run: also how many programs, and what enters the replay buffer."""
 
     programs: int = Field(
         default=0,
@@ -169,7 +169,10 @@ class SearchConfig(Section):
         "later population gets twice as many, up to 16 times.",
     )
     policy_every: int = Field(
-        default=100_000, ge=1, description="Programs that evolution tries between two turns of the policy."
+        default=100_000,
+        ge=1,
+        description="Programs that the first population tries before each turn of the policy. A search of "
+        "fewer programs never asks the policy.",
     )
     elites: int = Field(
         default=64,
@@ -180,7 +183,7 @@ class SearchConfig(Section):
 
 
 class PolicyConfig(Section):
-    """[policy]"""
+    """[policy]: initial weights, what the policy sees, and the sizes of a random network."""
 
     init: str = Field(
         default="shipped",
@@ -246,10 +249,12 @@ class PolicyConfig(Section):
 
 
 class SamplingConfig(Section):
-    """[sampling]"""
+    """[sampling]: how programs are drawn from the policy."""
 
     samples_per_task: int = Field(
-        default=24, ge=1, description="Programs sampled for a task at once (per meta-iteration). Paper: 24."
+        default=24,
+        ge=1,
+        description="Programs sampled for a task at once: in an iteration, or in a turn. Paper: 24.",
     )
     temperature: float = Field(default=0.95, gt=0, description="Softmax temperature. Paper: 0.95.")
     top_k: int = Field(
@@ -263,7 +268,7 @@ class SamplingConfig(Section):
 
 
 class RunSamplingConfig(SamplingConfig):
-    """[sampling] of a run"""
+    """[sampling] of a run: also how often samples are committed."""
 
     tasks_per_commit: int = Field(
         default=16, ge=1, description="Tasks sampled between two commits: the most a kill can lose. Ours."
@@ -271,7 +276,7 @@ class RunSamplingConfig(SamplingConfig):
 
 
 class TrainingConfig(Section):
-    """[training]"""
+    """[training]: how the policy is trained on experiences."""
 
     learning_rate: float = Field(
         default=5e-5, gt=0, description="Learning rate of AdamW, constant. Paper: 5e-5."
@@ -300,7 +305,7 @@ class TrainingConfig(Section):
 
 
 class PretrainingConfig(Section):
-    """[pretraining]. All ours."""
+    """[pretraining]: length, batches and schedule of pre-training. All ours."""
 
     seed: int = Field(default=0, ge=0, description="Seed of programs, inputs, weights and order.")
     steps: int = Field(default=10_000, ge=1, description="Optimizer steps.")
@@ -376,7 +381,7 @@ class CorpusConfig(Section):
 
 
 class ReplayConfig(Section):
-    """[replay]"""
+    """[replay]: size of the buffer, and how experiences are drawn."""
 
     capacity: int = Field(
         default=500_000,
@@ -411,7 +416,7 @@ class ReplayConfig(Section):
 
 
 class HindsightConfig(Section):
-    """[hindsight]"""
+    """[hindsight]: which programs become experiences."""
 
     relabel: bool = Field(
         default=True,
@@ -425,7 +430,7 @@ class HindsightConfig(Section):
 
 
 class ScoringConfig(Section):
-    """[scoring]"""
+    """[scoring]: which programs of a task count."""
 
     ranking: Literal["length", "votes"] = Field(
         default="length",

@@ -221,7 +221,7 @@ class TaskSearch:
             self._trainee = TestTimeTraining(
                 self._policy,
                 self._task,
-                derive(self._seed, "apprentice"),
+                derive(self._seed, "apprentice"),  # fixed name: see seeds.py
                 self._settings,
                 Budget(steps=self._settings.evolution.max_steps),
                 self._threads,
@@ -244,6 +244,11 @@ def iter_solve(
     settings: SolveSettings | None = None,
 ) -> Iterator[SolveResult]:
     """Search as `solve` does; yield an empty result at once, intermediate ones, the final one."""
+    if populations < 1 or seconds <= 0 or (programs is not None and programs < 1):
+        raise ValueError(
+            "expected populations, programs and seconds above 0, "
+            f"found {populations}, {programs} and {seconds}"
+        )
     directory = policy_directory(policy)
     if directory is not None and not can_learn():
         directory = None
@@ -292,7 +297,8 @@ def solve(
         settings: How the budget is shared, and the settings of evolution, sampling and training.
         progress: Called with an intermediate result about ten times a second.
 
-    Raises RunError if there is no such policy, and PolicyError if it cannot be read.
+    Raises RunError if there is no such policy, PolicyError if it cannot be read, and ValueError
+    unless `seconds`, `programs` and `populations` are above 0.
     """
     for result in iter_solve(
         task,

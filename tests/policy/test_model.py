@@ -86,6 +86,14 @@ def test_saved_policy_is_loaded_unchanged(tmp_path: Path) -> None:
     assert torch.equal(initialized.model.shared.weight, policy.model.shared.weight)
 
 
+def test_policy_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+    Policy.create(random_policy(), 1).save(tmp_path)
+    file = tmp_path / "tokenizer.json"
+    file.write_text(file.read_text(encoding="utf-8").replace('"vmirror"', '"wmirror"'), encoding="utf-8")
+    with pytest.raises(PolicyError, match=r"words of this version.*train a new policy"):
+        Policy.load(tmp_path, "cpu")
+
+
 def test_weights_are_loaded_from_several_files_in_half_precision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,7 +67,7 @@ def evaluate_policy(
             policy,
             [task.train for task in chunk],
             sampling,
-            seeds=[derive(seed, "trial", task.id) for task in chunk],
+            seeds=[derive(seed, "trial", task.id) for task in chunk],  # fixed name: see seeds.py
         )
         for place, texts in drawn:
             counts, solvers = _run_samples(chunk[place], texts, budget, threads)

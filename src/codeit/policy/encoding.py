@@ -36,6 +36,10 @@ MAX_ARGUMENTS = 4
 """Most arguments in the call of a variable."""
 
 
+class VocabularyError(ValueError):
+    """A saved vocabulary is not that of this version of the language."""
+
+
 class NotEncodableError(ValueError):
     """A program without a token sequence within the encoding's limits. Training skips it."""
 
@@ -122,7 +126,7 @@ class CompactEncoding:
             tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         elif tokenizer.get_vocab() != vocabulary:
             odd = sorted(set(tokenizer.get_vocab().items()) ^ set(vocabulary.items()))[0]
-            raise ValueError(
+            raise VocabularyError(
                 f"{self.file}: expected the {len(words)} words of this version, found "
                 f"{tokenizer.get_vocab_size()} (first difference: {odd[0]!r}, id {odd[1]}); use the version "
                 "that made it, or train a new policy"

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from codeit.config import PolicyConfig
 from codeit.policy import SHIPPED as SHIPPED
-from codeit.policy.encoding import CompactEncoding, Encoding, PaperEncoding
+from codeit.policy.encoding import CompactEncoding, Encoding, PaperEncoding, VocabularyError
 from codeit.policy.grid_tokens import Tokens
 
 CODET5P = "Salesforce/codet5p-220m"
@@ -140,6 +140,8 @@ class Policy:
             model = T5ForConditionalGeneration.from_pretrained(
                 directory, dropout_rate=config.dropout, dtype=torch.float32, local_files_only=True
             )
+        except VocabularyError as error:
+            raise PolicyError(f"{directory}: {error}") from error
         except OSError as error:
             raise PolicyError(f"{directory}: incomplete: {error}") from error
         return cls(model, encoding, device)
