@@ -82,7 +82,11 @@ class Evolution:
             offspring = self._offspring()
 
     def inject(self, programs: Sequence[Program]) -> None:
-        """Try programs from elsewhere between two generations. Those that are fit enough join."""
+        """Try programs from elsewhere between two generations. Those that are fit enough join.
+
+        Programs tried before are skipped. Starters injected before the first generation are tried,
+        and vote, again in it.
+        """
         distinct = {program.identity: program for program in reversed(programs)}  # the first of equal ones
         self._try([distinct[k] for k in reversed(distinct) if k not in self._tried])
 
