@@ -57,6 +57,7 @@ def _other(value: object) -> object:
     """Return another value of a setting that is valid in its section."""
     others = {
         "shipped": "random",
+        "auto": "cpu",
         "signatures": "patches",
         "fp32": "bf16",
         "length": "votes",
@@ -268,6 +269,24 @@ MISTAKES = {
         "[training]\nprecision = 'fp8'\n",
         "precision: expected 'fp32', 'bf16' or 'fp16', found 'fp8'",
     ),
+    "no device": (
+        "[policy]\ndevice = 'tpu'\n",
+        "policy.device: expected 'auto', 'cpu' or 'cuda[:N]', found 'tpu'",
+    ),
+    "no number of a device": ("[policy]\ndevice = 'cuda:x'\n", "expected 'auto', 'cpu' or 'cuda[:N]', found"),
+    "too many threads": (
+        "[run]\nthreads = 99999999999\n",
+        "run.threads: expected less than or equal to 1024, found 99999999999",
+    ),
+    "beyond 64 bits": (
+        f"[run]\nseed = {2**63}\n",
+        "run.seed: expected an integer of at most 63 bits, found one of 64; reduce it",
+    ),
+    "nested too deeply": (
+        f"[data]\ntrain = {'[' * 20}{']' * 20}\n",
+        "data.train: expected at most 16 nested tables and arrays, found more; remove the inner ones",
+    ),
+    "long text": (f"[run]\nseed = '{'1' * 99}'\n", f"expected a valid integer, found '{'1' * 56}…"),
     "no table": ("run = 3\n", "run: expected a table [run], found 3"),
     "no nested table": (
         "[evolution]\nweights = 3\n",
@@ -292,6 +311,11 @@ MISTAKES = {
     "extends itself": ("extends = 'c.toml'\n", "'extends' forms a cycle"),
     "extends a number": ("extends = 1\n", "extends: expected the path of a TOML file, found 1"),
 }
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1"])
+def test_devices_are_accepted(device: str) -> None:
+    assert RunSettings.from_overrides({"policy.device": device}).policy.device == device
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

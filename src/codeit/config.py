@@ -12,11 +12,15 @@ default ("ours" where the paper has no such value). It is also the command-line 
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from codeit.settings import Section, Settings
+from codeit.settings import Section, Settings, shorten
+
+MAX_THREADS = 1024
+"""Most threads or processes that a command may be asked for; more of them may not start."""
 
 # --- Step budgets ---
 #
@@ -48,7 +52,7 @@ class RunConfig(Section):
     iterations: int = Field(
         default=100, ge=0, description="Meta-iterations after iteration 0. Paper: about 100."
     )
-    threads: int = Field(default=0, ge=0, description="CPU threads; 0 uses every core. Ours.")
+    threads: int = Field(default=0, ge=0, le=MAX_THREADS, description="CPU threads; 0 uses every core. Ours.")
 
 
 class DataConfig(Section):
@@ -182,6 +186,12 @@ class SearchConfig(Section):
     )
 
 
+def _check_device(device: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,2})?", device):
+        raise ValueError(f"expected 'auto', 'cpu' or 'cuda[:N]', found {shorten(repr(device))}")
+    return device
+
+
 class PolicyConfig(Section):
     """[policy]: initial weights, what the policy sees, and the sizes of a random network."""
 
@@ -200,7 +210,9 @@ class PolicyConfig(Section):
     patch_size: int = Field(
         default=3, ge=1, le=5, description="Side of a patch, in cells (encoding 'patches'). Ours."
     )
-    device: str = Field(default="auto", description="'auto' (a GPU if there is one), 'cpu' or 'cuda'. Ours.")
+    device: Annotated[str, AfterValidator(_check_device)] = Field(
+        default="auto", description="'auto' (a GPU if there is one), 'cpu' or 'cuda'. Ours."
+    )
     d_model: int = Field(
         default=192, ge=8, description="Width of a random policy, in units. Ours, for a laptop."
     )
@@ -342,10 +354,13 @@ class PretrainingConfig(Section):
     workers: int = Field(
         default=1,
         ge=1,
+        le=MAX_THREADS,
         description="Processes that make examples; 1 uses a thread of this process, which is slower. "
         "Results do not depend on it.",
     )
-    threads: int = Field(default=0, ge=0, description="CPU threads for training; 0 uses every core.")
+    threads: int = Field(
+        default=0, ge=0, le=MAX_THREADS, description="CPU threads for training; 0 uses every core."
+    )
 
 
 class CorpusConfig(Section):

@@ -17,12 +17,15 @@ resumes after the last finished part, and ends with the rows of an uninterrupted
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import numpy as np
@@ -36,18 +39,26 @@ from codeit.evaluation.scoring import count_votes, score
 from codeit.language import Budget, Outcome, ParseError, Program, count_solved, run_batch
 from codeit.parallel import map_ordered
 from codeit.policy.encoding import NotEncodableError
-from codeit.policy.model import Policy
+from codeit.policy.model import DamagedPolicyError, Policy, PolicyError
 from codeit.policy.sampling import sample
-from codeit.policy.training import Trainer, TrainingExample
+from codeit.policy.training import Trainer, TrainingExample, TrainingReport
 from codeit.search.evolution import EvolutionJob, evolve
 from codeit.search.mutation import make_mutants
 from codeit.seeds import derive
-from codeit.storage.files import RunError
+from codeit.storage.checksums import (
+    CHECKSUMS,
+    ChecksumError,
+    compute_checksums,
+    read_checksums,
+    with_checksums,
+)
+from codeit.storage.files import RunError, fsync
 from codeit.storage.replay_buffer import EXPERT_SOURCES, FOUND_SOURCES, DrawnExperience
 from codeit.storage.run_directory import RunDirectory
 
 PROGRAMS_AT_ONCE = 500
 """Programs between two commits of `evaluate_mutants`, or relabelled together in `train`."""
+_log = logging.getLogger(__name__)
 
 
 class RunObserver(Protocol):
@@ -168,31 +179,44 @@ class Loop:
         """Draw experiences by priority and train the policy on them."""
         if self.database.is_done(iteration, "train"):
             return
-        replay, seed = self.settings.replay, self.settings.run.seed
         with self._committing(iteration, "train"):
-            rng = np.random.default_rng(derive(seed, "draw", iteration))
-            drawn: list[DrawnExperience] = []
-            for n, sources in ((replay.expert_draws, EXPERT_SOURCES), (replay.policy_draws, FOUND_SOURCES)):
-                drawn += self.replay.draw(
-                    n,
-                    sources,
-                    rng,
-                    floor=replay.priority_floor,
-                    prioritized=replay.prioritized,
-                    short_lines=replay.short_lines,
-                )
-            examples = list(self._examples(drawn))
-            progress = partial(self.observer.progress, iteration, "train")
-            report = self.trainer.epoch(examples, derive(seed, "learn", iteration), progress)
+            drawn, examples, report = self._train(self.trainer, iteration)
             self.directory.save_checkpoint(iteration, self.trainer.save)
             self.replay.mark_drawn(draw.id for draw in drawn)
             metrics = {"loss": report.loss, "examples": len(examples), "left_out": len(drawn) - len(examples)}
             self.database.add_metrics(iteration, metrics)
         self.directory.drop_checkpoints(iteration)
 
-    def _examples(self, drawn: Sequence[DrawnExperience]) -> Iterator[TrainingExample]:
+    def _train(
+        self, trainer: Trainer, iteration: int
+    ) -> tuple[list[DrawnExperience], list[TrainingExample], TrainingReport]:
+        """Draw the experiences of an iteration and train on them.
+
+        Experiences that later phases added are not drawn, so that the training can be repeated.
+        """
+        replay, seed = self.settings.replay, self.settings.run.seed
+        rng = np.random.default_rng(derive(seed, "draw", iteration))
+        drawn: list[DrawnExperience] = []
+        for n, sources, until in (
+            (replay.expert_draws, EXPERT_SOURCES, iteration),
+            (replay.policy_draws, FOUND_SOURCES, iteration - 1),
+        ):
+            drawn += self.replay.draw(
+                n,
+                sources,
+                rng,
+                floor=replay.priority_floor,
+                prioritized=replay.prioritized,
+                short_lines=replay.short_lines,
+                until=until,
+            )
+        examples = list(self._examples(drawn, trainer))
+        progress = partial(self.observer.progress, iteration, "train")
+        return drawn, examples, trainer.epoch(examples, derive(seed, "learn", iteration), progress)
+
+    def _examples(self, drawn: Sequence[DrawnExperience], trainer: Trainer) -> Iterator[TrainingExample]:
         """Yield experiences as the policy sees them: the task a program solves, and the program."""
-        encoding = self.trainer.policy.encoding
+        encoding = trainer.policy.encoding
         for start in range(0, len(drawn), PROGRAMS_AT_ONCE):
             some = drawn[start : start + PROGRAMS_AT_ONCE]
             programs = [draw.program for draw in some]
@@ -339,12 +363,58 @@ class Loop:
         last = self.database.last_iteration_of("train")
         if last is None and not self.database.is_done(0, "create"):
             with self._committing(0, "create"):
-                policy = Policy.create(self.settings.policy, derive(self.settings.run.seed, "create"))
-                trainer = Trainer(policy, self.settings.training)
+                trainer = self._create_trainer()
                 self.directory.save_checkpoint(0, trainer.save)
             return trainer
-        checkpoint = self.directory.checkpoint(last or 0)
+        try:
+            return self._read_trainer(last or 0)
+        except DamagedPolicyError as error:
+            return self._repeat_training(last or 0, error.damage)
+
+    def _create_trainer(self) -> Trainer:
+        policy = Policy.create(self.settings.policy, derive(self.settings.run.seed, "create"))
+        return Trainer(policy, self.settings.training)
+
+    def _read_trainer(self, iteration: int) -> Trainer:
+        checkpoint = self.directory.checkpoint(iteration)
         return Trainer.load(checkpoint, self.settings.training, self.settings.policy.device)
+
+    def _repeat_training(self, iteration: int, damage: str) -> Trainer:
+        """Repeat the last training, from the checkpoint before, to replace a damaged checkpoint.
+
+        The repeat counts only if it gives exactly the weights and optimizer that the checkpoint's
+        checksums or its files show. It does not if experiences it drew have been evicted since, or
+        on a machine that computes differently. Raises RunError then, or if the checkpoint before is
+        damaged.
+        """
+        checkpoint = self.directory.checkpoint(iteration)
+        what = f"training of iteration {iteration}" if iteration else "creation of the policy"
+        known: list[dict[str, str]] = []
+        for digests in (read_checksums, compute_checksums):
+            with suppress(ChecksumError, OSError):
+                known.append(digests(checkpoint) or {})
+        if not any(known):
+            raise RunError(_hopeless(damage, f"nothing is left to check a repeat of the {what} against"))
+        _log.warning("%s; repeating the %s", damage, what)
+        try:
+            if iteration:
+                trainer = self._read_trainer(iteration - 1)
+                self._train(trainer, iteration)
+            else:
+                trainer = self._create_trainer()
+        except PolicyError as error:
+            reason = error.damage if isinstance(error, DamagedPolicyError) else str(error)
+            raise RunError(_hopeless(damage, f"the {what} cannot be repeated: {reason}")) from error
+        with TemporaryDirectory(prefix="repeated-", dir=checkpoint.parent) as repeated:
+            with_checksums(trainer.save)(Path(repeated))
+            found = compute_checksums(Path(repeated))
+            for name in found:
+                if name.endswith(".safetensors") and found[name] not in {one.get(name) for one in known}:
+                    raise RunError(_hopeless(damage, f"repeating the {what} gives other weights"))
+            for name in (*found, CHECKSUMS):  # file by file, so that recorded checksums are never lost
+                fsync(Path(repeated) / name)
+                (Path(repeated) / name).replace(checkpoint / name)
+        return trainer
 
     @contextmanager
     def _committing(self, iteration: int, phase: str, part: int = 0) -> Iterator[None]:
@@ -353,6 +423,13 @@ class Loop:
         with self.database.transaction():
             yield
             self.database.set_done(iteration, phase, part, time.monotonic() - started)
+
+
+def _hopeless(damage: str, reason: str) -> str:
+    """Return the message for a damaged checkpoint without which a run cannot continue."""
+    return (
+        f"{damage}; {reason}; restore the checkpoint from a backup, or start a new run in another directory"
+    )
 
 
 def _parse(text: str) -> Program | None:

@@ -1,10 +1,17 @@
-"""Work in child processes."""
+"""Work in child processes.
+
+A process may be killed at any moment, by the operating system when memory runs out. Its job is done
+again in a new process, up to REPEATS times. Jobs must therefore be deterministic, and their only
+effect must be their result.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -12,37 +19,68 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for_futures
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import TypeVar
+from multiprocessing.context import SpawnProcess
+from queue import Empty, SimpleQueue
+from typing import Generic, NamedTuple, Self, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+REPEATS = 3
+"""How many times a job is done again after its process died."""
+_SPAWN = multiprocessing.get_context("spawn")  # fork is unsafe, as this process may hold threads
+_starting = threading.Lock()
+_log = logging.getLogger(__name__)
+
+
+class WorkerError(ValueError):
+    """A job that ended with the death of its process at every attempt. The message names it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"a worker process died {1 + REPEATS} times on {name}; it may have run out of memory; "
+            "use fewer workers, threads or populations"
+        )
+
+
+def _job_name(index: int) -> str:
+    return f"job {index + 1}"
+
 
 def map_unordered(
-    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int = 0
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    workers: int = 0,
+    name: Callable[[int], str] = _job_name,
 ) -> Iterator[tuple[int, Result]]:
     """Yield (index of the job, result) as jobs finish, computed by `workers` processes.
 
     `workers=0` uses every core; `workers=1` computes in this process. Jobs start in order. The
     processes end when the iteration ends for whatever reason, or when this process does.
+
+    Raises whatever a job raises, and WorkerError, in which `name` of the index names the job.
     """
     workers = workers or os.cpu_count() or 1
     if workers == 1:
         yield from ((index, function(job)) for index, job in enumerate(jobs))
         return
-    with _pool(min(workers, len(jobs)) or 1) as pool:
-        index_of = {_submit(pool, function, job): index for index, job in enumerate(jobs)}
-        for done in as_completed(index_of):
-            yield index_of[done], done.result()
+    with Workers(function, min(workers, len(jobs)) or 1) as pool:
+        yield from pool.map_unordered(jobs, name=name)
 
 
 def map_ordered(
-    function: Callable[[Job], Result], jobs: Iterable[Job], workers: int = 0, nice: int = 0
+    function: Callable[[Job], Result],
+    jobs: Iterable[Job],
+    workers: int = 0,
+    nice: int = 0,
+    name: Callable[[int], str] = _job_name,
 ) -> Iterator[Result]:
     """Yield results in the order of the jobs, which may be endless. Otherwise as `map_unordered`.
 
@@ -53,17 +91,131 @@ def map_ordered(
     if workers == 1:
         yield from map(function, jobs)
         return
-    jobs = iter(jobs)
-    with _pool(workers, nice) as pool:
-        running = deque(_submit(pool, function, job) for job in islice(jobs, 2 * workers))
+    numbered = enumerate(jobs)
+    with Workers(function, workers, nice) as pool:
+        running = deque(pool.submit(job, name(k)) for k, job in islice(numbered, 2 * workers))
         while running:
             result = running.popleft().result()
-            running.extend(_submit(pool, function, job) for job in islice(jobs, 1))
+            running.extend(pool.submit(job, name(k)) for k, job in islice(numbered, 1))
             yield result
 
 
+class _Worker(NamedTuple):
+    process: SpawnProcess
+    pipe: Connection
+
+
+class Workers(Generic[Job, Result]):
+    """Processes that compute `function`, for several calls of `map_unordered`; a context manager.
+
+    Each process has a thread in this process, which hands it one job at a time and starts another
+    process when it dies. The other processes are not disturbed.
+    """
+
+    def __init__(self, function: Callable[[Job], Result], workers: int, nice: int = 0) -> None:
+        """Allow up to `workers` processes. They start with the first jobs."""
+        self._function, self._nice, self._left_to_start = function, nice, workers
+        self._threads = ThreadPoolExecutor(workers)
+        self._idle: SimpleQueue[_Worker | None] = SimpleQueue()  # None: to be started again
+        self._alive: set[_Worker] = set()
+        self._lock, self._closed = threading.Lock(), False
+
+    def map_unordered(
+        self,
+        jobs: Sequence[Job],
+        *,
+        deadline: float = math.inf,
+        name: Callable[[int], str] = _job_name,
+        lost: Callable[[int, WorkerError], None] | None = None,
+    ) -> Iterator[tuple[int, Result]]:
+        """Yield (index of the job, result) as jobs finish, until `deadline` (of time.monotonic).
+
+        With `lost`, a WorkerError is not raised but given to it, with the index of the job. Close
+        the workers if the iteration ends before the last job.
+        """
+        index_of = {self.submit(job, name(index)): index for index, job in enumerate(jobs)}
+        while index_of and (left := deadline - time.monotonic()) > 0:
+            done, _ = wait_for_futures(index_of, None if left == math.inf else left, FIRST_COMPLETED)
+            for index, future in sorted((index_of.pop(future), future) for future in done):
+                try:
+                    result = future.result()
+                except WorkerError as error:
+                    if lost is None:
+                        raise
+                    lost(index, error)
+                else:
+                    yield index, result
+
+    def submit(self, job: Job, name: str) -> Future[Result]:
+        """Compute `function` of a job as soon as a process is idle. `name` is for WorkerError."""
+        if self._left_to_start:
+            self._left_to_start -= 1
+            self._idle.put(self._start())
+        return self._threads.submit(self._do, job, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes. Unfinished jobs are dropped."""
+        with self._lock:
+            self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        try:
+            while True:
+                if worker := self._idle.get_nowait():
+                    worker.pipe.close()  # it ends by itself
+                    self._alive.discard(worker)
+                    worker.process.join()
+        except Empty:
+            pass
+        for worker in list(self._alive):
+            worker.process.terminate()
+        self._threads.shutdown()
+        for worker in self._alive:
+            worker.process.join()
+
+    def _start(self) -> _Worker:
+        with self._lock:  # __exit__ misses none
+            if self._closed:
+                raise RuntimeError("the workers are closed")
+            here, there = _SPAWN.Pipe()
+            process = _SPAWN.Process(target=_serve, args=(self._function, self._nice, there), daemon=True)
+            with _starting_processes(self._function):
+                process.start()
+            there.close()
+            worker = _Worker(process, here)
+            self._alive.add(worker)
+            return worker
+
+    def _do(self, job: Job, name: str) -> Result:
+        worker = self._idle.get()
+        try:
+            for _ in range(1 + REPEATS):
+                worker = worker or self._start()
+                try:
+                    worker.pipe.send(job)
+                    succeeded, value = worker.pipe.recv()
+                except (EOFError, OSError):
+                    self._alive.discard(worker)
+                    worker.process.terminate()  # in case that it only closed its pipe
+                    worker.process.join()
+                    worker = None
+                    continue
+                if not succeeded:
+                    raise value
+                result: Result = value
+                return result
+            raise WorkerError(name)
+        finally:
+            self._idle.put(worker)
+
+
 def stream_results(
-    function: Callable[[Job], Iterable[Result]], jobs: Sequence[Job], deadline: float = math.inf
+    function: Callable[[Job], Iterable[Result]],
+    jobs: Sequence[Job],
+    deadline: float = math.inf,
+    name: Callable[[int], str] = _job_name,
 ) -> Iterator[tuple[int, Result]]:
     """Yield (index of the job, item) for every item of `function`, each job in its own process.
 
@@ -71,41 +223,84 @@ def stream_results(
     `time.monotonic`), which a job in this process has to keep itself. The processes end when the
     iteration ends for whatever reason.
 
-    Raises whatever a job raises, and ChildProcessError if a process dies.
+    A job whose process dies starts again and yields its first items once more. After REPEATS
+    repeats a warning is logged and the others continue. Raises whatever a job raises, and
+    WorkerError if no job is left.
     """
     if len(jobs) == 1:
         yield from ((0, result) for result in function(jobs[0]))
         return
-    spawn = multiprocessing.get_context("spawn")
-    index_of: dict[Connection, int] = {}
-    processes = []
+    running: dict[Connection, tuple[int, SpawnProcess]] = {}
+    deaths = [0] * len(jobs)
+
+    def start(index: int) -> None:
+        receiver, sender = _SPAWN.Pipe(duplex=False)
+        process = _SPAWN.Process(target=_send, args=(function, jobs[index], sender), daemon=True)
+        with _starting_processes(function):
+            process.start()
+        sender.close()
+        running[receiver] = index, process
+
+    def end(pipe: Connection) -> None:
+        _, process = running.pop(pipe)
+        pipe.close()
+        process.join()
+
     try:
-        for index, job in enumerate(jobs):
-            receiver, sender = spawn.Pipe(duplex=False)
-            process = spawn.Process(target=_send, args=(function, job, sender), daemon=True)
-            with _starting_processes(function):
-                process.start()
-            sender.close()
-            processes.append(process)
-            index_of[receiver] = index
-        while index_of and (left := deadline - time.monotonic()) > 0:
-            for pipe in wait(list(index_of), None if left == math.inf else left):
+        for index in range(len(jobs)):
+            start(index)
+        while running and (left := deadline - time.monotonic()) > 0:
+            for pipe in wait(list(running), None if left == math.inf else left):
                 assert isinstance(pipe, Connection)
+                index = running[pipe][0]
                 try:
                     more, result = pipe.recv()
-                except EOFError:
-                    raise ChildProcessError("a worker process died; was it killed?") from None
+                except (EOFError, OSError):
+                    running[pipe][1].terminate()  # in case that it only closed its pipe
+                    end(pipe)
+                    deaths[index] += 1
+                    if deaths[index] <= REPEATS:
+                        start(index)
+                        continue
+                    error = WorkerError(name(index))
+                    if all(n > REPEATS for n in deaths):
+                        raise error from None
+                    _log.warning("%s; the others continue", error)
+                    continue
                 if isinstance(result, BaseException):
                     raise result
                 if more:
-                    yield index_of[pipe], result
+                    yield index, result
                 else:
-                    del index_of[pipe]
+                    end(pipe)
     finally:
-        for process in processes:
+        for _, process in running.values():
             process.terminate()
-        for process in processes:
-            process.join()
+        for pipe in list(running):
+            end(pipe)
+
+
+def _serve(function: Callable[[Job], Result], nice: int, pipe: Connection) -> None:
+    """Receive jobs; send pairs: whether the job succeeded, and its result or the exception."""
+    _start_worker(nice)
+    while True:
+        try:
+            data = pipe.recv_bytes()
+        except (EOFError, OSError):
+            break  # the parent has closed the pipe
+        reply: tuple[bool, object]
+        try:
+            reply = True, function(pickle.loads(data))
+        except BaseException as error:
+            error.add_note(traceback.format_exc())
+            reply = False, error
+        try:
+            pipe.send(reply)
+        except OSError:
+            break
+        except Exception as error:  # a result that cannot be pickled
+            pipe.send((False, error))
+    _exit()
 
 
 def _send(function: Callable[[Job], Iterable[Result]], job: Job, to: Connection) -> None:
@@ -120,26 +315,13 @@ def _send(function: Callable[[Job], Iterable[Result]], job: Job, to: Connection)
     except BaseException as error:
         error.add_note(traceback.format_exc())
         to.send((False, error))
+    _exit()
+
+
+def _exit() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(0)  # not by the interpreter's shutdown, where the engine's objects would be reported as leaked
-
-
-@contextmanager
-def _pool(workers: int, nice: int = 0) -> Iterator[ProcessPoolExecutor]:
-    spawn = multiprocessing.get_context("spawn")  # fork is unsafe, as this process may hold threads
-    with ProcessPoolExecutor(workers, spawn, _start_worker, (nice,)) as pool:
-        try:
-            yield pool
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
-
-
-def _submit(pool: ProcessPoolExecutor, function: Callable[[Job], Result], job: Job) -> Future[Result]:
-    # The pool starts a process at any call until it has all, if no process is idle.
-    with _starting_processes(function):
-        return pool.submit(function, job)
 
 
 @contextmanager
@@ -155,15 +337,19 @@ def _starting_processes(function: Callable[..., object]) -> Iterator[None]:
     while isinstance(function, partial):
         function = function.func
     names = () if function.__module__ == "__main__" else ("__spec__", "__file__")
-    hidden = {name: vars(main)[name] for name in names if name in vars(main)}
+    resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    for name in hidden:
-        setattr(main, name, None)
     try:
-        yield
+        with _starting:  # one thread at a time, as another one would find the hidden names
+            hidden = {name: vars(main)[name] for name in names if name in vars(main)}
+            for name in hidden:
+                setattr(main, name, None)
+            try:
+                yield
+            finally:
+                for name, value in hidden.items():
+                    setattr(main, name, value)
     finally:
-        for name, value in hidden.items():
-            setattr(main, name, value)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 

@@ -20,6 +20,10 @@ CONFIGS = Path(__file__).parent / "configs"
 """The configurations shipped with the package, which commands find by name."""
 MAX_EXTENDS = 8
 """Longest chain of configuration files that extend one another."""
+MAX_DEPTH = 16
+"""Deepest nesting of tables and arrays in a configuration. Settings need 3."""
+MAX_INTEGER = 2**63 - 1
+"""Largest integer of a setting or an option; the engine and SQLite have no larger ones."""
 
 RENAMED = {
     "evolution.mutants": "mutation.initial",
@@ -99,12 +103,15 @@ class Settings(Section):
             *parents, name = key.split(".")
             if not parents:
                 raise ConfigError(_no_section(key, cls))
+            if len(parents) > MAX_DEPTH:
+                raise ConfigError(f"--{shorten(key)}: expected --section.key, found a longer chain of names")
             table: Any = values
             for parent in parents:
                 table = table.setdefault(parent, {})
                 if not isinstance(table, dict):
-                    raise ConfigError(f"--{key}: expected a table '{parent}', found {table!r}")
+                    raise ConfigError(f"--{key}: expected a table '{parent}', found {shorten(repr(table))}")
             table[name] = _parse_toml_value(value) if isinstance(value, str) else value
+            _refuse_extremes(table[name], "command line", key)
             origin.update({prefix: f"--{key}" for prefix in accumulate(key.split("."), "{}.{}".format)})
         try:
             return cls.model_validate(_merge(cls().model_dump(), values))
@@ -180,24 +187,33 @@ def _merge(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
 
 def _read(path: Path, origin: dict[str, str], seen: tuple[Path, ...]) -> dict[str, Any]:
     """Return a file's values on top of those it extends; note each key's file in `origin`."""
-    resolved = path.resolve()
-    if resolved in seen or len(seen) >= MAX_EXTENDS:
-        chain = " -> ".join(str(p) for p in (*seen, resolved))
-        raise ConfigError(f"{path}: 'extends' forms a cycle: {chain}")
     try:
+        resolved = path.resolve()
+        if resolved in seen or len(seen) >= MAX_EXTENDS:
+            chain = " -> ".join(str(p) for p in (*seen, resolved))
+            raise ConfigError(f"{path}: 'extends' forms a cycle: {chain}")
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         by = f" (extended by {seen[-1]})" if seen else ""
         raise ConfigError(f"{path}: no such file{by}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: {_TOO_DEEP}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
+    except ConfigError:
+        raise
+    except ValueError as error:
+        reason = "an integer of thousands of digits" if "digits" in str(error) else str(error)
+        raise ConfigError(f"{path}: cannot be read: {reason}") from None
+    _refuse_extremes(values, str(path))
     base: dict[str, Any] = {}
     if "extends" in values:
         parent = values.pop("extends")
         if not isinstance(parent, str):
-            raise ConfigError(f"{path}: extends: expected the path of a TOML file, found {parent!r}")
+            found = shorten(repr(parent))
+            raise ConfigError(f"{path}: extends: expected the path of a TOML file, found {found}")
         relative = path.parent / parent
         if not (relative.is_file() or relative.suffix):
             try:
@@ -220,8 +236,34 @@ def _record_origin(origin: dict[str, str], values: Mapping[str, Any], file: str,
 def _parse_toml_value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
+    except (ValueError, KeyError, RecursionError):  # also an integer of thousands of digits
         return text
+
+
+_TOO_DEEP = f"expected at most {MAX_DEPTH} nested tables and arrays, found more; remove the inner ones"
+
+
+def _refuse_extremes(value: object, where: str, key: str = "") -> None:
+    """Raise ConfigError for what no setting can hold: deep nesting, integers beyond 64 bits."""
+    pending: list[tuple[object, str, int]] = [(value, key, 0)]
+    while pending:
+        value, key, depth = pending.pop()
+        place = f"{where}: {shorten(key)}: " if key else f"{where}: "
+        if depth > MAX_DEPTH:
+            raise ConfigError(place + _TOO_DEEP)
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            expected = f"an integer of at most {MAX_INTEGER.bit_length()} bits"
+            raise ConfigError(f"{place}expected {expected}, found one of {value.bit_length()}; reduce it")
+        if isinstance(value, dict):
+            prefix = f"{key}." if key else ""
+            pending += [(inner, f"{prefix}{name}", depth + 1) for name, inner in value.items()]
+        elif isinstance(value, list):
+            pending += [(inner, key, depth + 1) for inner in value]
+
+
+def shorten(text: str) -> str:
+    """Return text that fits into a message."""
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _hint(key: str, settings: type[Settings]) -> str:
@@ -264,14 +306,14 @@ def _explain(error: ValidationError, source: str, origin: Mapping[str, str], set
                 where = _where(unknown, origin, source)
                 lines.append(f"{where}: {unknown}: unknown key{_hint(unknown, settings)}")
         elif fault["type"] == "model_type":
-            lines.append(f"{where}: {key}: expected a table [{key}], found {fault['input']!r}")
+            lines.append(f"{where}: {key}: expected a table [{key}], found {shorten(repr(fault['input']))}")
         elif fault["type"] == "value_error":
             lines.append(f"{where}: {key}: {fault['ctx']['error']}")
         else:
             expected, found = fault["msg"].removeprefix("Input should be "), fault["input"]
             renamed = RENAMED_VALUES.get((key, str(found)))
             hint = f"; it is now '{renamed}'" if renamed else ""
-            lines.append(f"{where}: {key}: expected {expected}, found {found!r}{hint}")
+            lines.append(f"{where}: {key}: expected {expected}, found {shorten(repr(found))}{hint}")
     return "\n".join(lines)
 
 

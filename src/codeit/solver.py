@@ -262,7 +262,13 @@ def iter_solve(
         helper = directory if k == 0 else None
         jobs.append(_Job(task, starters, own_seed, share, deadline, helper, settings, populations))
     states: dict[int, SearchState] = {}
-    for number, state in stream_results(_search, jobs, deadline):
+
+    def name(number: int) -> str:
+        return f"task {task.id}, population {number + 1} of {populations}"
+
+    for number, state in stream_results(_search, jobs, deadline, name):
+        if number in states and state.tried < states[number].tried:
+            continue  # its process died, and it has not yet tried again what it had tried
         states[number] = state
         yield merge_states(task, (states[k] for k in sorted(states))).result(task)
         if state.settled and programs is None:
@@ -297,8 +303,11 @@ def solve(
         settings: How the budget is shared, and the settings of evolution, sampling and training.
         progress: Called with an intermediate result about ten times a second.
 
-    Raises RunError if there is no such policy, PolicyError if it cannot be read, and ValueError
-    unless `seconds`, `programs` and `populations` are above 0.
+    A population whose process is killed starts again, up to three times. After that the others
+    continue, with what it reported last, and a warning is logged.
+
+    Raises RunError if there is no such policy, PolicyError if it cannot be read, ValueError unless
+    `seconds`, `programs` and `populations` are above 0, and WorkerError if no process survives.
     """
     for result in iter_solve(
         task,

@@ -3,7 +3,11 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,6 +152,11 @@ def few(monkeypatch: pytest.MonkeyPatch) -> dict[str, Program]:
     return programs
 
 
+def cache_file_of(file: Path, texts: dict[str, Any]) -> str:
+    """Return the contents of a cache file with a right version and checksum."""
+    return json.dumps({"version": file.stem, "sha256": experts._checksum(texts), "texts": texts})
+
+
 def test_cache_is_read_and_replaced_if_unusable(few: dict[str, Program], tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
 
@@ -160,8 +169,17 @@ def test_cache_is_read_and_replaced_if_unusable(few: dict[str, Program], tmp_pat
     (file,) = (tmp_path / "new").iterdir()
     assert load() == first and len(calls) == 3
     whole = file.read_text()
-    incomplete = json.dumps(dict(list(json.loads(whole).items())[:2]))
-    for text in (whole[:100], "", "[]", incomplete, json.dumps(dict.fromkeys(few, "O = nothing(I)")), "\x00"):
+    old = json.loads(whole)["texts"]  # the format of earlier versions
+    for text in (
+        *(whole[:100], "", "[]", "\x00", "{}", "[" * 100_000, json.dumps([old]), json.dumps(old)),
+        whole.replace("x1", "x2", 1),
+        json.dumps(json.loads(whole) | {"texts": dict.fromkeys(few, "O = vmirror(I)")}),
+        json.dumps(json.loads(whole) | {"version": "experts"}),
+        json.dumps(json.loads(whole) | {"sha256": None}),
+        cache_file_of(file, dict(list(old.items())[:2])),
+        cache_file_of(file, dict.fromkeys(few, "O = nothing(I)")),
+        cache_file_of(file, {task_id: [["O = vmirror(I)"]] for task_id in few}),
+    ):
         file.write_text(text)
         calls.clear()
         assert load() == first
@@ -184,7 +202,8 @@ def test_cache_file_is_in_the_users_cache_directory(
     assert file.name.startswith("experts-") and file.name.endswith("-3.json")
     # The XDG specification says that relative paths are ignored.
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert experts._cache_file("experts", 3, None).parent == Path.home() / ".cache" / "codeit"
+    other = experts._cache_file("experts", 3, None)
+    assert other is not None and other.parent == Path.home() / ".cache" / "codeit"
 
 
 def test_cache_file_of_another_version_is_ignored(
@@ -192,11 +211,15 @@ def test_cache_file_of_another_version_is_ignored(
 ) -> None:
     first = load_experts(directory=tmp_path, workers=1)
     (file,) = tmp_path.iterdir()
-    file.write_text(json.dumps(dict.fromkeys(few, "O = rot90(I)")))
+    file.write_text(cache_file_of(file, dict.fromkeys(few, "O = rot90(I)")))
     assert set(load_experts(directory=tmp_path, workers=1).values()) == {Program.parse("O = rot90(I)")}
     monkeypatch.setattr(experts, "SIMPLIFIER_VERSION", experts.SIMPLIFIER_VERSION + 1)
     assert load_experts(directory=tmp_path, workers=1) == first
     assert len(list(tmp_path.iterdir())) == 2
+    before, after = sorted(tmp_path.iterdir())
+    before.write_text(after.read_text())  # a file of another version under this one's name
+    monkeypatch.setattr(experts, "SIMPLIFIER_VERSION", experts.SIMPLIFIER_VERSION - 1)
+    assert experts._read(before, Program.parse) is None
 
 
 def test_inputs_are_generated_once_and_then_read(few: dict[str, Program], tmp_path: Path) -> None:
@@ -213,6 +236,49 @@ def test_inputs_are_generated_once_and_then_read(few: dict[str, Program], tmp_pa
         assert grids == list(generate_inputs(task_id, few[task_id], seed=1))
 
 
-def test_cache_that_cannot_be_written_is_not_an_error(few: dict[str, Program], tmp_path: Path) -> None:
+def test_cache_that_cannot_be_written_is_not_an_error(
+    few: dict[str, Program], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert load_experts(directory=tmp_path / "file", workers=1).keys() == few.keys()
+    for _ in range(2):
+        assert load_experts(directory=tmp_path / "file", workers=1).keys() == few.keys()
+    (message,) = [record.message for record in caplog.records]
+    assert message.startswith(f"codeit: no cache in '{tmp_path / 'file'}': ") and "\n" not in message
+
+
+def test_cache_on_a_full_disk_leaves_nothing_behind(
+    few: dict[str, Program], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, *_: object, **__: object) -> None:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    assert load_experts(directory=tmp_path, workers=1).keys() == few.keys()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_user_without_a_home_directory_has_no_cache(tmp_path: Path) -> None:
+    """Run in a process of a user without home: the working directory gets no cache either."""
+    script = """
+import logging, os, pwd
+from codeit.data import experts
+from codeit.language import Program
+def getpwuid(uid): raise KeyError(uid)
+pwd.getpwuid = getpwuid
+originals = experts.published().programs
+experts.published = lambda: experts.Translation({"67a3c6ac": originals["67a3c6ac"]}, {})
+for _ in range(2):
+    assert list(experts.load_experts(workers=1)) == ["67a3c6ac"]
+"""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")
+    }
+    environment["MPLCONFIGDIR"] = str(tmp_path.parent)  # matplotlib, which the generators import, asks for it
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("codeit: no cache, as there is no home directory; set XDG_CACHE_HOME")
+    assert list(tmp_path.iterdir()) == []

@@ -2,12 +2,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from codeit.data.tasks import Pair, Task, TaskError, TestPair, equal_tasks, find_task, load_tasks
+from codeit.data.tasks import (
+    MAX_FILE_BYTES,
+    Pair,
+    Task,
+    TaskError,
+    TestPair,
+    equal_tasks,
+    find_task,
+    load_tasks,
+)
 from codeit.language import Grid
 
 ONE = {"input": [[1, 2], [3, 4]], "output": [[5]]}
@@ -151,7 +161,7 @@ def changed(path: str, value: Any) -> Any:
         ("", "line 1, column 1", "JSON", "a syntax error"),
         (json.dumps(TASK)[:-9], "line 1", "JSON", "a syntax error"),
         pytest.param("[" * 100_000, "", "JSON", "lists nested too deeply", id="deep"),
-        pytest.param("[" + "9" * 10_000 + "]", "", "JSON", "limit", id="long"),
+        pytest.param("[" + "9" * 10_000 + "]", "", "JSON", "thousands of digits", id="long"),
     ],
 )
 def test_error_names_the_place_of_bad_data(
@@ -174,6 +184,47 @@ def test_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_bytes(b"\xff\xfe{}")
     with pytest.raises(TaskError, match=r"bad\.json: expected JSON, found bytes that are not UTF-8"):
         load_tasks(tmp_path)
+
+
+def test_key_that_occurs_twice_is_an_error(tmp_path: Path) -> None:
+    text = json.dumps(TASK)
+    challenges = write(tmp_path / "c.json", f'{{"a": {text}, "b": {text}, "a": {text}}}')
+    with pytest.raises(TaskError, match=r'c\.json: expected unique keys in an object, found "a" twice'):
+        load_tasks(challenges)
+    twice = write(tmp_path / "t.json", text[:-1] + ', "train": []}')
+    with pytest.raises(TaskError, match=r't\.json: expected unique keys in an object, found "train" twice'):
+        load_tasks(twice)
+    write(tmp_path / "c.json", {"a": TASK})
+    solutions = write(tmp_path / "s.json", '{"a": [[[2]]], "a": [[[3]]]}')
+    with pytest.raises(TaskError, match=r's\.json: expected unique keys in an object, found "a" twice'):
+        load_tasks(challenges, solutions)
+
+
+def test_only_regular_files_of_a_usual_size_are_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(TaskError, match=r"pipe\.json: .*, found neither"):
+        load_tasks(tmp_path / "pipe.json")
+    with pytest.raises(TaskError, match=r"pipe\.json: expected a regular file, found a pipe"):
+        load_tasks(tmp_path)
+    with open(tmp_path / "big.json", "wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    with pytest.raises(TaskError, match=r"big\.json: expected at most 64 MB, found 64 MB"):
+        load_tasks(tmp_path / "big.json")
+
+
+def test_id_that_is_not_unicode_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=r"expected a task id of Unicode text, found '\\ud800'"):
+        load_tasks(write(tmp_path / "c.json", {"\ud800": TASK}))
+    assert [task.id for task in load_tasks(write(tmp_path / "c.json", {"ä𝕏": TASK}))] == ["ä𝕏"]
+
+
+def test_empty_source_is_not_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write(tmp_path / "t.json", TASK).parent)
+    assert [task.id for task in load_tasks(".")] == ["t"]
+    with pytest.raises(TaskError, match="found an empty name"):
+        load_tasks("")
+    with pytest.raises(TaskError, match="found an empty name"):
+        find_task("t", "")
 
 
 def test_missing_source_is_an_error(tmp_path: Path) -> None:

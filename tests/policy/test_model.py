@@ -1,12 +1,15 @@
 """Policies are created, saved and loaded. A tiny T5 acts as CodeT5+."""
 
 import json
+import os
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoConfig, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
@@ -16,7 +19,7 @@ from codeit.language import Grid, Program, run_batch
 from codeit.policy import SHIPPED
 from codeit.policy import model as model_module
 from codeit.policy.encoding import NotEncodableError, PaperEncoding, sparse_text, well_formed_lines
-from codeit.policy.model import _CARD_KEYS, Policy, PolicyError, choose_device
+from codeit.policy.model import _CARD_KEYS, DamagedPolicyError, Policy, PolicyError, choose_device
 from codeit.policy.sampling import sample
 from codeit.policy.training import Trainer, TrainingExample
 
@@ -131,6 +134,164 @@ def test_errors_name_file_or_field_and_the_fix(tmp_path: Path, monkeypatch: pyte
         PolicyError, match=r"Salesforce/codet5p-220m.*hf download.*policy.init to a directory"
     ):
         Policy.create(paper_policy("codet5p-220m"), 0)
+
+
+class Bomb:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.file),)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.safetensors"])
+@pytest.mark.parametrize("saved", [True, False], ids=["saved", "transformers"])
+def test_pickles_are_never_read(name: str, saved: bool, codet5p: Path, tmp_path: Path) -> None:
+    directory, exploded = tmp_path / "policy", tmp_path / "exploded"
+    pickle.loads(pickle.dumps(Bomb(exploded)))
+    exploded.rmdir()  # it was there
+    shutil.copytree(codet5p, directory)
+    if saved:
+        Policy.create(paper_policy(codet5p), 0).save(directory)
+    (directory / "model.safetensors").unlink()
+    (directory / name).write_bytes(pickle.dumps(Bomb(exploded)))
+    with pytest.raises(PolicyError) as error:
+        Policy.create(paper_policy(directory), 0)
+    if name != "model.safetensors":
+        assert f"expected model.safetensors, found {name}; " in str(error.value)
+        assert "convert it with safetensors: python -c" in str(error.value)
+    # An index of shards, or the configuration, may name a pickle.
+    for listed in (name, "../bomb.bin", 3):
+        (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": listed}}))
+        (tmp_path / "bomb.bin").write_bytes(pickle.dumps(Bomb(exploded)))
+        with pytest.raises(PolicyError):
+            Policy.create(paper_policy(directory), 0)
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps({**config, "transformers_weights": name}))
+    with pytest.raises(PolicyError):
+        Policy.create(paper_policy(directory), 0)
+    assert "\n" not in str(error.value)
+    assert not exploded.exists()
+
+
+def test_weights_on_the_hub_that_are_pickles_say_how_to_convert_them(
+    codet5p: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def no_safetensors(source: str, **options: Any) -> None:
+        asked.update(options)
+        raise OSError(f"{source} does not appear to have a file named model.safetensors")
+
+    tokenizer = model_module.AutoTokenizer.from_pretrained(codet5p)
+    monkeypatch.setattr(model_module.AutoTokenizer, "from_pretrained", lambda *_, **__: tokenizer)
+    monkeypatch.setattr(T5ForConditionalGeneration, "from_pretrained", no_safetensors)
+    with pytest.raises(
+        PolicyError, match=r"model.safetensors in 'Salesforce/codet5p-220m'.*convert it with safetensors"
+    ):
+        Policy.create(paper_policy("codet5p-220m"), 0)
+    assert asked["use_safetensors"] is True
+
+
+def test_code_in_a_directory_is_never_run(codet5p: Path, tmp_path: Path) -> None:
+    directory, ran = tmp_path / "policy", tmp_path / "ran"
+    shutil.copytree(codet5p, directory)
+    (directory / "evil.py").write_text(f"import os\nos.mkdir({str(ran)!r})\n")
+    for name, auto_map in (
+        ("config.json", {"AutoConfig": "evil.Config", "AutoModelForSeq2SeqLM": "evil.Model"}),
+        ("tokenizer_config.json", {"AutoTokenizer": ["evil.Slow", "evil.Fast"]}),
+    ):
+        whole = json.loads((directory / name).read_text())
+        for changes in ({}, {"model_type": "evil"} if name == "config.json" else {"tokenizer_class": "Evil"}):
+            (directory / name).write_text(json.dumps({**whole, **changes, "auto_map": auto_map}))
+            try:
+                Policy.create(paper_policy(directory), 0)
+            except PolicyError as error:
+                assert "\n" not in str(error)
+        (directory / name).write_text(json.dumps(whole))
+    assert not ran.exists()
+
+
+def change_weights(directory: Path, change: Any) -> None:
+    """Let `change` alter the weights in a directory."""
+    path = directory / "model.safetensors"
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("paper", [False, True], ids=["saved", "transformers"])
+def test_weights_that_do_not_fit_are_one_error(
+    paper: bool, codet5p: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = "decoder.block.0.layer.0.SelfAttention.k.weight"
+
+    def lose(weights: dict[str, torch.Tensor]) -> None:
+        del weights[name]
+
+    def reshape(weights: dict[str, torch.Tensor]) -> None:
+        weights[name] = weights[name][1:].clone()
+
+    def blank(weights: dict[str, torch.Tensor]) -> None:
+        weights[name][0, 0] = torch.nan
+
+    for number, (change, message) in enumerate(
+        ((lose, f"expected weights {name}.*found none"), (reshape, name), (blank, f"found NaN.* in {name}"))
+    ):
+        directory = tmp_path / str(number)
+        if paper:
+            shutil.copytree(codet5p, directory)
+        else:
+            Policy.create(random_policy(), 0).save(directory)
+        change_weights(directory, change)
+        config = (
+            paper_policy(directory) if paper else random_policy().model_copy(update={"init": str(directory)})
+        )
+        with pytest.raises(DamagedPolicyError, match=message) as error:
+            Policy.create(config, 0)
+        assert str(directory) in str(error.value) and "\n" not in str(error.value)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("policy.json", "[1]", "expected a JSON object, found"),
+        ("policy.json", "{", "not JSON"),
+        ("config.json", "[]", "config.json: expected a file of a policy"),
+        ("config.json", '{"model_type": "bert"}', "expected a T5 .*found 'bert'"),
+        ("tokenizer.json", "{}", "tokenizer.json: expected a file of a policy"),
+        ("model.safetensors", "", "model.safetensors: expected a file of a policy"),
+    ],
+)
+def test_files_that_are_something_else_are_one_error(
+    name: str, text: str, message: str, tmp_path: Path
+) -> None:
+    Policy.create(random_policy(), 0).save(tmp_path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(PolicyError, match=message) as error:
+        Policy.load(tmp_path, "cpu")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_configuration_of_another_depth_is_one_error(layers: int, tmp_path: Path) -> None:
+    Policy.create(random_policy(layers_decoder=2), 0).save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "num_decoder_layers": layers}))
+    with pytest.raises(DamagedPolicyError, match=r"expected .*weights decoder.block.\d.* config.json, found"):
+        Policy.load(tmp_path, "cpu")
+
+
+def test_limits_of_another_kind_are_one_error(tmp_path: Path) -> None:
+    Policy.create(random_policy(), 0).save(tmp_path)
+    card = json.loads((tmp_path / "policy.json").read_text())
+    (tmp_path / "policy.json").write_text(json.dumps({**card, "demonstrations": "many"}))
+    with pytest.raises(DamagedPolicyError, match=r"policy.json: expected .*demonstrations") as error:
+        Policy.load(tmp_path, "cpu")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -8,13 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import codeit.policy.pretraining
 from codeit.config import PretrainingSettings
 from codeit.data.tasks import Task
 from codeit.language import Program
-from codeit.policy.model import Policy, PolicyError
+from codeit.policy.model import DamagedPolicyError, Policy, PolicyError
 from codeit.policy.pretraining import COLUMNS, held_out, iter_windows, operations, prefetch, pretrain
 from codeit.settings import CONFIGS, ConfigError
 from codeit.storage.files import RunError
@@ -81,6 +82,78 @@ def test_stopped_training_ends_with_the_same_weights(tmp_path: Path) -> None:
     pretrain(tmp_path / "whole", changed(workers=2))  # no result depends on it
     with pytest.raises(RunError, match=r"config.toml: corpus.max_depth: expected 2, .*, found 8"):
         pretrain(tmp_path / "whole", PretrainingSettings())
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after(windows: int, directory: Path) -> Path:
+    """Train for the given number of windows; return the checkpoints."""
+    shares: list[float] = []
+
+    def stop(share: float, row: dict[str, float]) -> None:
+        shares.append(share)
+        if len(shares) == windows:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        pretrain(directory, CONFIG, report=stop)
+    return directory / "checkpoints"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "seen.npy", "state.json"])
+@pytest.mark.parametrize("checksums", [True, False])
+def test_training_resumes_at_the_checkpoint_before_a_damaged_one(
+    name: str, checksums: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = pretrain(tmp_path / "whole", CONFIG)
+    checkpoints = stop_after(3, tmp_path / "damaged")
+    before, last = sorted(checkpoints.iterdir())
+    (last / name).write_bytes((last / name).read_bytes()[:-9])
+    if not checksums:  # as version 0.2 wrote it
+        for checkpoint in (before, last):
+            (checkpoint / "checksums.json").unlink()
+    resumed = pretrain(tmp_path / "damaged", CONFIG)
+    for key, value in whole.model.state_dict().items():
+        assert value.equal(resumed.model.state_dict()[key]), key
+    (record,) = [record for record in caplog.records if record.name.startswith("codeit")]
+    assert f"{last / name}: expected" in record.getMessage()
+    assert record.getMessage().endswith(f"; resuming at step {int(before.name)} instead")
+    assert len(list(checkpoints.iterdir())) == 2
+    assert [row["step"] for row in progress_rows(tmp_path / "damaged")] == [
+        row["step"] for row in progress_rows(tmp_path / "whole")
+    ]
+
+
+def test_damaged_checkpoints_are_deleted_by_the_next(tmp_path: Path) -> None:
+    checkpoints = stop_after(3, tmp_path)
+    before, last = sorted(checkpoints.iterdir())
+    (last / "policy.json").unlink()
+    stop_after(1, tmp_path)
+    assert sorted(checkpoints.iterdir()) == [before, last]  # written again
+    assert (last / "policy.json").exists()
+
+
+def test_training_without_an_undamaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    checkpoints = stop_after(3, tmp_path)
+    for checkpoint in checkpoints.iterdir():
+        (checkpoint / "optimizer.safetensors").write_bytes(b"")
+    with pytest.raises(
+        DamagedPolicyError, match=r"optimizer.safetensors: .*no other .*begin .*anew"
+    ) as error:
+        pretrain(tmp_path, CONFIG)
+    assert "\n" not in str(error.value)
+    assert len(list(checkpoints.iterdir())) == 2
+
+
+def test_pickles_in_the_state_are_never_read(tmp_path: Path) -> None:
+    checkpoints = stop_after(2, tmp_path)
+    for checkpoint in checkpoints.iterdir():
+        (checkpoint / "checksums.json").unlink()
+        np.save(checkpoint / "seen.npy", np.array([print], object), allow_pickle=True)
+    with pytest.raises(PolicyError, match=r"seen.npy: .*allow_pickle"):
+        pretrain(tmp_path, CONFIG)
 
 
 def test_progress_names_every_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

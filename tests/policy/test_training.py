@@ -10,10 +10,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from codeit.config import PolicyConfig, TrainingConfig
-from codeit.policy.model import Policy, PolicyError
+from codeit.policy.model import DamagedPolicyError, Policy, PolicyError
 from codeit.policy.training import IGNORED, Trainer, TrainingExample, collate, micro_batches
 
 
@@ -139,6 +140,31 @@ def test_optimizer_state_is_needed_to_resume(tmp_path: Path) -> None:
     (tmp_path / "optimizer.safetensors").unlink()
     with pytest.raises(PolicyError, match=r"optimizer.safetensors: no such file"):
         Trainer.load(tmp_path, trainer.config, device="cpu")
+
+
+def test_state_of_another_optimizer_is_refused(tmp_path: Path) -> None:
+    trainer = make_trainer()
+    trainer.epoch(toy(20), 0)
+    trainer.save(tmp_path)
+    path = tmp_path / "optimizer.safetensors"
+    whole, scaler = load_file(path), {"scaler": "{}"}
+    changes: list[tuple[dict[str, torch.Tensor], dict[str, str]]] = [
+        ({name: value for name, value in whole.items() if name != "0.exp_avg"}, scaler),
+        ({**whole, "0.exp_avg": whole["0.exp_avg"][1:].clone()}, scaler),
+        ({**whole, "0.exp_avg_sq": whole["0.exp_avg_sq"] * torch.nan}, scaler),
+        ({**whole, "0.step": torch.zeros(2)}, scaler),
+        ({**whole, "999.exp_avg": torch.zeros(2)}, scaler),
+        ({**whole, "first.exp_avg": torch.zeros(2)}, scaler),
+        (whole, {}),
+        (whole, {"scaler": "{"}),
+    ]
+    for tensors, metadata in changes:
+        save_file(tensors, path, metadata=metadata)
+        with pytest.raises(DamagedPolicyError, match=r"optimizer.safetensors: .* found damage: ") as error:
+            Trainer.load(tmp_path, trainer.config, device="cpu")
+        assert "\n" not in str(error.value)
+    save_file(whole, path, metadata=scaler)
+    Trainer.load(tmp_path, trainer.config, device="cpu")
 
 
 def test_non_finite_loss_is_an_error_and_keeps_the_weights() -> None:

@@ -178,7 +178,7 @@ def test_report_writes_a_page_and_prints_the_scores(
     assert "run: 1 of 1 tasks solved" in capsys.readouterr().err
     assert "after 3 programs" not in out.read_text()  # it is in a compressed part
     assert "Report on run" in out.read_text()
-    with pytest.raises(DisplayError, match=r"found no .*nowhere"):
+    with pytest.raises(DisplayError, match=r"nowhere, found nothing; create it"):
         report([run], out=tmp_path / "nowhere" / "report.html", tasks=str(puzzle))
 
 

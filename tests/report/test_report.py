@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from pages import make_run
 
-from codeit.data.tasks import Task, load_tasks
+from codeit.data.tasks import Task, TaskError, load_tasks
 from codeit.evaluation.candidate import Candidate
 from codeit.evaluation.scoring import read_solutions, score, verify
 from codeit.experiments.submission import log_settings
@@ -137,6 +137,99 @@ def test_directory_of_something_else_is_refused(tmp_path: Path) -> None:
         read_runs([tmp_path])
     with pytest.raises(ReportError, match="no such directory"):
         read_runs([tmp_path / "none"])
+
+
+ROWS = "iteration,cumulative_top3,loss,seconds_train\n0,1,2.5,3\n1,2,1.5,4\n"
+POINTS = "programs,solved_top3\n100,1\n200,2\n"
+COUNTS = {"drawn": 4, "ran": 2}
+DAMAGE = {
+    "metrics.csv": {
+        "binary": (b"\x89PNG\r\n\x1a\n\x00\x00\xff\xd8", "line 1: expected a row of numbers"),
+        "zero bytes": (ROWS.replace("1.5", "1\0").encode(), "line 3: expected a row of numbers"),
+        "NaN": (ROWS.replace("2.5", "nan"), "line 2: expected a row of numbers with its iteration"),
+        "infinity": (ROWS.replace("1.5", "-inf"), "line 3: expected a row of numbers"),
+        "too large": (ROWS.replace("1.5", "1e300"), "line 3: expected a row of numbers"),
+        "large iteration": (ROWS.replace("\n1,", f"\n{10**400},"), "line 3: expected a row of numbers"),
+        "text": (ROWS.replace("1.5", "much"), "line 3: expected a row of numbers"),
+        "no key": (ROWS.replace("iteration", "step"), "line 2: expected a row of numbers"),
+        "too many cells": (ROWS.replace(",3\n", ",3,4,5\n"), "line 2: expected a row of numbers"),
+        "a huge cell": (ROWS.replace("1.5", '"' + "1" * 200_000), "expected a row of numbers"),
+    },
+    "curve.csv": {
+        "binary": (b"\xff\xfe\x00", "line 1: expected a row of numbers with its programs and solved_top3"),
+        "no column": (POINTS.replace("_top3", ""), "line 2: expected a row of numbers with its programs and"),
+        "empty cell": (POINTS.replace(",2\n", ",\n"), "line 3: expected a row of numbers"),
+        "large number": (POINTS.replace("200", "9" * 400), "line 3: expected a row of numbers"),
+        "fraction": (POINTS.replace(",2\n", ",2.5\n"), "line 3: expected a row of numbers"),
+    },
+    "counts.json": {
+        "no JSON": ("{", "expected the counts of a policy evaluation"),
+        "binary": (b"\xff\x00", "expected the counts of a policy evaluation"),
+        "nested": ("[" * 100_000, "expected the counts of a policy evaluation"),
+        "list": ("[1]", 'expected an object with a count "drawn"'),
+        "missing key": ('{"drawn": 4}', 'expected an object with a count "ran"'),
+        "text": ('{"drawn": 4, "ran": "2"}', 'expected an object with a count "ran"'),
+        "NaN": ('{"drawn": NaN, "ran": 2}', 'expected an object with a count "drawn"'),
+        "negative": ('{"drawn": 4, "ran": -2}', 'expected an object with a count "ran"'),
+        "large": (f'{{"drawn": {10**400}, "ran": 2}}', 'expected an object with a count "drawn"'),
+    },
+    "config.toml": {
+        "binary": (b"\xff\x00", "expected the configuration of a run"),
+        "no table": ("data = 3", "expected the configuration of a run: data is not a table"),
+        "nested": (f"[data]\ntest = {'[' * 9000}", "expected the configuration of a run"),
+        "text for a number": ('[data]\ntasks = "x"', "data.tasks: expected a number of tasks, found x"),
+        "fraction": ("[data]\ntasks = 1.5", "data.tasks: expected a number of tasks, found 1.5"),
+        "truth value": ("[data]\ntasks = true", "data.tasks: expected a number of tasks, found True"),
+        "negative": ("[data]\ntasks = -1", "data.tasks: expected a number of tasks, found -1"),
+        "table": ("[data.tasks]\nx = 1", "data.tasks: expected a number of tasks, found {'x': 1}"),
+        "huge integer": (f"[data]\ntasks = {'9' * 5000}", "expected the configuration of a run"),
+        "list of sets": ("[data]\ntest = [1]", "[1]: expected a directory, a file or one of"),
+        "no set": ('[data]\ntest = ""', "expected a directory, a file or one of"),
+    },
+    "solutions.jsonl": {
+        "nested source": (
+            '{"task": "00576224", "program": "O = vmirror(I)", "source": ["x"]}',
+            "line 1: expected text as source",
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize(("name", "case"), [(name, case) for name, cases in DAMAGE.items() for case in cases])
+def test_damaged_file_is_named(name: str, case: str, tmp_path: Path) -> None:
+    text, message = DAMAGE[name][case]
+    is_search = name in ("curve.csv", "counts.json")
+    (tmp_path / ("curve.csv" if is_search else "metrics.csv")).write_text(POINTS if is_search else ROWS)
+    (tmp_path / "counts.json").write_text(json.dumps(COUNTS))
+    report_page(read_runs([tmp_path]))
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises((ReportError, TaskError)) as caught:
+        read_runs([tmp_path])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value) or isinstance(caught.value, TaskError)
+
+
+def test_nested_settings_are_compared_as_one_value(tmp_path: Path) -> None:
+    for value in (1, 2):
+        directory = tmp_path / str(value)
+        directory.mkdir()
+        (directory / "metrics.csv").write_text(ROWS)
+        (directory / "config.toml").write_text(f"[evolution.weights]\ndrop = {value}\n")
+    runs = read_runs([tmp_path / "1", tmp_path / "2"])
+    assert differing_settings(runs) == {"evolution.weights": ["{'drop': 1}", "{'drop': 2}"]}
+
+
+def test_text_that_is_not_unicode_can_be_written_to_a_page(tmp_path: Path) -> None:
+    directory = tmp_path / "\udcff"
+    directory.mkdir()
+    (directory / "metrics.csv").write_text(ROWS)
+    row = {"task": "67a3c6ac", "program": "O = vmirror(I)", "source": "\ud800"}
+    (directory / "solutions.jsonl").write_text(json.dumps(row))
+    (run,) = read_runs([directory], "arc-agi-1/training")
+    assert run.name == r"\udcff"
+    assert list(run.origins.values()) == [r"iteration 0, \ud800"]
+    assert report_page([run]).encode()
 
 
 def test_shortest_lengths_are_means_over_solved_tasks() -> None:

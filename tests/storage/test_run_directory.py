@@ -100,7 +100,7 @@ def test_a_directory_that_is_not_a_run_is_refused(tmp_path: Path) -> None:
     (tmp_path / "letters" / "a.txt").touch()
     with pytest.raises(RunError, match=r"expected a new directory or a run's, found a.txt"):
         RunDirectory(tmp_path / "letters", SETTINGS)
-    assert_released(tmp_path / "letters")
+    assert [entry.name for entry in (tmp_path / "letters").iterdir()] == ["a.txt"]
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="expected a writable directory"):
         RunDirectory(tmp_path / "file", SETTINGS)
@@ -115,7 +115,10 @@ def test_a_database_without_settings_is_refused_and_not_changed(tmp_path: Path) 
     assert (run / "run.sqlite").read_bytes() == b""
 
 
-@pytest.mark.parametrize("left", [["lock"], ["lock", "config.toml.partial"], ["config.toml"]])
+@pytest.mark.parametrize(
+    "left",
+    [["lock"], ["lock", "config.toml.partial"], ["config.toml"], ["lock", "config.toml", "run.sqlite"]],
+)
 def test_a_run_killed_in_its_first_moment_starts_again(left: list[str], tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
@@ -123,6 +126,39 @@ def test_a_run_killed_in_its_first_moment_starts_again(left: list[str], tmp_path
         (run / name).write_text(SETTINGS.to_toml() if name == "config.toml" else "")
     with RunDirectory(run, SETTINGS) as directory:
         assert directory.database.config() == SETTINGS.to_toml()
+
+
+@pytest.mark.parametrize("derived", ["metrics.csv", "solutions.jsonl", "checkpoints", "run.sqlite-wal"])
+@pytest.mark.parametrize("found", ["no such file", "an empty file", "none"])
+def test_a_run_that_has_lost_its_rows_is_refused_and_not_changed(
+    found: str, derived: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    RunDirectory(run, SETTINGS).close()
+    database = run / "run.sqlite"
+    database.unlink()
+    if found == "an empty file":
+        database.touch()
+    if found == "none":
+        if derived == "run.sqlite-wal":
+            pytest.skip("SQLite writes it")
+        RunDatabase(database).close()
+    (run / derived).mkdir() if derived == "checkpoints" else (run / derived).write_text("{}\n")
+    before = {entry.name: entry.is_file() and entry.read_bytes() for entry in run.iterdir()}
+    message = f"run.sqlite: expected the rows of the work in this directory, found {found}; restore the file"
+    for settings in (None, SETTINGS):
+        with pytest.raises(StoreError, match=message):
+            RunDirectory(run, settings)
+    after = {entry.name: entry.is_file() and entry.read_bytes() for entry in run.iterdir()}
+    assert after == before
+
+
+@pytest.mark.parametrize("text", ['[package]\nname = "x"\n', "", "not TOML"])
+def test_a_directory_with_a_config_of_another_program_is_not_changed(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises((ConfigError, RunError), match=r"config.toml"):
+        RunDirectory(tmp_path, SETTINGS)
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("config.toml", text)]
 
 
 def break_config(run: Path) -> None:
@@ -165,7 +201,21 @@ def test_only_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
             directory.save_checkpoint(iteration, lambda partial: (partial / "weights").touch())
         directory.drop_checkpoints(2)  # the checkpoint of iteration 3 is of a training that did not commit
         kept = sorted(entry.name for entry in (tmp_path / "run" / "checkpoints").iterdir())
-    assert kept == ["0001", "0002"]
+        (tmp_path / "run" / "checkpoints" / "0001-mine").mkdir()
+        (tmp_path / "run" / "checkpoints" / "notes.txt").touch()
+        directory.drop_checkpoints(3)
+        kept += sorted(entry.name for entry in (tmp_path / "run" / "checkpoints").iterdir())
+    assert kept == ["0001", "0002", "0001-mine", "0002", "notes.txt"]
+
+
+def test_garbled_settings_are_damage(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    RunDirectory(run, SETTINGS).close()
+    data = (run / "run.sqlite").read_bytes()
+    (run / "run.sqlite").write_bytes(data.replace(b"capacity = 24", b"capacity [ 24"))
+    with pytest.raises(StoreError, match=r"run.sqlite: expected an intact database of codeit"):
+        RunDirectory(run)
+    assert_released(run)
 
 
 def test_close_can_be_called_twice(tmp_path: Path) -> None:

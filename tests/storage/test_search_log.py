@@ -178,7 +178,48 @@ def test_a_directory_that_is_not_a_search_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     with pytest.raises(RunError, match=r"expected a new directory or a search's, found a.txt"):
         SearchLog(tmp_path, SETTINGS)
-    assert_released(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    "left", [["lock"], ["lock", "search.sqlite"], ["search.sqlite", "search.sqlite-journal"]]
+)
+def test_a_search_killed_in_its_first_moment_starts_again(left: list[str], tmp_path: Path) -> None:
+    for name in left:
+        (tmp_path / name).touch()
+    with SearchLog(tmp_path, SETTINGS) as log:
+        assert log.settings() == SETTINGS
+
+
+@pytest.mark.parametrize("derived", ["solutions.jsonl", "curve.csv", "curve.svg", "counts.json"])
+@pytest.mark.parametrize("found", ["no such file", "an empty file", "none"])
+def test_a_search_that_has_lost_its_rows_is_refused_and_not_changed(
+    found: str, derived: str, tmp_path: Path
+) -> None:
+    if found == "an empty file":
+        (tmp_path / "search.sqlite").touch()
+    if found == "none":
+        SearchLog(tmp_path, {}).close()
+    (tmp_path / derived).write_text("{}\n")
+    before = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    message = f"search.sqlite: expected the rows of the work in this directory, found {found}; restore"
+    with pytest.raises(StoreError, match=message):
+        SearchLog(tmp_path, SETTINGS)
+    assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
+
+
+def test_garbled_settings_and_answers_are_damage(tmp_path: Path) -> None:
+    with SearchLog(tmp_path, SETTINGS) as log:
+        log.commit(0, part(5), [Candidate("a", FLIP, 2, order=4, votes=1, answer=0xABCD)])
+    whole = (tmp_path / "search.sqlite").read_bytes()
+    for old, new in ((b"00abcd", b"00axcd"), (b'"evolution"', b'"evolution ')):
+        (tmp_path / "search.sqlite").write_bytes(whole.replace(old, new))
+        with (
+            pytest.raises(StoreError, match=r"search.sqlite: expected an intact database of codeit"),
+            SearchLogReader(tmp_path) as log,
+        ):
+            log.candidates()
+            log.settings()
 
 
 def test_settings_that_cannot_be_stored_release_the_log(tmp_path: Path) -> None:

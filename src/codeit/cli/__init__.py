@@ -10,3 +10,8 @@ solve     solve, submit
 show      explain, report, verify
 tasks     tasks list, tasks show, tasks compare, experts
 """
+
+import time
+
+IMPORT_STARTED = time.monotonic()
+"""When the import of the command line began, for commands with a time budget."""

@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import Progress, ProgressColumn, Task
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from codeit.settings import Settings, describe
+from codeit.config import MAX_THREADS
+from codeit.report.printable import printable
+from codeit.settings import MAX_INTEGER, Settings, describe
 
 USER_ERROR, INTERRUPTED = 2, 130
 """Exit codes."""
+_LARGEST_NUMBER = 10**9  # 31 years, in seconds; waiting fails for more than 292 years
 
-console = Console(highlight=False)
+
+class PrintableConsole(Console):
+    """A console that prints ids and names of files as `printable` text, whatever they contain."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control or text.isprintable() else Segment(printable(text), style)
+
+
+console = PrintableConsole(highlight=False, emoji=False)
 """stdout, for results."""
-messages = Console(stderr=True, highlight=False)
+messages = PrintableConsole(stderr=True, highlight=False, emoji=False)
 """stderr, for everything else."""
 
 
@@ -41,13 +58,18 @@ def _finite(_: type, tokens: Sequence[Token]) -> float:
 def _texts(_: Any, tokens: Any) -> Any:
     """Return the values of options that belong to no parameter, as text by key."""
     if isinstance(tokens, dict):
-        return {key: _texts(_, nested) for key, nested in tokens.items()}
+        try:
+            return {key: _texts(_, nested) for key, nested in tokens.items()}
+        except RecursionError:
+            raise ValueError("too many names in the name of an option") from None
     return tokens[0].value
 
 
-PositiveInt = Annotated[int, Parameter(converter=_integer, validator=Number(gte=1))]
-NonNegativeInt = Annotated[int, Parameter(converter=_integer, validator=Number(gte=0))]
-PositiveFloat = Annotated[float, Parameter(converter=_finite, validator=Number(gt=0))]
+PositiveInt = Annotated[int, Parameter(converter=_integer, validator=Number(gte=1, lte=MAX_INTEGER))]
+NonNegativeInt = Annotated[int, Parameter(converter=_integer, validator=Number(gte=0, lte=MAX_INTEGER))]
+Threads = Annotated[int, Parameter(converter=_integer, validator=Number(gte=0, lte=MAX_THREADS))]
+"""A number of threads or processes; 0 uses every core."""
+PositiveFloat = Annotated[float, Parameter(converter=_finite, validator=Number(gt=0, lte=_LARGEST_NUMBER))]
 TaskSet = Annotated[str, Parameter(name="--tasks")]
 """A data set's name, a directory of ARC JSON files, or a (Kaggle) JSON file."""
 Overrides = Annotated[Any, Parameter(show=False, converter=_texts)]

@@ -1,14 +1,16 @@
 """The application `codeit`.
 
 Results go to stdout, everything else to stderr. A user error ends in one message and exit code 2,
-without a traceback, and Ctrl-C in exit code 130. Imports that take long are made where they are
-needed.
+without a traceback, and Ctrl-C in exit code 130 (`codeit.__main__` handles it during imports).
+Imports that take long are made where they are needed.
 """
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
@@ -32,9 +34,16 @@ for module in (solve, run, search, policy, show, tasks):
     module.register(app)
 
 
-def main() -> NoReturn:
-    """Run the command given and exit."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends a run as cleanly as Ctrl-C
+def main(interrupted: Callable[[], bool] = lambda: False) -> NoReturn:
+    """Run the command given and exit.
+
+    `interrupted` tells whether a signal was received. An exception that comes after one ends the
+    command like Ctrl-C, except an error of the operating system: the disk may be full.
+    """
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends a run as cleanly as Ctrl-C
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: any text can be printed anywhere
     try:
         code = app(sys.argv[1:])
     except KeyboardInterrupt:
@@ -46,8 +55,13 @@ def main() -> NoReturn:
         code = user_error(usage_error(error))
     except OSError as error:
         code = user_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except (ValueError, FloatingPointError) as error:
-        if isinstance(error, ValueError) and not type(error).__module__.startswith("codeit."):
+    except Exception as error:
+        if interrupted():
+            code = INTERRUPTED
+        elif isinstance(error, FloatingPointError) or (
+            isinstance(error, ValueError) and type(error).__module__.startswith("codeit.")
+        ):
+            code = user_error(str(error))
+        else:
             raise  # a bug of ours, not a message to the user
-        code = user_error(str(error))
     sys.exit(code)

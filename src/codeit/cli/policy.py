@@ -19,6 +19,7 @@ from codeit.cli.console import (
     PositiveInt,
     ProgressDisplay,
     TaskSet,
+    Threads,
     console,
     dotted,
     say,
@@ -90,7 +91,7 @@ def evaluate_policy(
     temperature: PositiveFloat = 0.95,
     top_k: NonNegativeInt = 50,
     device: Literal["auto", "cpu", "cuda"] = "auto",
-    threads: NonNegativeInt = 0,
+    threads: Threads = 0,
 ) -> int:
     """Sample programs from a policy for every task and report what they do. Nothing is trained.
 

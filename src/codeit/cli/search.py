@@ -18,6 +18,7 @@ from codeit.cli.console import (
     PositiveInt,
     ProgressDisplay,
     TaskSet,
+    Threads,
     console,
     dotted,
     figures_table,
@@ -47,7 +48,7 @@ def mutate(
     distinct: Distinct = "behaviour",
     out: Path | None = None,
     tasks: TaskSet = "arc-agi-1/training",
-    threads: NonNegativeInt = 0,
+    threads: Threads = 0,
 ) -> int:
     """Write mutants of expert programs as JSON lines.
 
@@ -110,7 +111,7 @@ def baseline(
     tasks: TaskSet = "arc-agi-1/evaluation",
     train: str = "arc-agi-1/training",
     max_steps: PositiveInt = BASELINE_STEPS,
-    threads: NonNegativeInt = 0,
+    threads: Threads = 0,
 ) -> int:
     """Try experts and their mutants on every task: the paper's mutation baseline.
 
@@ -200,7 +201,7 @@ def evolve(
     seed: NonNegativeInt = 0,
     tasks: TaskSet = "arc-agi-1/evaluation",
     train: str = "arc-agi-1/training",
-    workers: NonNegativeInt = 0,
+    workers: Threads = 0,
     **settings: Overrides,
 ) -> int:
     """Evolve programs for every task, from the experts toward the task's demonstrations.

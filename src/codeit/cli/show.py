@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from rich.table import Table
 from rich.text import Text
 
-from codeit.cli.console import NonNegativeInt, ProgressDisplay, TaskSet, console, say
+from codeit.cli.console import ProgressDisplay, TaskSet, Threads, console, say
 from codeit.cli.tasks import one_task
 
 if TYPE_CHECKING:
@@ -61,8 +61,10 @@ def explain(
     """
     from codeit.report.explain import TraceView
     from codeit.report.page import explain_page
-    from codeit.storage.files import write_atomically
+    from codeit.storage.files import why_not_writable, write_atomically
 
+    if html is not None and (problem := why_not_writable(html)):
+        raise DisplayError(f"--html {html}: {problem}")
     chosen = one_task(task, tasks)
     found = _program(program, chosen)
     if html is not None:
@@ -82,7 +84,7 @@ def report(
     *,
     out: Path,
     tasks: str = "arc-agi-1/evaluation",
-    threads: NonNegativeInt = 0,
+    threads: Threads = 0,
 ) -> None:
     """Write a page about runs and searches: curves, samples, programs, time, and every task.
 
@@ -102,12 +104,10 @@ def report(
     """
     from codeit.report.run_page import report_page
     from codeit.report.runs import read_runs
-    from codeit.storage.files import write_atomically
+    from codeit.storage.files import why_not_writable, write_atomically
 
-    if not out.parent.is_dir():
-        raise DisplayError(
-            f"--out {out}: expected a file in an existing directory, found no {out.parent}; create it"
-        )
+    if problem := why_not_writable(out):
+        raise DisplayError(f"--out {out}: {problem}")
     found = read_runs(runs, tasks, threads=threads)
     with ProgressDisplay(transient=True) as display:
         page = report_page(
@@ -125,7 +125,7 @@ def verify(
     *,
     tasks: TaskSet = "arc-agi-1/evaluation",
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
-    threads: NonNegativeInt = 0,
+    threads: Threads = 0,
 ) -> None:
     """Run every program of a solutions file again and score it from scratch.
 

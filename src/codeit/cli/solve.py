@@ -18,6 +18,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from codeit.cli import IMPORT_STARTED
 from codeit.cli.console import (
     INTERRUPTED,
     NonNegativeInt,
@@ -25,6 +26,7 @@ from codeit.cli.console import (
     PositiveFloat,
     PositiveInt,
     ProgressDisplay,
+    Threads,
     console,
     dotted,
     say,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 UNSOLVED = 1
 """Exit code: a task has no program that solves all its demonstrations."""
 _SHOWN = 3  # programs of a task
+_IMPORT_SECONDS = time.monotonic() - IMPORT_STARTED
 
 
 def register(app: App) -> None:
@@ -59,7 +62,7 @@ def solve(
     programs: PositiveInt | None = None,
     seed: NonNegativeInt = 0,
     policy: str = "shipped",
-    populations: NonNegativeInt = 0,
+    populations: Threads = 0,
     out: Path | None = None,
     html: Path | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -101,7 +104,7 @@ def solve(
     from codeit.data.experts import load_experts
     from codeit.experiments.submission import submission
     from codeit.solver import iter_solve
-    from codeit.storage.files import write_atomically
+    from codeit.storage.files import why_not_writable, write_atomically
 
     config = SolveSettings.from_overrides(dotted(settings))
     tasks = _tasks(puzzle, task)
@@ -111,7 +114,7 @@ def solve(
             f"--html: expected one task, found {len(tasks)} in {puzzle}; choose one with --task ID"
         )
     for flag, file in (("--out", out), ("--html", html)):
-        if problem := _cannot_write(file):
+        if file is not None and (problem := why_not_writable(file)):
             return user_error(f"{flag} {file}: {problem}")
     if html is not None:
         from codeit.report.page import answer_page
@@ -156,7 +159,7 @@ def submit(
     seconds: PositiveFloat,
     seed: NonNegativeInt = 0,
     policy: str = "shipped",
-    workers: NonNegativeInt = 0,
+    workers: Threads = 0,
 ) -> int:
     """Answer a whole set of tasks within one time budget, as a submission file of ARC Prize.
 
@@ -171,7 +174,7 @@ def submit(
     out:
         The file to write. A directory beside it, with .search added to the name, records the work.
     seconds:
-        Wall-clock time in all, including that of stopped calls.
+        Wall-clock time of all calls together, including their start.
     seed:
         Seed of the random choices.
     policy:
@@ -179,19 +182,24 @@ def submit(
     workers:
         Processes, each of which takes one task at a time; 0 uses every core.
     """
+    call_started = time.monotonic() - _IMPORT_SECONDS
     from codeit.data.experts import load_experts
     from codeit.data.tasks import load_tasks
     from codeit.experiments.submission import Submission, log_settings
+    from codeit.storage.database import refuse_empty
+    from codeit.storage.files import why_not_writable
     from codeit.storage.search_log import SearchLog
 
     tasks, directory = load_tasks(challenges), _check_policy(policy)
-    if problem := _cannot_write(out):
+    if problem := why_not_writable(out):
         return user_error(f"--out {out}: {problem}")
     workers = workers or os.cpu_count() or 1
     log_directory = out.with_name(out.name + ".search")
+    if out.is_file() and out.stat().st_size:  # the answers of an earlier call, or a file of other origin
+        refuse_empty(log_directory / "search.sqlite")
     with SearchLog(log_directory, log_settings(tasks, seed, policy)) as log, ProgressDisplay() as display:
-        submission = Submission(log, out, tasks)
-        started, code = time.monotonic() - submission.spent / workers, 0
+        submission = Submission(log, out, tasks, call_started)
+        started, code = time.monotonic() - submission.spent, 0
 
         def progress(submission: Submission) -> None:
             solved = sum(result.solved for result in submission.results)
@@ -239,19 +247,6 @@ def _check_policy(policy: str) -> Path | None:
         say("the policy needs pip install 'codeit[learn]': evolution works alone (--policy none: no message)")
         return None
     return directory
-
-
-def _cannot_write(file: Path | None) -> str:
-    """Return why a file cannot be written, or "" if it can."""
-    if file is None:
-        return ""
-    if file.is_dir():
-        return "expected a file, found a directory"
-    directory = file.parent
-    if not directory.is_dir():
-        found = "a file" if directory.exists() else "nothing; create it"
-        return f"expected a directory at {directory}, found {found}"
-    return "" if os.access(directory, os.W_OK) else f"expected a writable directory at {directory}"
 
 
 def _follow(results: Iterator[SolveResult], seconds: float, programs: int | None) -> tuple[SolveResult, bool]:

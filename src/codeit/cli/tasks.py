@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from codeit.cli.console import NonNegativeInt, ProgressDisplay, TaskSet, console, say
+from codeit.cli.console import ProgressDisplay, TaskSet, Threads, console, say
 
 if TYPE_CHECKING:
     from codeit.data.tasks import Task
@@ -86,7 +86,7 @@ def compare(first: str = "arc-agi-1/training", second: str = "arc-agi-1/evaluati
     say(f"{len(equal)} equal task{'s' * (len(equal) != 1)}")
 
 
-def experts(*, out: Path | None = None, threads: NonNegativeInt = 0) -> None:
+def experts(*, out: Path | None = None, threads: Threads = 0) -> None:
     """Simplify the expert programs and keep them in the user's cache directory.
 
     The first call takes a minute or two. Other commands do the same where the experts are missing.
@@ -100,12 +100,15 @@ def experts(*, out: Path | None = None, threads: NonNegativeInt = 0) -> None:
         Processes that simplify; 0 uses every core.
     """
     from codeit.data.experts import load_experts, published
+    from codeit.storage.files import RunError, why_not_writable, write_atomically
 
+    if out is not None and (problem := why_not_writable(out)):
+        raise RunError(f"--out {out}: {problem}")
     with ProgressDisplay() as display:
         simplified = load_experts(workers=threads, progress=partial(display.phase, "simplify experts"))
     if out is not None:
         rows = ({"task": task_id, "program": str(program)} for task_id, program in simplified.items())
-        out.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        write_atomically(out, "".join(json.dumps(row) + "\n" for row in rows))
     before, after = (
         sum(map(len, programs)) / len(programs)
         for programs in (published().programs.values(), simplified.values())

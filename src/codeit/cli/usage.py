@@ -18,6 +18,8 @@ from cyclopts import (
     ValidationError,
 )
 
+from codeit.settings import shorten
+
 _EXPECTED = {int: "an integer", float: "a number", bool: "no value"}
 
 
@@ -32,13 +34,13 @@ def _fault(error: CycloptsError) -> str:
     match error:
         case UnknownCommandError(app=app, unused_tokens=[found, *_]) if app is not None:
             kind = "option" if found.startswith("-") else "command"
-            return f"{found}: unknown {kind}{_suggestion(found, app)}"
+            return f"{shorten(found)}: unknown {kind}{_suggestion(found, app)}"
         case UnknownOptionError():
             found = (error.token.keyword or error.token.value).partition("=")[0]
             known = (name for argument in error.argument_collection for name in argument.names)
-            return f"{found}: unknown option{_suggestion(found, known)}"
+            return f"{shorten(found)}: unknown option{_suggestion(found, known)}"
         case UnusedCliTokensError(unused_tokens=[found, *_]):
-            return f"expected no more arguments, found {found!r}"
+            return f"expected no more arguments, found {shorten(repr(found))}"
         case MissingArgumentError(argument=argument) if argument is not None:
             given = error.keyword or next((token.keyword for token in argument.tokens), None)
             if given is None:
@@ -50,11 +52,13 @@ def _fault(error: CycloptsError) -> str:
             return f"{token.keyword}: expected once, found twice"
         case CoercionError(token=token, argument=argument) if token is not None and argument is not None:
             expected = _expected(error.target_type)
-            return f"{token.keyword or argument.name}: expected {expected}, found {token.value!r}"
+            return (
+                f"{token.keyword or argument.name}: expected {expected}, found {shorten(repr(token.value))}"
+            )
         case ValidationError(argument=argument) if argument is not None and argument.tokens:
             (token, *_) = argument.tokens
             limit = error.exception_message.removeprefix("Must be ").rstrip(".")
-            return f"{token.keyword or argument.name}: expected a value {limit}, found {token.value}"
+            return f"{token.keyword or argument.name}: expected a value {limit}, found {shorten(token.value)}"
     return str(error).rstrip(".")
 
 

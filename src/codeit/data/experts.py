@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import logging
 import os
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -152,8 +155,9 @@ def load_experts(
     """Load the simplified experts.
 
     The first call computes them, which takes about 130 s of processor time, and writes them to a
-    cache file. Later calls read it. A file that is incomplete, unreadable or of another version of
-    reasoning-gym or of the simplification is ignored. A cache that cannot be written is no error.
+    cache file. Later calls read it. A file that is incomplete, unreadable, changed since it was
+    written, or of another version of reasoning-gym or of the simplification is ignored and written
+    again. A cache that cannot be written is no error; a warning is logged.
 
     Args:
         seed: Seed of the generated inputs.
@@ -243,31 +247,64 @@ def _simplify_expert(job: tuple[Program, Task, int]) -> Program:
     return simplify(program, [*inputs, *islice(fresh, _FIRST_INPUTS)], fresh, threads=1)
 
 
-# --- Cache files: JSON objects of strings by task id ---
+# --- Cache files: JSON objects of strings by task id, with their version and checksum ---
 
 
-def _cache_file(name: str, seed: int, directory: Path | None) -> Path:
+def _cache_file(name: str, seed: int, directory: Path | None) -> Path | None:
+    """Return the path of a cache file, or None if the user has no home directory."""
     version = importlib.metadata.version("reasoning-gym")
-    directory = directory or user_cache_path("codeit")
+    if directory is None:
+        try:
+            directory = user_cache_path("codeit")
+        except RuntimeError:
+            return None
+        if not directory.is_absolute():  # "~/.cache" of a user without a home
+            return None
     return directory / f"{name}-{version}-{SIMPLIFIER_VERSION}-{seed}.json"
 
 
-def _read(file: Path, parse: Callable[[str], Value]) -> dict[str, Value] | None:
+def _checksum(texts: Mapping[str, str]) -> str:
+    """Return the SHA-256 of texts by task id, whatever their order and the layout of their file."""
+    canonical = json.dumps(texts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _read(file: Path | None, parse: Callable[[str], Value]) -> dict[str, Value] | None:
     """Return the values of a file, or None if it cannot be used."""
     try:
+        if file is None or not file.is_file():
+            return None
         data = json.loads(file.read_text(encoding="utf-8"))
-        return {task_id: parse(text) for task_id, text in data.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
+        texts = data["texts"]
+        if data["version"] != file.stem or data["sha256"] != _checksum(texts):
+            return None
+        return {task_id: parse(text) for task_id, text in texts.items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
 
 
-def _write(file: Path, values: Mapping[str, Value], to_text: Callable[[Value], str]) -> None:
-    data = json.dumps({task_id: to_text(value) for task_id, value in values.items()}, indent=0)
+def _write(file: Path | None, values: Mapping[str, Value], to_text: Callable[[Value], str]) -> None:
+    """Write a cache file. Log once why there is none."""
+    if file is None:
+        _warn_once("no cache, as there is no home directory; set XDG_CACHE_HOME to a writable directory")
+        return
+    texts = {task_id: to_text(value) for task_id, value in values.items()}
+    data = {"version": file.stem, "sha256": _checksum(texts), "texts": texts}
     partial = file.with_name(f"{file.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):  # without a cache the next call takes longer, nothing else
+    try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(data, encoding="utf-8")
+        partial.write_text(json.dumps(data, indent=0), encoding="utf-8")
         os.replace(partial, file)
+    except OSError as error:  # without a cache the next call takes longer, nothing else
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        _warn_once(f"no cache in {str(file.parent)!r}: {error.strerror}; set XDG_CACHE_HOME to another")
+
+
+@cache
+def _warn_once(message: str) -> None:
+    """Log a warning, which goes to stderr by default. Nothing fails without a cache."""
+    logging.getLogger(__name__).warning("codeit: %s, or each call makes experts anew (minutes)", message)
 
 
 def _format_grids(grids: Sequence[Grid]) -> str:

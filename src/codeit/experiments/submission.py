@@ -4,15 +4,19 @@ Every task first gets a short time. Tasks that are not settled then get twice as
 the best programs of one pass join the next. The file is valid from the first moment: it is
 rewritten, atomically, after every task. A `SearchLog` beside it records the work, one part per task
 and pass, so that the same command resumes.
+
+The log also records the wall-clock time of all calls, from their start to their end, in the setting
+`wall_seconds`. A call that is killed loses from this account what passed since its last commit.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +24,7 @@ from typing import NamedTuple
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import Candidate
 from codeit.language import Grid, Program
-from codeit.parallel import map_unordered
+from codeit.parallel import WorkerError, Workers
 from codeit.seeds import derive
 from codeit.solver import CLOSEST, SolveResult, TaskSearch
 from codeit.storage.files import write_atomically
@@ -33,6 +37,10 @@ CARRIED = 100
 _WHOLE_PASS = (
     1.5  # a pass takes all the remaining time if that is less than this factor times what it asks for
 )
+
+_WALL_SECONDS = "wall_seconds"  # a setting of the log
+_GRACE = 0.8  # seconds after the end for the searches to finish their generation
+_log = logging.getLogger(__name__)
 
 
 def submission(attempts: Mapping[str, Sequence[Sequence[Grid]]]) -> str:
@@ -76,15 +84,26 @@ class TaskState(NamedTuple):
 class Submission:
     """A submission file and the log of the work behind it."""
 
-    def __init__(self, log: SearchLog, out: Path, tasks: Sequence[Task]) -> None:
-        """Write the file from the log. Tasks without a program are answered by their test inputs."""
+    def __init__(
+        self, log: SearchLog, out: Path, tasks: Sequence[Task], started: float | None = None
+    ) -> None:
+        """Write the file from the log. Tasks without a program are answered by their test inputs.
+
+        `started` (of time.monotonic, by default now) is when this call's share of the budget began.
+        """
         self.log, self.out, self.tasks = log, out, tasks
+        self._started = time.monotonic() if started is None else started
+        self._earlier = float(log.settings().get(_WALL_SECONDS, 0.0))
         self.states = [TaskState(0, SolveResult(task, 0, ()), False, []) for task in tasks]
-        self.spent = 0.0
-        """Seconds of all searches, summed."""
         for number, part in log.parts().items():
             self._add(number, part)
         self._write()
+        self._record_time()
+
+    @property
+    def spent(self) -> float:
+        """Wall-clock seconds of earlier calls and of this one until now."""
+        return self._earlier + time.monotonic() - self._started
 
     @property
     def results(self) -> list[SolveResult]:
@@ -104,40 +123,76 @@ class Submission:
         """Search for `seconds` in all, in `workers` processes, including the time of earlier calls.
 
         Ends early if all demonstrations of every task are solved. Searches that are unfinished at
-        the end are dropped, also in the first pass. Raises PolicyError.
+        the end are dropped, also in the first pass. A task whose process dies again and again keeps
+        what it has; a warning is logged, and this call leaves the task out. Raises PolicyError, and
+        WorkerError if no other task is left.
         """
-        end = time.monotonic() + seconds - self.spent / workers
-        while batch := self._next_pass():
-            passes = self.states[batch[0]].passes
-            fair_share = (end - time.monotonic()) * workers / len(batch)
-            if fair_share <= 0:
-                return
-            wanted = FIRST_PASS_SECONDS * 2**passes
-            per_task = wanted if wanted * _WHOLE_PASS < fair_share else fair_share
-            jobs = [
-                _Job(
-                    self.tasks[k],
-                    starters,
-                    self.states[k].carried,
-                    derive(seed, "submission", passes),
-                    per_task,
-                    end,
-                    policy,
-                )
-                for k in batch
-            ]
-            for index, (part, found) in map_unordered(_search, jobs, workers):
-                number = passes * len(self.tasks) + batch[index]
-                self.log.commit(number, part, found)
-                self._add(number, part)
-                self._write()
-                progress(self)
-                if time.monotonic() >= end:
-                    return
+        end = self._started + seconds - self._earlier
+        lost: dict[int, WorkerError] = {}
+        try:
+            self._record_time()
+            with Workers(_search, workers) as pool:
+                while time.monotonic() < end and (batch := self._next_pass(lost)):
+                    jobs = self._jobs(batch, starters, end, seed, policy, workers)
+                    self._run_pass(pool, batch, jobs, lost, progress)
+        finally:
+            self._record_time()
+        if lost and time.monotonic() < end:
+            raise list(lost.values())[-1]
 
-    def _next_pass(self) -> list[int]:
-        """Return the unsettled tasks that had the fewest passes."""
-        left = [k for k, state in enumerate(self.states) if not state.settled]
+    def _jobs(
+        self,
+        batch: Sequence[int],
+        starters: Sequence[Program],
+        end: float,
+        seed: int,
+        policy: Path | None,
+        workers: int,
+    ) -> list[_Job]:
+        """Return the next search of each task in `batch`."""
+        passes = self.states[batch[0]].passes
+        fair_share = (end - time.monotonic()) * workers / len(batch)
+        wanted = FIRST_PASS_SECONDS * 2**passes
+        per_task = wanted if wanted * _WHOLE_PASS < fair_share else fair_share
+        own_seed = derive(seed, "submission", passes)
+        return [
+            _Job(self.tasks[k], starters, self.states[k].carried, own_seed, per_task, end, policy)
+            for k in batch
+        ]
+
+    def _run_pass(
+        self,
+        pool: Workers[_Job, _Found | None],
+        batch: Sequence[int],
+        jobs: Sequence[_Job],
+        lost: dict[int, WorkerError],
+        progress: Callable[[Submission], None],
+    ) -> None:
+        """Search for each task in `batch`, and commit what is found. Adds to `lost`."""
+
+        def note_lost(index: int, error: WorkerError) -> None:
+            lost[batch[index]] = error
+            _log.warning("%s; the other tasks continue", error)
+
+        passes = self.states[batch[0]].passes
+        for index, found in pool.map_unordered(
+            jobs,
+            deadline=jobs[0].end + _GRACE,
+            name=lambda k: f"task {jobs[k].task.id}",
+            lost=note_lost,
+        ):
+            if found is None:
+                return
+            number = passes * len(self.tasks) + batch[index]
+            self.log.commit(number, *found)
+            self._record_time()
+            self._add(number, found[0])
+            self._write()
+            progress(self)
+
+    def _next_pass(self, without: Container[int]) -> list[int]:
+        """Return the unsettled tasks that had the fewest passes, except those in `without`."""
+        left = [k for k, state in enumerate(self.states) if not state.settled and k not in without]
         fewest = min((self.states[k].passes for k in left), default=0)
         return [k for k in left if self.states[k].passes == fewest]
 
@@ -152,7 +207,11 @@ class Submission:
         carried = [Program.parse(text) for text in stored["carried"]]
         result = SolveResult(self.tasks[k], tried, programs)
         self.states[k] = TaskState(passes + 1, result, stored["settled"], carried)
-        self.spent += part.seconds
+
+    def _record_time(self) -> None:
+        with self.log.transaction():
+            row = (_WALL_SECONDS, json.dumps(round(self.spent, 3)))
+            self.log.connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", row)
 
     def _write(self) -> None:
         write_atomically(self.out, submission({one.task.id: one.attempts for one in self.results}))
@@ -168,8 +227,14 @@ class _Job(NamedTuple):
     policy: Path | None
 
 
-def _search(job: _Job) -> tuple[Part, list[Candidate]]:
+_Found = tuple[Part, list[Candidate]]
+
+
+def _search(job: _Job) -> _Found | None:
+    """Return the part and what it found, or None if the time was over before it started."""
     wall, cores = time.monotonic(), time.process_time()
+    if wall >= job.end:
+        return None
     task, seed = job.task, derive(job.seed, job.task.id)
     search = TaskSearch(task, job.starters, seed, policy=job.policy, carried=job.carried, threads=1)
     for _ in search.run(deadline=min(wall + job.seconds, job.end)):

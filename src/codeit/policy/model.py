@@ -8,12 +8,14 @@ small T5 with the compact encoding, with the weights shipped in this package or 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from transformers import AutoConfig, AutoTokenizer, T5Config, T5ForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
@@ -21,12 +23,16 @@ from codeit.config import PolicyConfig
 from codeit.policy import SHIPPED as SHIPPED
 from codeit.policy.encoding import CompactEncoding, Encoding, PaperEncoding, VocabularyError
 from codeit.policy.grid_tokens import Tokens
+from codeit.storage.checksums import CHECKSUMS, ChecksumError, verify_checksums
 
 CODET5P = "Salesforce/codet5p-220m"
 """The paper's model on the Hugging Face hub."""
 MAX_SHARD_BYTES = 16 * 2**20
 """Largest size of a file of weights, in bytes."""
 _CARD = "policy.json"
+_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+"""Files of weights that are never read, because reading a pickle can run code."""
 _CARD_KEYS = (
     *("encoding", "patch_size", "dropout"),
     *("demonstrations", "max_input_tokens", "max_output_tokens", "max_program_tokens"),
@@ -43,6 +49,18 @@ transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 class PolicyError(ValueError):
     """A policy that cannot be created or read. The message names field or file and a likely fix."""
+
+
+class DamagedPolicyError(PolicyError):
+    """A policy or checkpoint with a file that is lost, damaged or does not fit the others."""
+
+    def __init__(self, damage: str, fix: str = "restore the file from a backup, or make the policy anew"):
+        super().__init__(damage, fix)
+        self.damage = damage
+        """What was found, without the fix."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
 
 
 class Policy:
@@ -65,7 +83,8 @@ class Policy:
         the paper's encoding (ablation A4). "codet5p-220m" loads that model from the Hugging Face
         hub or its cache. Any other value is a directory: one written by `save`, or a transformers
         directory with a T5 and its tokenizer. Raises PolicyError if a part is missing or does not
-        fit, or if `config` sets sizes that differ from those of the weights.
+        fit, or if `config` sets sizes that differ from those of the weights. Weights are read only
+        from safetensors files, never from pickles.
         """
         policy = cls._create(config, seed)
         for name, transformers_name in _SIZES.items():
@@ -93,6 +112,7 @@ class Policy:
                     f"{config.init!r}, which does not exist"
                 )
             if (directory / _CARD).exists():
+                _verify(directory)
                 return cls._read(directory, config, device)
         if config.encoding != "paper":
             raise PolicyError(
@@ -118,10 +138,16 @@ class Policy:
 
     @classmethod
     def load(cls, directory: Path, device: str = "auto") -> Policy:
-        """Read a directory written by `save`, with its limits and dropout. Raises PolicyError."""
+        """Read a directory written by `save`, with its limits and dropout.
+
+        Raises PolicyError, which is a DamagedPolicyError if a file is lost or damaged. Files are
+        compared with their checksums if the directory has `checksums.json`.
+        """
+        _verify(directory)
         card = _read_card(directory)
         fields = {name: card[name] for name in _CARD_KEYS}
-        config = PolicyConfig(init=str(directory), device=device, **fields)
+        with _finding_damage(directory / _CARD):
+            config = PolicyConfig(init=str(directory), device=device, **fields)
         return cls._read(directory, config, choose_device(device))
 
     @classmethod
@@ -136,14 +162,16 @@ class Policy:
         if config.encoding == "paper":
             return cls(*_pretrained(str(directory), config, None), device)
         try:
-            encoding = CompactEncoding.load(directory, config)
-            model = T5ForConditionalGeneration.from_pretrained(
-                directory, dropout_rate=config.dropout, dtype=torch.float32, local_files_only=True
-            )
+            with _finding_damage(directory / CompactEncoding.file):
+                encoding = CompactEncoding.load(directory, config)
         except VocabularyError as error:
             raise PolicyError(f"{directory}: {error}") from error
-        except OSError as error:
-            raise PolicyError(f"{directory}: incomplete: {error}") from error
+        model = _read_t5(directory, config.dropout)
+        if model.config.vocab_size != encoding.vocab_size:
+            raise DamagedPolicyError(
+                f"{directory}: expected weights for {encoding.vocab_size} words, as in {encoding.file}, "
+                f"found {model.config.vocab_size}"
+            )
         return cls(model, encoding, device)
 
     def embed(self, source: torch.Tensor) -> torch.Tensor:
@@ -192,22 +220,148 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def _verify(directory: Path) -> None:
+    """Raise DamagedPolicyError if a file differs from its checksum."""
+    try:
+        verify_checksums(directory)
+    except ChecksumError as error:
+        raise DamagedPolicyError(
+            str(error), f"restore the file from a backup, or delete {CHECKSUMS} if you edited the file"
+        ) from None
+
+
+@contextmanager
+def _finding_damage(path: Path) -> Iterator[None]:
+    """Turn any error of reading a file into a DamagedPolicyError that names it.
+
+    All kinds of errors are caught, because the readers of transformers and tokenizers raise
+    whichever error a damaged file leads to, and some of them a plain Exception.
+    """
+    try:
+        yield
+    except (PolicyError, VocabularyError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DamagedPolicyError(
+            f"{path}: expected a file of a policy, found damage: {reason:.300}"
+        ) from error
+
+
 def _read_card(directory: Path) -> dict[str, Any]:
     path = directory / _CARD
     try:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise PolicyError(f"{path}: no such file; expected a directory written by Policy.save") from None
-    except ValueError as error:
-        raise PolicyError(f"{path}: not JSON: {error}") from None
+        raise DamagedPolicyError(
+            f"{path}: no such file", "expected a directory written by Policy.save"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise DamagedPolicyError(f"{path}: not JSON: {error}") from None
+    if not isinstance(card, dict):
+        raise DamagedPolicyError(f"{path}: expected a JSON object, found {card!r:.40}")
     if "patch" in card:  # written by version 0.1
         card["patch_size"] = card.pop("patch")
         if card.get("encoding") == "clues":
             card["encoding"] = "signatures"
     missing = [name for name in _CARD_KEYS if name not in card]
     if missing:
-        raise PolicyError(f"{path}: {', '.join(missing)} missing; expected a file written by Policy.save")
+        raise DamagedPolicyError(
+            f"{path}: {', '.join(missing)} missing", "expected a file written by Policy.save"
+        )
     return card
+
+
+def _read_t5(directory: Path, dropout: float) -> T5ForConditionalGeneration:
+    """Read the network in a directory, from safetensors files only. Raises PolicyError."""
+    with _finding_damage(directory / "config.json"):
+        architecture = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        if not isinstance(architecture, T5Config):
+            raise PolicyError(
+                f"{directory / 'config.json'}: expected a T5 (model_type 't5'), "
+                f"found {architecture.model_type!r}; choose another directory"
+            )
+        architecture.dropout_rate = dropout
+    state: dict[str, torch.Tensor] = {}
+    for path in _weight_files(directory):
+        with _finding_damage(path):
+            state |= load_file(path)
+    with _finding_damage(directory):
+        model, info = _from_pretrained(None, config=architecture, state_dict=state)
+    for name in sorted(info["unexpected_keys"]):
+        if name.startswith(("encoder.", "decoder.")):
+            raise DamagedPolicyError(f"{directory}: expected no weights {name} by config.json, found them")
+    _check_weights(str(directory), model, info)
+    return model
+
+
+def _weight_files(directory: Path) -> list[Path]:
+    """Return the files of weights in a directory. Raises PolicyError if they are not safetensors."""
+    if (directory / _WEIGHTS).exists():
+        return [directory / _WEIGHTS]
+    index = directory / _INDEX
+    if not index.exists():
+        pickles = sorted(path.name for pattern in _PICKLES for path in directory.glob(pattern))
+        if pickles:
+            raise PolicyError(
+                f"{directory}: expected {_WEIGHTS}, found {pickles[0]}; {_convert(str(directory))}"
+            )
+        raise DamagedPolicyError(f"{directory}: incomplete: expected {_WEIGHTS}, found no such file")
+    with _finding_damage(index):
+        names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+        for name in names:
+            if Path(name).name != name or not name.endswith(".safetensors"):
+                raise PolicyError(
+                    f"{index}: expected the names of safetensors files in this directory, found {name!r}; "
+                    f"{_convert(str(directory))}"
+                )
+    return [directory / name for name in names]
+
+
+def _convert(source: str) -> str:
+    """Return how to convert weights that are a pickle, for an error message."""
+    return (
+        "a pickle can run code, so it is not read. If you trust it, convert it with safetensors: python -c "
+        f'"from transformers import AutoTokenizer as A, T5ForConditionalGeneration as T; s = {source!r}; '
+        "d = 'converted'; A.from_pretrained(s).save_pretrained(d); "
+        "T.from_pretrained(s).save_pretrained(d)\"; then set policy.init = 'converted'"
+    )
+
+
+def _check_weights(source: str, model: T5ForConditionalGeneration, info: dict[str, Any]) -> None:
+    """Raise DamagedPolicyError if weights are missing, of other shapes, or not finite."""
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise DamagedPolicyError(f"{source}: expected weights {missing[0]}, as in config.json, found none")
+    for name, found, expected in sorted(info["mismatched_keys"]):
+        raise DamagedPolicyError(
+            f"{source}: expected weights {name} of shape {tuple(expected)}, as in config.json, "
+            f"found {tuple(found)}"
+        )
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise DamagedPolicyError(f"{source}: expected finite weights, found NaN or infinity in {name}")
+
+
+def _from_pretrained(source: str | None, **options: Any) -> tuple[T5ForConditionalGeneration, dict[str, Any]]:
+    """Return a network, and what transformers says about weights that do not fit.
+
+    Transformers would also print it.
+    """
+    load: Any = T5ForConditionalGeneration.from_pretrained
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        model, info = load(
+            source,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are in `info`
+            **options,
+        )
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    return model, info
 
 
 def _random_t5(config: T5Config, seed: int) -> T5ForConditionalGeneration:
@@ -238,23 +392,43 @@ def _pretrained(
     source: str, config: PolicyConfig, seed: int | None
 ) -> tuple[T5ForConditionalGeneration, Encoding]:
     """Load a T5 and its tokenizer by path or hub name. With a seed, the weights are random."""
+    directory = Path(source) if Path(source).is_dir() else None
     try:
-        architecture = AutoConfig.from_pretrained(source)
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        if seed is None:
-            model = T5ForConditionalGeneration.from_pretrained(
-                source, dropout_rate=config.dropout, dtype=torch.float32
-            )
-        else:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        if seed is not None:
+            architecture = AutoConfig.from_pretrained(source, trust_remote_code=False)
             architecture.dropout_rate = config.dropout
             model = _random_t5(architecture, seed)
-    except (OSError, ValueError) as error:
-        raise PolicyError(
+        elif directory:
+            model = _read_t5(directory, config.dropout)
+        else:
+            model = _hub_t5(source, config.dropout)
+        start = model.config.decoder_start_token_id
+        if start is None:
+            raise PolicyError(f"{source}: config.json: expected decoder_start_token_id, found none")
+        return model, PaperEncoding(config, tokenizer, model.config.vocab_size, start)
+    except PolicyError:
+        raise
+    except Exception as error:  # transformers and tokenizers raise many kinds, see _finding_damage
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DamagedPolicyError(
             f"policy.init = {config.init!r}: cannot load {source!r} from disk, the cache or the Hugging Face "
-            f"hub: {str(error).splitlines()[0]} Fix: fill the cache with `hf download {CODET5P}`, or set "
-            "policy.init to a directory with config.json, model.safetensors and the tokenizer's files"
+            f"hub: {reason}",
+            f"fill the cache with `hf download {CODET5P}`, or set policy.init to a directory with "
+            "config.json, model.safetensors and the tokenizer's files",
         ) from error
-    start = model.config.decoder_start_token_id
-    if start is None:
-        raise PolicyError(f"{source}: config.json: expected decoder_start_token_id, found none")
-    return model, PaperEncoding(config, tokenizer, model.config.vocab_size, start)
+
+
+def _hub_t5(source: str, dropout: float) -> T5ForConditionalGeneration:
+    """Load a network from the Hugging Face hub or its cache, from safetensors files only."""
+    try:
+        model, info = _from_pretrained(source, dropout_rate=dropout, use_safetensors=True)
+    except OSError as error:
+        if "safetensors" not in str(error):
+            raise
+        raise PolicyError(
+            f"policy.init: expected {_WEIGHTS} in {source!r}, found none (pytorch_model.bin is a pickle); "
+            f"{_convert(source)}"
+        ) from error
+    _check_weights(source, model, info)
+    return model

@@ -1,7 +1,7 @@
 """Pre-training of a policy on an endless corpus that repeats no behaviour except the experts'.
 
 config.toml    the resolved configuration
-checkpoints/N  after step N: the policy, its optimizer, the state of training; only the last
+checkpoints/N  after step N: the policy, its optimizer, the state of training; the last two
 progress.csv   one row per window: step, examples, loss, learning rate, seconds, …
 policy/        the finished policy in half precision, as `--policy.init` takes it
 
@@ -10,7 +10,8 @@ a few random micro-batches.
 
 A training that was killed resumes at its last checkpoint when it is called again. On a CPU it ends
 with the weights of an uninterrupted training, unless it has a time limit (`pretraining.minutes`),
-because the learning rate then depends on the time.
+because the learning rate then depends on the time. If the last checkpoint is damaged, the training
+resumes at the one before, which gives the same weights.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import contextlib
 import csv
 import io
 import json
+import logging
 import math
 import queue
 import shutil
@@ -40,10 +42,11 @@ from codeit.data.tasks import Task, load_tasks
 from codeit.parallel import map_ordered
 from codeit.policy.corpus import Corpus, PretrainingExample
 from codeit.policy.encoding import CompactEncoding, NotEncodableError
-from codeit.policy.model import Policy, PolicyError
+from codeit.policy.model import DamagedPolicyError, Policy, PolicyError
 from codeit.policy.training import MicroBatch, Trainer, TrainingExample, collate, micro_batches
 from codeit.seeds import derive
 from codeit.settings import ConfigError
+from codeit.storage.checksums import with_checksums
 from codeit.storage.files import RunError, lock_directory, write_atomically, write_directory
 
 Progress = Callable[[str, int, int], None]
@@ -62,6 +65,8 @@ tasks are held out. `padding` is a share of all tokens. A teraflop is 10¹² ope
 HELD_OUT_EXAMPLES = 1000
 """Examples of the held-out tasks that the validation loss is computed on."""
 _HELD_OUT_TOKENS = 16_384
+_CHECKPOINTS_KEPT = 2
+_log = logging.getLogger(__name__)
 
 
 class Window(NamedTuple):
@@ -103,7 +108,8 @@ def pretrain(
 
     Raises RunError if the directory belongs to another configuration or is locked by another
     process, and ConfigError if its configuration is that of version 0.1. Raises PolicyError and
-    FloatingPointError as `Policy` and `Trainer` do.
+    FloatingPointError as `Policy` and `Trainer` do. A damaged checkpoint is logged as a warning;
+    raises PolicyError if all are damaged.
     """
     if config.policy.encoding == "paper":
         raise PolicyError(
@@ -124,15 +130,21 @@ def pretrain(
                     report(training.share, training.rows[-1])
         if training.unsaved:
             training.save()
-        write_directory(directory / "policy", partial(training.trainer.policy.save, dtype=torch.float16))
+        save = partial(training.trainer.policy.save, dtype=torch.float16)
+        write_directory(directory / "policy", with_checksums(save))
         return training.trainer.policy
     finally:
         lock.release()
 
 
+def list_checkpoints(directory: Path) -> list[Path]:
+    """Return the complete checkpoints of a training, oldest first."""
+    return sorted((directory / "checkpoints").glob("[0-9]" * 8))
+
+
 def last_checkpoint(directory: Path) -> Path | None:
     """Return the newest complete checkpoint of a training, or None."""
-    return max((directory / "checkpoints").glob("[0-9]" * 8), default=None)
+    return max(list_checkpoints(directory), default=None)
 
 
 def _refuse_changes(path: Path, config: PretrainingSettings) -> None:
@@ -169,27 +181,57 @@ class _Training:
             micro_batch_tokens=settings.micro_batch_tokens,
             precision=settings.precision,
         )
-        checkpoint = last_checkpoint(directory)
         self.rows: list[dict[str, float]] = []
         self.next_round = self.step = self.examples = 0
         self.seconds = 0.0
         self.seen = [np.empty(0, np.uint64)]
-        if checkpoint:
-            self.trainer = Trainer.load(checkpoint, training, config.policy.device)
-            state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
-            self.next_round, self.step, self.rows = state["round"], state["step"], state["rows"]
-            self.examples, self.seconds = state["examples"], state["seconds"]
-            self.seen = [np.load(checkpoint / "seen.npy")]
+        self._checkpoints: list[Path] = []  # undamaged ones, oldest first
+        if list_checkpoints(directory):
+            self._load(training)
         else:
             policy = Policy.create(config.policy, derive(settings.seed, "create"))
             self.trainer = Trainer(policy, training)
-        self.unsaved = checkpoint is None
+        self.unsaved = not self._checkpoints
         self._saved_at, self._started = self.seconds, started - self.seconds
         examples = held_out(config, progress)
         self.held_out = [collate(micro) for micro in micro_batches(examples, _HELD_OUT_TOKENS)]
         self._check_clock()
         seen = set(self.seen[0].tolist())
         self.windows = iter_windows(config, self.next_round, seen, self._seconds_left, progress)
+
+    def _load(self, training: TrainingConfig) -> None:
+        """Load the newest checkpoint that is not damaged. Raises PolicyError if all are."""
+        checkpoints = list_checkpoints(self.directory)
+        while True:
+            checkpoint = checkpoints.pop()
+            try:
+                self._load_checkpoint(checkpoint, training)
+            except DamagedPolicyError as error:
+                if not checkpoints:
+                    raise DamagedPolicyError(
+                        error.damage,
+                        f"no other checkpoint is left: restore the file from a backup, or delete "
+                        f"{checkpoint.parent} to begin the training anew",
+                    ) from error
+                _log.warning("%s; resuming at step %d instead", error.damage, int(checkpoints[-1].name))
+            else:
+                self._checkpoints = [*checkpoints, checkpoint]
+                return
+
+    def _load_checkpoint(self, checkpoint: Path, training: TrainingConfig) -> None:
+        self.trainer = Trainer.load(checkpoint, training, self.config.policy.device)
+        path = checkpoint / "state.json"
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            self.next_round, self.step, self.rows = state["round"], state["step"], state["rows"]
+            self.examples, self.seconds = state["examples"], state["seconds"]
+            path = checkpoint / "seen.npy"
+            seen = np.load(path, allow_pickle=False)
+            if seen.ndim != 1 or seen.dtype != np.uint64:
+                raise ValueError(f"expected a list of uint64, found shape {seen.shape} of {seen.dtype}")
+        except (OSError, EOFError, ValueError, TypeError, LookupError) as error:
+            raise DamagedPolicyError(f"{path}: expected the state of the training, found: {error}") from error
+        self.seen = [seen]
 
     @property
     def _limit(self) -> float:
@@ -280,7 +322,7 @@ class _Training:
         return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
     def save(self) -> None:
-        """Write a checkpoint, delete the one before, and write progress.csv."""
+        """Write a checkpoint, delete all except the last two, and write progress.csv."""
         state = {
             **{"round": self.next_round, "step": self.step, "examples": self.examples},
             **{"seconds": self.seconds, "rows": self.rows},
@@ -292,9 +334,11 @@ class _Training:
             (directory / "state.json").write_text(json.dumps(state), encoding="utf-8")
 
         checkpoint = self.directory / "checkpoints" / f"{self.step:08}"
-        write_directory(checkpoint, fill)
+        write_directory(checkpoint, with_checksums(fill))
+        others = [other for other in self._checkpoints if other != checkpoint]
+        self._checkpoints = [*others, checkpoint][-_CHECKPOINTS_KEPT:]
         for other in checkpoint.parent.iterdir():
-            if other != checkpoint:
+            if other not in self._checkpoints:
                 shutil.rmtree(other)
         table = io.StringIO()
         writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")

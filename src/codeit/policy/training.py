@@ -18,13 +18,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.nn import functional
 
 from codeit.config import TrainingConfig
 from codeit.policy.grid_tokens import Tokens
-from codeit.policy.model import Policy, PolicyError, pad_sources
+from codeit.policy.model import DamagedPolicyError, Policy, pad_sources
 
 IGNORED = -100
 """The label of padding, which cross-entropy ignores."""
@@ -183,21 +183,41 @@ class Trainer:
 
     @classmethod
     def load(cls, directory: Path, config: TrainingConfig, device: str = "auto") -> Trainer:
-        """Read a directory written by `save`; settings come from `config`. Raises PolicyError."""
+        """Read a directory written by `save`; settings come from `config`.
+
+        Raises PolicyError, which is a DamagedPolicyError if a file is lost or damaged.
+        """
         trainer = cls(Policy.load(directory, device), config)
         path = directory / _STATE
         if not path.exists():
-            raise PolicyError(f"{path}: no such file; expected a directory written by Trainer.save")
+            raise DamagedPolicyError(f"{path}: no such file", "expected a directory written by Trainer.save")
         state: dict[int, dict[str, torch.Tensor]] = {}
-        with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118 (safe_open is not a mapping)
-                index, key = name.split(".", 1)
-                state.setdefault(int(index), {})[key] = file.get_tensor(name)
-            scaler = json.loads(file.metadata()["scaler"])
-        trainer.optimizer.load_state_dict({**trainer.optimizer.state_dict(), "state": state})
-        if scaler and trainer.scaler.is_enabled():
-            trainer.scaler.load_state_dict(scaler)
+        try:
+            with safe_open(path, "pt") as file:
+                for name in file.keys():  # noqa: SIM118 (safe_open is not a mapping)
+                    index, key = name.split(".", 1)
+                    state.setdefault(int(index), {})[key] = file.get_tensor(name)
+                scaler = json.loads(file.metadata()["scaler"])
+            trainer._check_state(state)
+            trainer.optimizer.load_state_dict({**trainer.optimizer.state_dict(), "state": state})
+            if scaler and trainer.scaler.is_enabled():
+                trainer.scaler.load_state_dict(scaler)
+        except (SafetensorError, OSError, ValueError, TypeError, LookupError, RuntimeError) as error:
+            raise DamagedPolicyError(
+                f"{path}: expected the state of the optimizer, found damage: {error}"
+            ) from error
         return trainer
+
+    def _check_state(self, state: dict[int, dict[str, torch.Tensor]]) -> None:
+        """Raise ValueError if a state of the optimizer does not fit the parameters."""
+        parameters = list(self.policy.model.parameters())
+        for index, of_parameter in state.items():
+            for key in ("exp_avg", "exp_avg_sq"):
+                found = of_parameter[key]
+                if found.shape != parameters[index].shape or not torch.isfinite(found).all():
+                    raise ValueError(f"{index}.{key} does not fit the weights, or is not finite")
+            if of_parameter["step"].numel() != 1:
+                raise ValueError(f"{index}.step is not a number")
 
 
 def _cpu_has_bf16() -> bool:

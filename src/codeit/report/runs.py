@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,8 @@ from codeit.evaluation.candidate import Candidate, top_k
 from codeit.evaluation.scoring import Score, count_votes, read_solutions, score
 from codeit.experiments.submission import log_settings
 from codeit.language import ParseError, Program, count_solved
+from codeit.report.printable import printable
+from codeit.settings import shorten
 from codeit.storage.metrics import PHASES
 from codeit.storage.search_log import SearchLogReader
 
@@ -36,6 +39,11 @@ KINDS = {
 """Kinds of runs, and the name that a report gives to each."""
 
 Number = TypeVar("Number", int, float)
+
+
+_COUNTS = ("drawn", "ran")  # of counts.json, the counts that a report shows
+_RESTORE = "restore the file, or leave this directory out"
+_LARGEST = 2.0**63  # larger numbers are no counts or metrics of ours, and charts cannot show them
 
 
 class ReportError(ValueError):
@@ -79,7 +87,7 @@ def read_runs(
     """
     names = [directory.resolve().name for directory in directories]
     return [
-        _read(directory, name if names.count(name) == 1 else str(directory), tasks, threads)
+        _read(directory, printable(name if names.count(name) == 1 else str(directory)), tasks, threads)
         for directory, name in zip(directories, names, strict=True)
     ]
 
@@ -99,7 +107,13 @@ def _read(directory: Path, name: str, tasks: str, threads: int) -> Run:
 
 def _read_loop(directory: Path, name: str, tasks: str, threads: int) -> Run:
     settings = _settings(directory / "config.toml")
-    test_tasks = _tasks(settings.get("data.test", tasks))[: int(settings.get("data.tasks", 0)) or None]
+    limit = settings.get("data.tasks", "0")
+    if not re.fullmatch("[0-9]{1,9}", limit):
+        raise ReportError(
+            f"{directory / 'config.toml'}: data.tasks: expected a number of tasks, found {shorten(limit)}; "
+            f"{_RESTORE}"
+        )
+    test_tasks = _tasks(settings.get("data.test", tasks))[: int(limit) or None]
     metrics = _read_table(directory / "metrics.csv", "iteration", float)
     candidates = _candidates(directory / "solutions.jsonl", test_tasks, threads)
     seconds = {
@@ -186,7 +200,7 @@ def _search(
             for task_id, found in candidates.items()
             for one in found
         },
-        curve=_read_table(directory / "curve.csv", "programs", int),
+        curve=_read_table(directory / "curve.csv", "programs", int, ["solved_top3"]),
         seconds=seconds or {},
         counts=_read_counts(directory / "counts.json"),
     )
@@ -212,13 +226,16 @@ def _settings(path: Path) -> dict[str, str]:
     """Return the values of a configuration by dotted name, or nothing if the file is missing."""
     try:
         sections = tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        for name, section in sections.items():
+            if not isinstance(section, dict):
+                raise ValueError(f"{name} is not a table")
         return {
             f"{name}.{key}": str(value)
             for name, section in sections.items()
             for key, value in section.items()
         }
-    except (ValueError, AttributeError) as error:
-        raise ReportError(f"{path}: expected the configuration of a run: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ReportError(f"{path}: expected the configuration of a run: {error}; {_RESTORE}") from None
 
 
 def _read_counts(path: Path) -> dict[str, int]:
@@ -226,25 +243,46 @@ def _read_counts(path: Path) -> dict[str, int]:
     if not path.is_file():
         return {}
     try:
-        counts: dict[str, int] = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ReportError(f"{path}: expected the counts of a policy evaluation: {error}") from None
-    return counts
+        counts = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ReportError(
+            f"{path}: expected the counts of a policy evaluation: {error}; {_RESTORE}"
+        ) from None
+    found = counts if isinstance(counts, dict) else {}
+    for name in _COUNTS:
+        if type(found.get(name)) is not int or not 0 <= found[name] <= _LARGEST:
+            raise ReportError(f'{path}: expected an object with a count "{name}"; {_RESTORE}')
+    return found
 
 
-def _read_table(path: Path, key: str, number: Callable[[str], Number]) -> dict[int, dict[str, Number]]:
+def _read_table(
+    path: Path, key: str, number: Callable[[str], Number], required: Sequence[str] = ()
+) -> dict[int, dict[str, Number]]:
     """Return a CSV file's rows by column `key`, without empty cells; {} if the file is missing."""
-    rows = {}
+    rows: dict[int, dict[str, Number]] = {}
     with open(path, encoding="utf-8", newline="") if path.is_file() else io.StringIO() as file:
-        for line, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                rows[int(row.pop(key))] = {name: number(value) for name, value in row.items() if value}
-            except (KeyError, ValueError, TypeError):
-                raise ReportError(
-                    f"{path}, line {line}: expected a row of numbers with its {key}; "
-                    "the command that made the file writes it again when it is repeated"
-                ) from None
+        reader = csv.DictReader(file)
+        try:
+            for row in reader:
+                if not all(row.get(name) for name in required):
+                    raise ValueError("a required cell is empty")
+                rows[_checked(int(row.pop(key)))] = {
+                    name: _checked(number(value)) for name, value in row.items() if value
+                }
+        except (KeyError, ValueError, TypeError, csv.Error):
+            raise ReportError(
+                f"{path}, line {max(reader.line_num, 1)}: expected a row of numbers with its "
+                f"{' and '.join([key, *required])}; "
+                "the command that made the file writes it again when it is repeated"
+            ) from None
     return rows
+
+
+def _checked(value: Number) -> Number:
+    """Return a number that charts can show. Raises ValueError for any other."""
+    if not abs(value) <= _LARGEST:  # not a number, infinite, or too large
+        raise ValueError(value)
+    return value
 
 
 def _candidates(path: Path, tasks: Sequence[Task], threads: int) -> dict[str, list[Candidate]]:
@@ -263,11 +301,14 @@ def _candidates(path: Path, tasks: Sequence[Task], threads: int) -> dict[str, li
             except ParseError:
                 continue
             order, iteration = row.row.get("tried", number), row.row.get("iteration", 0)
+            source = row.row.get("source", "")
             if not isinstance(order, int) or not isinstance(iteration, int):
                 raise ReportError(f"{row.where}: expected whole numbers as tried and iteration")
-            source = str(row.row.get("source", ""))
+            if not isinstance(source, str):
+                raise ReportError(f"{row.where}: expected text as source")
+            found_by = printable(source)
             unranked[row.task_id].append(
-                Candidate(row.task_id, program, 0, order, row.votes, iteration=iteration, source=source)
+                Candidate(row.task_id, program, 0, order, row.votes, iteration=iteration, source=found_by)
             )
     found = {}
     for task_id, of_task in unranked.items():

@@ -12,6 +12,7 @@ from rich.text import Text
 from codeit.data.tasks import Task
 from codeit.language import Grid
 from codeit.report.blocks import ARROW, CAPTION, Block, grid_block, has_colour, segments, wrap
+from codeit.report.printable import printable
 
 
 class GridView:
@@ -55,7 +56,7 @@ def task_view(task: Task, *, answers: bool = False) -> Group:
     """
     tests = [(pair.input, pair.output if answers else None) for pair in task.test]
     return Group(
-        Text(task.id, style="bold"),
+        Text(printable(task.id), style="bold"),
         PairsView(task.train, [f"train[{i}]" for i in range(len(task.train))]),
         Text(),
         PairsView(tests, [f"test[{i}]" for i in range(len(tests))]),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeit.language import Program
-from codeit.storage.database import stored_program
+from codeit.storage.database import Connection
 
 EXPERT_SOURCES = ("expert", "mutation")
 """Sources of experiences on training tasks."""
@@ -24,6 +24,7 @@ FOUND_SOURCES = ("policy", "evolution")
 """Sources of experiences on the tasks to solve. They are drawn separately from the others."""
 SOURCES = (*EXPERT_SOURCES, *FOUND_SOURCES)
 """What may add an experience."""
+_MAX_ITERATION = 2**63 - 1
 
 REPLAY_SCHEMA = f"""
 CREATE TABLE task (
@@ -101,7 +102,7 @@ def draw_without_replacement(
 class ReplayBuffer:
     """The experiences of a run, in its database. The caller manages transactions."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def add(
@@ -141,10 +142,12 @@ class ReplayBuffer:
         floor: float,
         prioritized: bool = True,
         short_lines: int = 0,
+        until: int | None = None,
     ) -> list[DrawnExperience]:
         """Draw up to n experiences of some sources without replacement, in proportion to weight.
 
-        `draw_weights` gives the weights. The draw is exact (see `draw_without_replacement`) and
+        `draw_weights` gives the weights. With `until`, only experiences of that iteration or an
+        earlier one are drawn. The draw is exact (see `draw_without_replacement`) and
         depends only on the buffer and `rng`. It changes nothing: pass what is used to `mark_drawn`.
         Takes one pass over the experiences of these sources.
 
@@ -156,11 +159,10 @@ class ReplayBuffer:
         query = (
             "SELECT e.id, e.priority, p.length "
             "FROM experience AS e JOIN program AS p ON p.id = e.program_id "
-            f"WHERE e.source IN ({marks}) ORDER BY e.id"
+            f"WHERE e.source IN ({marks}) AND e.iteration <= ? ORDER BY e.id"
         )
-        rows = np.array(self._connection.execute(query, tuple(sources)).fetchall(), dtype=np.float64).reshape(
-            -1, 3
-        )
+        values = (*sources, _MAX_ITERATION if until is None else until)
+        rows = np.array(self._connection.execute(query, values).fetchall(), dtype=np.float64).reshape(-1, 3)
         priorities, lengths = rows[:, 1], rows[:, 2]
         weights = draw_weights(priorities, lengths, floor, prioritized, short_lines)
         places = draw_without_replacement(weights, n, rng)
@@ -175,7 +177,7 @@ class ReplayBuffer:
         experiences = []
         for row, probability in zip(drawn, probabilities, strict=True):
             number, split, task_id, text, source, priority, times_drawn = row
-            program = stored_program(text)
+            program = self._connection.program(text)
             experiences.append(
                 DrawnExperience(number, split, task_id, program, source, priority, times_drawn, probability)
             )
@@ -212,7 +214,7 @@ class ReplayBuffer:
             WHERE e.iteration = ? AND e.source IN ('expert', 'mutation') GROUP BY p.id ORDER BY min(e.id)
         """
         rows = self._connection.execute(query, (iteration,))
-        return [(stored_program(text), source) for text, source in rows]
+        return [(self._connection.program(text), source) for text, source in rows]
 
     def programs_on(self, task_id: str) -> list[Program]:
         """Return the programs on a test task, highest priority first, then newest first."""
@@ -221,7 +223,7 @@ class ReplayBuffer:
             JOIN program AS p ON p.id = e.program_id
             WHERE (t.split, t.name) = ('test', ?) ORDER BY e.priority DESC, e.id DESC
         """
-        return [stored_program(text) for (text,) in self._connection.execute(query, (task_id,))]
+        return [self._connection.program(text) for (text,) in self._connection.execute(query, (task_id,))]
 
 
 def add_program(connection: sqlite3.Connection, program: Program) -> bool:

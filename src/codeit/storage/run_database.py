@@ -11,7 +11,7 @@ from pathlib import Path
 
 from codeit.evaluation.candidate import Candidate
 from codeit.language import Program
-from codeit.storage.database import Database, stored_program
+from codeit.storage.database import Database
 from codeit.storage.metrics import METRICS
 from codeit.storage.replay_buffer import REPLAY_SCHEMA, ReplayBuffer, add_program
 
@@ -58,7 +58,7 @@ class RunDatabase(Database):
     """A run's SQLite file. One process writes at a time: `RunDirectory` holds the lock."""
 
     def __init__(self, path: str | Path) -> None:
-        """Open or create the file. Raises StoreError for a foreign file or another version."""
+        """Open or create the file. Raises StoreError as `Database` does."""
         super().__init__(path, _SCHEMA, SCHEMA_VERSION)
         self.replay = ReplayBuffer(self.connection)
 
@@ -172,7 +172,7 @@ class RunDatabase(Database):
 
     def _candidates(self, query: str, *values: object) -> list[Candidate]:
         return [
-            Candidate(task_id, stored_program(text), solved, order, votes, None, iteration, source)
+            Candidate(task_id, self.connection.program(text), solved, order, votes, None, iteration, source)
             for order, (task_id, text, solved, votes, iteration, source) in enumerate(
                 self.connection.execute(query, values)
             )

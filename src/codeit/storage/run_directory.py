@@ -14,20 +14,32 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
 from codeit.config import RunSettings
 from codeit.settings import flatten_toml
-from codeit.storage.files import RunError, lock_directory, refuse_foreign, write_atomically, write_directory
+from codeit.storage.checksums import with_checksums
+from codeit.storage.database import damaged, missing_rows, refuse_empty
+from codeit.storage.files import (
+    RunError,
+    explain_full_disk,
+    lock_directory,
+    refuse_foreign,
+    write_atomically,
+    write_directory,
+)
 from codeit.storage.metrics import METRICS
 from codeit.storage.run_database import RunDatabase
 
 CHECKPOINTS_KEPT = 2
-_EXPECTED_IN_NEW = {"lock", "config.toml.partial"}  # what a run killed in its first moment may leave
+_EXPECTED_IN_NEW = {"config.toml.partial"}  # what a run killed in its first moment may leave
+_DERIVED = ("metrics.csv", "solutions.jsonl", "checkpoints", "tensorboard")
+"""What exists only if the database has had rows."""
 
 
 class RunDirectory:
@@ -49,27 +61,49 @@ class RunDirectory:
                 "start one: codeit run CONFIG --out DIR"
             )
         with ExitStack() as resources:
+            self._refuse_unknown(settings)  # before the lock writes into the directory
             lock = lock_directory(self.path)
             resources.callback(lock.release)
+            self._refuse_unknown(settings)  # another process may have worked here in the meantime
             is_new = not (config.is_file() and database.exists())
             if not is_new:  # opened first, as it tells which version wrote the directory
                 self.database = resources.enter_context(RunDatabase(database))
             if not config.is_file():
-                refuse_foreign(self.path, "run", _EXPECTED_IN_NEW)
                 assert settings is not None
                 write_atomically(config, settings.to_toml())
             self.settings = RunSettings.load(config)
             if settings is not None:
-                _refuse_changes(settings.to_toml(), self.settings.to_toml(), str(config))
+                _refuse_changes(settings.to_toml(), flatten_toml(self.settings.to_toml()), str(config))
             if is_new:
                 self.database = resources.enter_context(RunDatabase(database))
             stored = self.database.config()
             if stored is None:
+                if self._has_derived():
+                    raise missing_rows(database, "none")
                 with self.database.transaction():
                     self.database.set_config(self.settings.to_toml())
             else:
-                _refuse_changes(self.settings.to_toml(), stored, str(database))
+                try:
+                    recorded = flatten_toml(stored)
+                except ValueError as error:
+                    raise damaged(database, error) from None
+                _refuse_changes(self.settings.to_toml(), recorded, str(database))
             self._resources = resources.pop_all()
+
+    def _refuse_unknown(self, settings: RunSettings | None) -> None:
+        """Raise an error unless the directory is new or a run's with all its rows."""
+        config, database = self.path / "config.toml", self.path / "run.sqlite"
+        if not config.is_file():
+            refuse_foreign(self.path, "run", _EXPECTED_IN_NEW)
+        elif not database.exists():
+            recorded = RunSettings.load(config)  # raises ConfigError for a file of another program
+            if settings is not None:
+                _refuse_changes(settings.to_toml(), flatten_toml(recorded.to_toml()), str(config))
+        if config.is_file() and (self._has_derived() or Path(f"{database}-wal").exists()):
+            refuse_empty(database)
+
+    def _has_derived(self) -> bool:
+        return any((self.path / name).exists() for name in _DERIVED)
 
     def close(self) -> None:
         self._resources.close()
@@ -84,14 +118,20 @@ class RunDirectory:
         return self.path / "checkpoints" / f"{iteration:04}"
 
     def save_checkpoint(self, iteration: int, save: Callable[[Path], object]) -> None:
-        """Let `save` write a checkpoint, which appears once it is complete and on disk."""
-        write_directory(self.checkpoint(iteration), save)
+        """Let `save` write a checkpoint, which appears once it is complete and on disk.
+
+        Its files get checksums.
+        """
+        write_directory(self.checkpoint(iteration), with_checksums(save))
 
     def drop_checkpoints(self, iteration: int) -> None:
-        """Delete all checkpoints except the last `CHECKPOINTS_KEPT` up to this iteration."""
+        """Delete all checkpoints except the last `CHECKPOINTS_KEPT` up to this iteration.
+
+        Entries of other names stay.
+        """
         kept = {self.checkpoint(iteration - age) for age in range(CHECKPOINTS_KEPT)}
         for entry in (self.path / "checkpoints").iterdir():
-            if entry not in kept:
+            if entry not in kept and re.fullmatch(r"\d{4,}(\.partial)?", entry.name):
                 shutil.rmtree(entry)
 
     def publish(self) -> None:
@@ -127,23 +167,28 @@ class RunDirectory:
         twice.
         """
         directory = self.path / "tensorboard"
-        if self._tensorboard is None:
-            from torch.utils.tensorboard import SummaryWriter  # takes 2 s to import
+        with explain_full_disk(directory):
+            if self._tensorboard is None:
+                from torch.utils.tensorboard import SummaryWriter  # takes 2 s to import
 
-            shutil.rmtree(directory, ignore_errors=True)
-            self._tensorboard = SummaryWriter(str(directory))
-            self._resources.callback(self._tensorboard.close)
-        for iteration, values in metrics.items():
-            if iteration not in self._published:
-                self._published.add(iteration)
-                for name, value in values.items():
-                    self._tensorboard.add_scalar(METRICS[name].group + "/" + name, value, iteration)
-        self._tensorboard.flush()
+                shutil.rmtree(directory, ignore_errors=True)
+                self._tensorboard = SummaryWriter(str(directory))
+                self._resources.callback(self._close_events)
+            for iteration, values in metrics.items():
+                if iteration not in self._published:
+                    self._published.add(iteration)
+                    for name, value in values.items():
+                        self._tensorboard.add_scalar(METRICS[name].group + "/" + name, value, iteration)
+            self._tensorboard.flush()
+
+    def _close_events(self) -> None:
+        with suppress(OSError):  # a full disk, which `publish` has reported
+            self._tensorboard.close()
 
 
-def _refuse_changes(found: str, recorded: str, where: str) -> None:
+def _refuse_changes(found: str, old: Mapping[str, object], where: str) -> None:
     """Raise RunError if two resolved configurations differ."""
-    values, old = flatten_toml(found), flatten_toml(recorded)
+    values = flatten_toml(found)
     for key in {**old, **values}:
         if values.get(key) != old.get(key):
             raise RunError(

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, Self
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import KEPT, TOP, Candidate, rank_answers, top_k
 from codeit.evaluation.scoring import Score, leaked_tasks, score
-from codeit.storage.database import Database, stored_program
+from codeit.storage.database import Database, damaged, missing_rows, refuse_empty
 from codeit.storage.files import RunError, lock_directory, refuse_foreign, write_atomically
 
 SCHEMA_VERSION = 3
@@ -36,7 +36,9 @@ CURVE_COLUMNS = (
     "solved_demonstrations",
 )
 """Fields of `Score` in curve.csv."""
-_EXPECTED_IN_NEW = {"lock", "search.sqlite", "search.sqlite-wal", "search.sqlite-shm"}
+_DATABASE = {f"search.sqlite{suffix}" for suffix in ("", "-journal", "-wal", "-shm")}
+_DERIVED = ("solutions.jsonl", "curve.csv", "curve.svg", "counts.json")
+"""What exists only if the database has had rows."""
 
 _SCHEMA = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -70,13 +72,20 @@ class SearchLogReader(Database):
     """What a search has done so far, for reading while another process may write."""
 
     def __init__(self, directory: str | Path) -> None:
-        """Open a directory's search.sqlite. Raises StoreError if it cannot be read."""
+        """Open a directory's search.sqlite. Raises StoreError if it has no rows or is damaged."""
+        self._open(directory, create=False)
+
+    def _open(self, directory: str | Path, *, create: bool) -> None:
         self.directory = Path(directory)
-        super().__init__(self.directory / "search.sqlite", _SCHEMA, SCHEMA_VERSION)
+        super().__init__(self.directory / "search.sqlite", _SCHEMA, SCHEMA_VERSION, create=create)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the search."""
-        return {name: json.loads(text) for name, text in self.connection.execute("SELECT * FROM setting")}
+        rows = self.connection.execute("SELECT * FROM setting").fetchall()
+        try:
+            return {name: json.loads(text) for name, text in rows}
+        except ValueError as error:
+            raise damaged(self.path, f"settings: {error}") from None
 
     def parts(self) -> dict[int, Part]:
         """Return the finished parts by number, in order."""
@@ -94,11 +103,15 @@ class SearchLogReader(Database):
             "ORDER BY tried, task, program"
         )
         return [
-            Candidate(
-                task, stored_program(text), solved, tried, votes, None if answer is None else int(answer, 16)
-            )
+            Candidate(task, self.connection.program(text), solved, tried, votes, self._answer(answer))
             for task, text, solved, tried, votes, answer in rows
         ]
+
+    def _answer(self, text: str | None) -> int | None:
+        try:
+            return None if text is None else int(text, 16)
+        except ValueError as error:
+            raise damaged(self.path, f"answer: {error}") from None
 
     def best(self) -> dict[str, list[Candidate]]:
         """Return each task's ranked candidates: the KEPT best, or the TOP answers by votes."""
@@ -117,11 +130,11 @@ class SearchLog(SearchLogReader):
         StoreError for a file that cannot be read or is of another version.
         """
         self.directory = Path(directory)
+        self._refuse_unknown()  # before the lock writes into the directory
         self._lock = lock_directory(self.directory)
         try:
-            if not (self.directory / "search.sqlite").exists():
-                refuse_foreign(self.directory, "search", _EXPECTED_IN_NEW)
-            super().__init__(directory)
+            self._refuse_unknown()  # another process may have worked here in the meantime
+            self._open(directory, create=True)
             try:
                 self._store_settings(settings, may_change)
             except BaseException:
@@ -131,8 +144,21 @@ class SearchLog(SearchLogReader):
             self._lock.release()
             raise
 
+    def _refuse_unknown(self) -> None:
+        """Raise an error unless the directory is new or a search's with all its rows."""
+        database = self.directory / "search.sqlite"
+        if not database.exists() or not database.stat().st_size:
+            refuse_foreign(self.directory, "search", {*_DATABASE, *_DERIVED})
+            if self._has_derived() or Path(f"{database}-wal").exists():
+                refuse_empty(database)
+
+    def _has_derived(self) -> bool:
+        return any((self.directory / name).exists() for name in _DERIVED)
+
     def _store_settings(self, settings: Mapping[str, object], may_change: Sequence[str]) -> None:
         recorded = self.settings()
+        if not recorded and not self.parts() and self._has_derived():
+            raise missing_rows(self.path, "none")
         for name, value in settings.items() if recorded else ():
             if name not in may_change and recorded.get(name) != value:
                 raise RunError(
