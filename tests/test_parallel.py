@@ -69,6 +69,36 @@ def test_processes_ignore_sigint() -> None:
     assert signal.SIGINT not in blocked_signals(0)
 
 
+INTERRUPTED_SCRIPT = """
+import multiprocessing.util, os, signal, sys, threading, time
+from codeit.parallel import map_unordered, stream_results
+
+spawn = multiprocessing.util.spawnv_passfds
+def spawn_and_interrupt(path, arguments, *rest):
+    pid = spawn(path, arguments, *rest)
+    if "spawn_main" in str(arguments):
+        os.kill(os.getpid(), int(sys.argv[1]))  # the main thread blocks SIGINT, the other one does not
+        time.sleep(0.1)
+    return pid
+multiprocessing.util.spawnv_passfds = spawn_and_interrupt
+if int(sys.argv[1]) == signal.SIGTERM:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+threading.Thread(target=time.sleep, args=[60], daemon=True).start()
+for work in (map_unordered(abs, [-1, 2], 2), stream_results(range, [2, 3])):
+    try:
+        print(list(work))
+    except KeyboardInterrupt:
+        print("interrupted", multiprocessing.active_children())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_while_a_process_starts_leaves_no_process_and_no_traceback(number: int) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_SCRIPT, str(int(number))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("interrupted []\ninterrupted []\n", "")
+
+
 def up_to(n: int) -> Iterator[tuple[int, int]]:
     """Yield 0 to n - 1, each with the id of this process.
 

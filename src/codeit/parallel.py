@@ -181,11 +181,11 @@ class Workers(Generic[Job, Result]):
                 raise RuntimeError("the workers are closed")
             here, there = _SPAWN.Pipe()
             process = _SPAWN.Process(target=_serve, args=(self._function, self._nice, there), daemon=True)
+            worker = _Worker(process, here)
             with _starting_processes(self._function):
                 process.start()
+                self._alive.add(worker)
             there.close()
-            worker = _Worker(process, here)
-            self._alive.add(worker)
             return worker
 
     def _do(self, job: Job, name: str) -> Result:
@@ -238,8 +238,8 @@ def stream_results(
         process = _SPAWN.Process(target=_send, args=(function, jobs[index], sender), daemon=True)
         with _starting_processes(function):
             process.start()
+            running[receiver] = index, process
         sender.close()
-        running[receiver] = index, process
 
     def end(pipe: Connection) -> None:
         _, process = running.pop(pipe)
@@ -340,7 +340,7 @@ def _starting_processes(function: Callable[..., object]) -> Iterator[None]:
     resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _starting:  # one thread at a time, as another one would find the hidden names
+        with _interrupts_deferred(), _starting:  # one thread at a time: others would find the hidden names
             hidden = {name: vars(main)[name] for name in names if name in vars(main)}
             for name in hidden:
                 setattr(main, name, None)
@@ -351,6 +351,31 @@ def _starting_processes(function: Callable[..., object]) -> Iterator[None]:
                     setattr(main, name, value)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[None]:
+    """Handle the SIGINT and SIGTERM that come inside afterwards.
+
+    Blocking them does not suffice: another thread may receive them, and the handler then raises
+    here, between the start of a process and its instructions, without which it ends in a traceback.
+    """
+    if threading.current_thread() is not threading.main_thread():  # handlers run in the main thread
+        yield
+        return
+    received: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in handlers.items():
+        if callable(handler):
+            signal.signal(number, lambda number, _: received.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if callable(handler):
+                signal.signal(number, handler)
+        for number in received:
+            signal.raise_signal(number)
 
 
 def _start_worker(nice: int = 0) -> None:
