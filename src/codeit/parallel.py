@@ -374,8 +374,8 @@ def _interrupts_deferred() -> Iterator[None]:
         for number, handler in handlers.items():
             if callable(handler):
                 signal.signal(number, handler)
-        for number in received:
-            signal.raise_signal(number)
+        for one in received:
+            signal.raise_signal(one)
 
 
 def _start_worker(nice: int = 0) -> None:
