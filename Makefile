@@ -3,6 +3,7 @@
 # make lint        ruff, import-linter, deptry and mypy
 # make bench       set up, then the engine and evolution against the oracle in plain Python
 # make sanitize    the engine's tests under address, undefined-behaviour and thread sanitizers
+# make faults      kills, full disks and failing disks in every command that writes files: ten minutes
 # make fuzz        libFuzzer on the engine (needs clang) for SECONDS, or with SECONDS=0 for RUNS inputs
 
 VENV   ?= .venv
@@ -27,7 +28,7 @@ demo: setup
 	$(VENV)/bin/codeit run smoke --out $(RUN)
 
 test: lint
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses auto --dist loadscope
 	$(MAKE) sanitize SOAK=20000
 
 lint: setup
@@ -51,6 +52,10 @@ sanitize:
 	cmake --build build/tsan --parallel 2
 	build/tsan/engine_tests $(SOAK)
 
+# A fault at (nearly) every call that changes a file: nothing is lost, and the same command continues.
+faults: setup
+	PYTHONPATH=tests $(VENV)/bin/python -m faults
+
 # No input crashes the engine, takes seconds or much memory, or breaks a promise of its headers. Inputs
 # that reach new code are kept in build/fuzz/found; a failing one is left in build/fuzz.
 fuzz:
@@ -64,4 +69,4 @@ fuzz:
 clean:
 	rm -rf $(VENV) build
 
-.PHONY: setup demo test lint bench sanitize fuzz clean
+.PHONY: setup demo test lint bench sanitize faults fuzz clean

@@ -79,6 +79,7 @@ class Arena {
   private:
     void replace(size_t bytes) {
         base_.reset(); // first, so that two regions never exist at once
+        at_ = end_ = highest_ = nullptr; // in case there is no memory for the other
         base_.reset(new std::byte[bytes]);
         at_ = highest_ = base_.get();
         end_ = at_ + bytes;

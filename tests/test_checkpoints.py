@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,9 +166,22 @@ def test_a_damaged_checkpoint_is_replaced_by_the_same_weights(
     assert_same_run(path, uninterrupted)
     assert (checkpoints / "0002" / name).read_bytes() == whole
     assert sorted(entry.name for entry in checkpoints.iterdir()) == ["0001", "0002"]
-    (record,) = [record for record in caplog.records if record.name == "codeit.loop"]
+    (record,) = [record for record in caplog.records if record.name == "codeit.policy.checkpoint_recovery"]
     assert f"0002/{name}: expected" in record.getMessage()
     assert record.getMessage().endswith("; repeating the training of iteration 2")
+
+
+def test_checkpoint_whose_deletion_a_kill_prevented_is_deleted_by_the_next_call(
+    uninterrupted: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(uninterrupted, path)
+    checkpoints = path / "checkpoints"
+    for name in ("0000", "0002.partial", "0002.partial.partial", "notes"):
+        (checkpoints / name).mkdir()
+        (checkpoints / name / "policy.json").touch()
+    run(path)
+    assert sorted(entry.name for entry in checkpoints.iterdir()) == ["0001", "0002", "notes"]
 
 
 def test_a_damaged_first_checkpoint_is_created_again(

@@ -10,9 +10,10 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from killable import Work, count_to, square
 from puzzles import SMALL, STARTERS, solvable_tasks, unsolvable_task
 
 import codeit.experiments.submission
@@ -26,36 +27,6 @@ from codeit.storage.search_log import SearchLog
 NOISE = unsolvable_task()
 SETTINGS = SolveSettings(evolution=SMALL)
 original_search = codeit.experiments.submission._search
-
-
-class Work(NamedTuple):
-    """A number to square, in a process that is killed as long as there are files in `kills`."""
-
-    n: int
-    kills: Path
-    """A directory. Each attempt consumes one of its files."""
-    done: Path
-    """A directory that gets a file for each attempt."""
-
-
-def die_if_told(kills: Path) -> None:
-    for file in kills.glob("*"):
-        file.unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def square(work: Work) -> int:
-    (work.done / f"{work.n}-{os.getpid()}-{time.monotonic_ns()}").touch()
-    die_if_told(work.kills)
-    time.sleep(0.05)
-    return work.n**2
-
-
-def count_to(work: Work) -> Iterator[int]:
-    for k in range(work.n):
-        if k == 2:
-            die_if_told(work.kills)
-        yield k
 
 
 def make_work(directory: Path, numbers: range, kills: dict[int, int]) -> list[Work]:
@@ -276,7 +247,7 @@ def test_command_whose_workers_are_killed_ends_with_one_line(tmp_path: Path) -> 
 
 def test_first_process_of_a_stream_ignores_sigint(tmp_path: Path) -> None:
     code = (
-        "import signal; from codeit.parallel import stream_results; from test_killed_workers import blocked;"
+        "import signal; from codeit.parallel import stream_results; from killable import blocked;"
         "print(sorted(stream_results(blocked, [0, 1])))"
     )
     done = subprocess.run(
@@ -287,7 +258,3 @@ def test_first_process_of_a_stream_ignores_sigint(tmp_path: Path) -> None:
         timeout=60,
     )
     assert (done.stdout, done.stderr) == ("[(0, True), (1, True)]\n", "")
-
-
-def blocked(_: int) -> list[bool]:
-    return [signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())]

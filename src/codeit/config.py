@@ -21,6 +21,8 @@ from codeit.settings import Section, Settings, shorten
 
 MAX_THREADS = 1024
 """Most threads or processes that a command may be asked for; more of them may not start."""
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-6, 1e6
+"""Softmax temperatures beyond these overflow in 32 bits: the first is greedy, the last uniform."""
 
 # --- Step budgets ---
 #
@@ -124,7 +126,7 @@ class EvolutionConfig(Section):
     """[evolution]: genetic programming for one task. All ours; LOG.md records other values."""
 
     population: int = Field(default=200, ge=1, description="Largest population, in programs.")
-    offspring: int = Field(default=1024, ge=1, description="Offspring proposed in a generation.")
+    offspring: int = Field(default=1024, ge=1, le=10**7, description="Offspring proposed in a generation.")
     max_lines: int = Field(default=40, ge=1, le=1000, description="Longest offspring, in lines.")
     selection_pressure: float = Field(
         default=2.0,
@@ -214,17 +216,19 @@ class PolicyConfig(Section):
         default="auto", description="'auto' (a GPU if there is one), 'cpu' or 'cuda'. Ours."
     )
     d_model: int = Field(
-        default=192, ge=8, description="Width of a random policy, in units. Ours, for a laptop."
+        default=192, ge=8, le=2**16, description="Width of a random policy, in units. Ours, for a laptop."
     )
-    d_ff: int = Field(default=768, ge=8, description="Width of its feed-forward layers, in units. Ours.")
+    d_ff: int = Field(
+        default=768, ge=8, le=2**18, description="Width of its feed-forward layers, in units. Ours."
+    )
     heads: int = Field(
         default=6, ge=1, description="Attention heads of a random policy; must divide d_model. Ours."
     )
     layers_encoder: int = Field(
-        default=4, ge=1, description="Encoder layers of a random policy. Ours, for a laptop."
+        default=4, ge=1, le=1000, description="Encoder layers of a random policy. Ours, for a laptop."
     )
     layers_decoder: int = Field(
-        default=3, ge=1, description="Decoder layers of a random policy. Ours, for a laptop."
+        default=3, ge=1, le=1000, description="Decoder layers of a random policy. Ours, for a laptop."
     )
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="Dropout rate in training. Ours; CodeT5+: 0.1."
@@ -238,6 +242,7 @@ class PolicyConfig(Section):
     max_program_tokens: int = Field(
         default=72,
         ge=8,
+        le=2**16,
         description="Limit of programs, in tokens. Samples end there; training skips longer programs. Ours: "
         "fits nine of ten programs that evolution finds; paper: 512.",
     )
@@ -266,9 +271,15 @@ class SamplingConfig(Section):
     samples_per_task: int = Field(
         default=24,
         ge=1,
+        le=10**6,
         description="Programs sampled for a task at once: in an iteration, or in a turn. Paper: 24.",
     )
-    temperature: float = Field(default=0.95, gt=0, description="Softmax temperature. Paper: 0.95.")
+    temperature: float = Field(
+        default=0.95,
+        ge=MIN_TEMPERATURE,
+        le=MAX_TEMPERATURE,
+        description="Softmax temperature. Paper: 0.95.",
+    )
     top_k: int = Field(
         default=50,
         ge=0,
@@ -389,7 +400,7 @@ class CorpusConfig(Section):
         default=0.5, ge=0, le=1, description="Share of examples on mirrored, rotated or recoloured inputs."
     )
     proposals_per_round: int = Field(
-        default=4096, ge=1, description="Programs proposed in a round. Results depend on it."
+        default=4096, ge=1, le=10**7, description="Programs proposed in a round. Results depend on it."
     )
     max_steps: int = Field(default=CORPUS_STEPS, ge=1, description="Step budget of a program on a grid.")
     weights: OperatorWeights = OperatorWeights(splice=2.0, drop=2.0)

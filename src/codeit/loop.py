@@ -17,15 +17,12 @@ resumes after the last finished part, and ends with the rows of an uninterrupted
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import numpy as np
@@ -38,27 +35,20 @@ from codeit.evaluation.hindsight import demonstrations_solved, relabel
 from codeit.evaluation.scoring import count_votes, score
 from codeit.language import Budget, Outcome, ParseError, Program, count_solved, run_batch
 from codeit.parallel import map_ordered
+from codeit.policy.checkpoint_recovery import replace_checkpoint
 from codeit.policy.encoding import NotEncodableError
-from codeit.policy.model import DamagedPolicyError, Policy, PolicyError
+from codeit.policy.model import DamagedPolicyError, Policy
 from codeit.policy.sampling import sample
 from codeit.policy.training import Trainer, TrainingExample, TrainingReport
 from codeit.search.evolution import EvolutionJob, evolve
 from codeit.search.mutation import make_mutants
 from codeit.seeds import derive
-from codeit.storage.checksums import (
-    CHECKSUMS,
-    ChecksumError,
-    compute_checksums,
-    read_checksums,
-    with_checksums,
-)
-from codeit.storage.files import RunError, fsync
+from codeit.storage.files import RunError
 from codeit.storage.replay_buffer import EXPERT_SOURCES, FOUND_SOURCES, DrawnExperience
 from codeit.storage.run_directory import RunDirectory
 
 PROGRAMS_AT_ONCE = 500
 """Programs between two commits of `evaluate_mutants`, or relabelled together in `train`."""
-_log = logging.getLogger(__name__)
 
 
 class RunObserver(Protocol):
@@ -366,10 +356,23 @@ class Loop:
                 trainer = self._create_trainer()
                 self.directory.save_checkpoint(0, trainer.save)
             return trainer
+        iteration = last or 0
         try:
-            return self._read_trainer(last or 0)
+            trainer = self._read_trainer(iteration)
         except DamagedPolicyError as error:
-            return self._repeat_training(last or 0, error.damage)
+            what = f"training of iteration {iteration}" if iteration else "creation of the policy"
+            repeat = partial(self._repeat_training, iteration)
+            trainer = replace_checkpoint(self.directory.checkpoint(iteration), error.damage, what, repeat)
+        self.directory.drop_checkpoints(iteration)  # a kill behind the training may have prevented it
+        return trainer
+
+    def _repeat_training(self, iteration: int) -> Trainer:
+        """Repeat the training of an iteration, from the checkpoint before, or create the policy."""
+        if not iteration:
+            return self._create_trainer()
+        trainer = self._read_trainer(iteration - 1)
+        self._train(trainer, iteration)
+        return trainer
 
     def _create_trainer(self) -> Trainer:
         policy = Policy.create(self.settings.policy, derive(self.settings.run.seed, "create"))
@@ -379,43 +382,6 @@ class Loop:
         checkpoint = self.directory.checkpoint(iteration)
         return Trainer.load(checkpoint, self.settings.training, self.settings.policy.device)
 
-    def _repeat_training(self, iteration: int, damage: str) -> Trainer:
-        """Repeat the last training, from the checkpoint before, to replace a damaged checkpoint.
-
-        The repeat counts only if it gives exactly the weights and optimizer that the checkpoint's
-        checksums or its files show. It does not if experiences it drew have been evicted since, or
-        on a machine that computes differently. Raises RunError then, or if the checkpoint before is
-        damaged.
-        """
-        checkpoint = self.directory.checkpoint(iteration)
-        what = f"training of iteration {iteration}" if iteration else "creation of the policy"
-        known: list[dict[str, str]] = []
-        for digests in (read_checksums, compute_checksums):
-            with suppress(ChecksumError, OSError):
-                known.append(digests(checkpoint) or {})
-        if not any(known):
-            raise RunError(_hopeless(damage, f"nothing is left to check a repeat of the {what} against"))
-        _log.warning("%s; repeating the %s", damage, what)
-        try:
-            if iteration:
-                trainer = self._read_trainer(iteration - 1)
-                self._train(trainer, iteration)
-            else:
-                trainer = self._create_trainer()
-        except PolicyError as error:
-            reason = error.damage if isinstance(error, DamagedPolicyError) else str(error)
-            raise RunError(_hopeless(damage, f"the {what} cannot be repeated: {reason}")) from error
-        with TemporaryDirectory(prefix="repeated-", dir=checkpoint.parent) as repeated:
-            with_checksums(trainer.save)(Path(repeated))
-            found = compute_checksums(Path(repeated))
-            for name in found:
-                if name.endswith(".safetensors") and found[name] not in {one.get(name) for one in known}:
-                    raise RunError(_hopeless(damage, f"repeating the {what} gives other weights"))
-            for name in (*found, CHECKSUMS):  # file by file, so that recorded checksums are never lost
-                fsync(Path(repeated) / name)
-                (Path(repeated) / name).replace(checkpoint / name)
-        return trainer
-
     @contextmanager
     def _committing(self, iteration: int, phase: str, part: int = 0) -> Iterator[None]:
         """Commit what is written inside together with the mark that the part is done."""
@@ -423,13 +389,6 @@ class Loop:
         with self.database.transaction():
             yield
             self.database.set_done(iteration, phase, part, time.monotonic() - started)
-
-
-def _hopeless(damage: str, reason: str) -> str:
-    """Return the message for a damaged checkpoint without which a run cannot continue."""
-    return (
-        f"{damage}; {reason}; restore the checkpoint from a backup, or start a new run in another directory"
-    )
 
 
 def _parse(text: str) -> Program | None:

@@ -20,6 +20,8 @@ CONFIGS = Path(__file__).parent / "configs"
 """The configurations shipped with the package, which commands find by name."""
 MAX_EXTENDS = 8
 """Longest chain of configuration files that extend one another."""
+MAX_CHARACTERS = 1_000_000
+"""Length of the longest configuration file, which may be a device without an end."""
 MAX_DEPTH = 16
 """Deepest nesting of tables and arrays in a configuration. Settings need 3."""
 MAX_INTEGER = 2**63 - 1
@@ -192,7 +194,11 @@ def _read(path: Path, origin: dict[str, str], seen: tuple[Path, ...]) -> dict[st
         if resolved in seen or len(seen) >= MAX_EXTENDS:
             chain = " -> ".join(str(p) for p in (*seen, resolved))
             raise ConfigError(f"{path}: 'extends' forms a cycle: {chain}")
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:
+            text = file.read(MAX_CHARACTERS + 1)
+        if len(text) > MAX_CHARACTERS:
+            raise ConfigError(f"{path}: expected TOML of at most {MAX_CHARACTERS:,} characters, found more")
+        values = tomllib.loads(text)
     except FileNotFoundError:
         by = f" (extended by {seen[-1]})" if seen else ""
         raise ConfigError(f"{path}: no such file{by}") from None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 PAIR = {"input": [[1, 2]], "output": [[2, 1]]}
 TASK = {"train": [PAIR], "test": [PAIR]}
@@ -148,6 +149,63 @@ COMMAND_LINES = {
         ["run", "smoke", "--out", "x", "--policy.device", "tpu"],
         "policy.device: expected 'auto', 'cpu' or 'cuda[:N]', found 'tpu'",
     ),
+    "section with a value": (
+        ["evolve", "--out", "x", "--evolution", "3", "--evolution.offspring", "2"],
+        "--evolution: expected a value or --evolution.KEY VALUE, found both",
+    ),
+    "setting with keys": (
+        ["evolve", "--out", "x", "--evolution.max-steps.x=2", "--evolution.max_steps=3"],
+        "--evolution.max_steps: expected a value or --evolution.max_steps.KEY VALUE, found both",
+    ),
+    "many offspring": (
+        ["evolve", "--out", "x", "--evolution.offspring", "9" * 18],
+        "evolution.offspring: expected less than or equal to 10000000, found 9999",
+    ),
+    "freezing": (
+        ["evaluate-policy", "--out", "x", "--temperature", "1e-300"],
+        "--temperature: expected a value >= 1e-06, found 1e-300",
+    ),
+    "heat": (
+        ["run", "smoke", "--out", "x", "--sampling.temperature", "1e300"],
+        "sampling.temperature: expected less than or equal to 1000000, found 1e+300",
+    ),
+    "empty name to write": (["evolve", "--out", ""], "--out: expected a name, found ''"),
+    "empty name to read": (["report", "", "--out", "x"], "RUN: expected a name, found ''"),
+    "endless program": (["explain", "/dev/zero", "00576224"], "/dev/zero: expected a program, found more"),
+    "endless solutions": (["verify", "/dev/zero"], "/dev/zero, line 1: expected an object like"),
+    "endless settings": (["run", "/dev/zero"], "/dev/zero: expected TOML of at most 1,000,000 characters"),
+    "tasks without experts": (
+        ["evolve", "--out", "x", "--train", "a.json"],
+        "a.json: expected tasks with expert programs, found none.",
+    ),
+    "baseline without experts": (
+        ["baseline", "--out", "x", "--train", "a.json"],
+        "a.json: expected tasks with expert programs, found none.",
+    ),
+    "run without tasks": (
+        ["run", "smoke", "--out", "x", "--data.test", ""],
+        '"": expected a directory, a file or one of',
+    ),
+    "run without experts": (
+        ["run", "smoke", "--out", "x", "--data.train", "a.json"],
+        "a.json: expected tasks with expert programs, found none.",
+    ),
+    "run of no policy": (
+        ["run", "smoke", "--out", "x", "--policy.init", "nowhere"],
+        "policy.init: expected 'shipped', 'random', 'codet5p-220m' or a directory, found 'nowhere'",
+    ),
+    "run of another size": (
+        ["run", "smoke", "--out", "x", "--policy.d_model", "48"],
+        "policy.d_model: expected 192, as in the weights of policy.init = 'shipped', found 48",
+    ),
+    "training without tasks": (
+        ["pretrain", "pretrain", "--out", "x", "--data.train", "nowhere"],
+        "nowhere: expected a directory, a file or one of",
+    ),
+    "training of no policy": (
+        ["pretrain", "pretrain", "--out", "x", "--policy.init", "nowhere"],
+        "policy.init: expected 'shipped', 'random', 'codet5p-220m' or a directory, found 'nowhere'",
+    ),
     "empty name of tasks": (["tasks", "list", "--tasks", ""], '"": expected a directory, a file or one of'),
     "empty puzzle": (["solve", ""], '"": expected a directory, a file or one of'),
     "empty set to look in": (
@@ -168,6 +226,31 @@ def test_bad_command_line_is_a_user_error(case: str, here: Path, codeit: Any) ->
     arguments, message = COMMAND_LINES[case]
     assert message in one_line(codeit(*arguments))
     assert [path.name for path in here.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError("std::bad_alloc"), "found too little: std::bad_alloc;"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory:\nbacktrace"), "can't allocate memory:;"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "found too little: CUDA out of memory.;"),
+    ],
+)
+def test_too_little_memory_is_a_user_error(
+    error: Exception, message: str, monkeypatch: pytest.MonkeyPatch, codeit: Any
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("codeit.cli.main.app", fail)
+    assert message in one_line(codeit("run", "smoke"))
+
+
+@pytest.mark.parametrize("pressure", ["1e-300", "1e300"])
+def test_any_selection_pressure_works(pressure: str, here: Path, codeit: Any) -> None:
+    (here / "a.json").write_text(json.dumps(TASK))
+    arguments = ["--policy", "none", "--populations", "1", "--programs", "1500"]
+    assert codeit("solve", "a.json", *arguments, "--evolution.selection-pressure", pressure).code in (0, 1)
 
 
 @pytest.mark.parametrize("count", ["9223372036854775807", "100000000000000000"])

@@ -264,7 +264,10 @@ USER_ERRORS = {
     "no solutions file": (["verify", "none.jsonl"], "none.jsonl: expected a readable file"),
     "no tasks": (["tasks", "list", "none"], "none: expected a directory, a file or one of"),
     "no such task": (["tasks", "show", "00576225"], "Did you mean 00576224?"),
-    "no directory for the output": (["mutate", "--count", "1", "--out", "none/x"], "none/x: No such file"),
+    "no directory for the output": (
+        ["mutate", "--count", "1", "--out", "none/x"],
+        "--out none/x: expected a directory at none, found nothing; create it",
+    ),
 }
 
 

@@ -284,7 +284,7 @@ def test_foreign_directory_is_refused_and_not_changed(
     arguments = {
         "evolve": ["--tasks", str(puzzles), "--train", str(puzzles), "--out", str(directory)],
         "baseline": ["--tasks", str(puzzles), "--train", str(puzzles), "--out", str(directory)],
-        "run": ["smoke", "--out", str(directory)],
+        "run": ["smoke", "--data.train", str(puzzles), "--out", str(directory)],
         "resume": [str(directory)],
     }
     ended = codeit(command, *arguments[command])

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from puzzles import solvable_tasks, unsolvable_task, without_outputs
 
-from codeit.config import SolveSettings
+from codeit.config import PolicyConfig, SolveSettings
 from codeit.data.tasks import Task
 from codeit.language import Program
+from codeit.policy.model import Policy
+from codeit.storage.checksums import with_checksums
 
 QUICK = ["--policy", "none", "--populations", "1", "--programs"]
 SOLVABLE, NOISE = solvable_tasks()[1], unsolvable_task()
@@ -224,6 +226,61 @@ def test_user_error_of_submit_is_reported_before_anything_is_done(
         assert (code, stdout) == (2, "")
         assert stderr.startswith("codeit: ") and message in stderr
     assert sorted(path.name for path in Path().iterdir()) == ["puzzles"]
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    """A directory of a small random policy, with checksums."""
+    sizes: dict[str, Any] = {"d_model": 8, "d_ff": 8, "heads": 1, "layers_encoder": 1, "layers_decoder": 1}
+    config = PolicyConfig(init="random", encoding="runs", max_program_tokens=8, device="cpu", **sizes)
+    (tmp_path / "policy").mkdir()
+    with_checksums(Policy.create(config, 0).save)(tmp_path / "policy")
+    return tmp_path / "policy"
+
+
+DAMAGE = {
+    "flipped weights": ("model.safetensors", lambda data: data[:-1] + bytes([data[-1] ^ 1]), "SHA-256"),
+    "no weights": ("model.safetensors", None, "expected the weights of the policy, found no such file"),
+    "no architecture": ("config.json", None, "No such file"),
+    "garbled card": ("policy.json", lambda data: data[:9], "policy.json: expected JSON, found: "),
+}
+
+
+@pytest.mark.parametrize("command", ["solve", "submit"])
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damaged_policy_is_refused_before_the_search(
+    case: str, command: str, policy: Path, directory: Path, tmp_path: Path, codeit: Any
+) -> None:
+    name, change, message = DAMAGE[case]
+    data = (policy / name).read_bytes()
+    (policy / name).unlink()
+    if change:
+        (policy / name).write_bytes(change(data))
+    if case != "flipped weights":
+        (policy / "checksums.json").unlink()
+    out = tmp_path / "answers.json"
+    arguments = [str(directory), "--policy", str(policy), "--out", str(out), "--seconds", "9"]
+    code, stdout, stderr = codeit(command, *arguments)
+    assert (code, stdout) == (2, "")
+    assert stderr.startswith(f"codeit: {policy}") and message in stderr
+    assert not out.exists()
+
+
+def test_error_of_the_policy_during_the_search_keeps_the_answers(
+    policy: Path, directory: Path, tmp_path: Path, codeit: Any
+) -> None:
+    (policy / "checksums.json").unlink()
+    weights = policy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-50])
+    out = tmp_path / "answers.json"
+    arguments = ["--policy", str(policy), "--populations", "1", "--programs", "3000", "--out", str(out)]
+    puzzle = str(directory / "noise.json")
+    code, stdout, stderr = codeit("solve", puzzle, *arguments, "--search.policy-every", "1000")
+    assert code == 2
+    assert "test[0], attempt 2" in stdout and json.loads(out.read_text())["noise"]
+    *_, stopped, error = stderr.splitlines()
+    assert stopped == "stopped; these are the answers so far"
+    assert error.startswith(f"codeit: {weights}: expected a file of a policy, found damage: ")
 
 
 @pytest.mark.parametrize("form", ["pictures", "json"])

@@ -630,3 +630,24 @@ def test_longest_text_is_parsed_in_time() -> None:
 
 if __name__ == "__main__":
     json.dump(measure_each(json.loads(sys.stdin.read())), sys.stdout)
+
+
+AFTER_MEMORY = """
+import resource
+from codeit.language import Budget, Grid, Program
+program, grid = Program.parse("O = vmirror(I)"), Grid([[1, 2]])
+program.run(grid)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+limit = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, limit[1]))
+try:
+    program.run(grid, Budget(1000, 10**9))
+except MemoryError:
+    resource.setrlimit(resource.RLIMIT_AS, limit)
+    print("no memory, then", program.run(grid, Budget(1000, 1000)).grid)
+"""
+
+
+def test_engine_works_on_after_memory_ran_out() -> None:
+    done = subprocess.run([sys.executable, "-c", AFTER_MEMORY], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("no memory, then Grid([[2, 1]])\n", "")

@@ -297,8 +297,16 @@ def test_limits_of_another_kind_are_one_error(tmp_path: Path) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_missing_gpu_is_an_error() -> None:
     assert choose_device("auto").type == "cpu"
-    with pytest.raises(PolicyError, match=r"policy.device: found 'cuda'.*no GPU"):
+    with pytest.raises(PolicyError, match=r"policy.device: expected one of cpu, .* found 'cuda'"):
         choose_device("cuda")
+
+
+def test_gpu_beyond_those_of_the_machine_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(PolicyError, match=r"expected one of cpu, cuda, cuda:0, cuda:1, .* found 'cuda:7'"):
+        choose_device("cuda:7")
 
 
 def test_sparse_text_of_the_paper() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shutil
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -50,11 +51,15 @@ def load_no_inputs(experts: object, progress: Callable[[int, int], None]) -> dic
     return {}
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few held-out examples, and no generated inputs, which take minutes without a cache."""
+def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use few held-out examples, and no generated inputs, which take minutes without a cache."""
     monkeypatch.setattr(codeit.policy.pretraining, "load_inputs", load_no_inputs)
     monkeypatch.setattr(codeit.policy.pretraining, "HELD_OUT_EXAMPLES", 100)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_small(monkeypatch)
 
 
 def test_stopped_training_ends_with_the_same_weights(tmp_path: Path) -> None:
@@ -84,6 +89,15 @@ def test_stopped_training_ends_with_the_same_weights(tmp_path: Path) -> None:
         pretrain(tmp_path / "whole", PretrainingSettings())
 
 
+@pytest.mark.parametrize("hold_out_every", [0, 20])
+def test_corpus_without_new_examples_is_an_error_and_no_endless_loop(
+    hold_out_every: int, tmp_path: Path
+) -> None:
+    corpus = CONFIG.corpus.model_copy(update={"proposals_per_round": 2})  # fewer than depths
+    with pytest.raises(RunError, match="expected new examples of the corpus after step 0, found none"):
+        pretrain(tmp_path, changed(hold_out_every=hold_out_every).model_copy(update={"corpus": corpus}))
+
+
 class Stopped(Exception):
     pass
 
@@ -102,47 +116,99 @@ def stop_after(windows: int, directory: Path) -> Path:
     return directory / "checkpoints"
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "seen.npy", "state.json"])
-@pytest.mark.parametrize("checksums", [True, False])
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A finished training, and one that was stopped after three windows."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        make_small(monkeypatch)
+        directory = tmp_path_factory.mktemp("trained")
+        pretrain(directory / "whole", CONFIG)
+        stop_after(3, directory / "stopped")
+    return directory / "whole", directory / "stopped"
+
+
+@pytest.mark.parametrize(
+    ("name", "checksums"),
+    [("model.safetensors", True), ("model.safetensors", False), ("seen.npy", False), ("state.json", False)],
+)
 def test_training_resumes_at_the_checkpoint_before_a_damaged_one(
-    name: str, checksums: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    name: str,
+    checksums: bool,
+    trained: tuple[Path, Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    whole = pretrain(tmp_path / "whole", CONFIG)
-    checkpoints = stop_after(3, tmp_path / "damaged")
+    whole, stopped = trained
+    shutil.copytree(stopped, tmp_path / "damaged")
+    checkpoints = tmp_path / "damaged" / "checkpoints"
     before, last = sorted(checkpoints.iterdir())
     (last / name).write_bytes((last / name).read_bytes()[:-9])
     if not checksums:  # as version 0.2 wrote it
         for checkpoint in (before, last):
             (checkpoint / "checksums.json").unlink()
-    resumed = pretrain(tmp_path / "damaged", CONFIG)
-    for key, value in whole.model.state_dict().items():
-        assert value.equal(resumed.model.state_dict()[key]), key
+    pretrain(tmp_path / "damaged", CONFIG)
+    for file in (whole / "policy").glob("*.safetensors"):
+        assert file.read_bytes() == (tmp_path / "damaged" / "policy" / file.name).read_bytes()
     (record,) = [record for record in caplog.records if record.name.startswith("codeit")]
     assert f"{last / name}: expected" in record.getMessage()
     assert record.getMessage().endswith(f"; resuming at step {int(before.name)} instead")
     assert len(list(checkpoints.iterdir())) == 2
     assert [row["step"] for row in progress_rows(tmp_path / "damaged")] == [
-        row["step"] for row in progress_rows(tmp_path / "whole")
+        row["step"] for row in progress_rows(whole)
     ]
 
 
-def test_damaged_checkpoints_are_deleted_by_the_next(tmp_path: Path) -> None:
-    checkpoints = stop_after(3, tmp_path)
+def test_damaged_checkpoints_are_deleted_by_the_next(trained: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(trained[1], tmp_path / "run")
+    checkpoints = tmp_path / "run" / "checkpoints"
     before, last = sorted(checkpoints.iterdir())
     (last / "policy.json").unlink()
-    stop_after(1, tmp_path)
+    stop_after(1, tmp_path / "run")
     assert sorted(checkpoints.iterdir()) == [before, last]  # written again
     assert (last / "policy.json").exists()
 
 
-def test_training_without_an_undamaged_checkpoint_is_refused(tmp_path: Path) -> None:
-    checkpoints = stop_after(3, tmp_path)
+def test_what_a_kill_behind_the_last_checkpoint_prevented_is_done_by_the_next_call(tmp_path: Path) -> None:
+    pretrain(tmp_path, CONFIG)
+    whole = progress_rows(tmp_path)
+    (tmp_path / "progress.csv").write_text("step\n")
+    (tmp_path / "progress.csv.partial").write_text("st")
+    shutil.copytree(tmp_path / "checkpoints" / "00000040", tmp_path / "checkpoints" / "00000001")
+    pretrain(tmp_path, CONFIG)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    assert progress_rows(tmp_path) == whole and not list(tmp_path.glob("*.partial"))
+
+
+def test_foreign_entries_beside_checkpoints_stay(tmp_path: Path) -> None:
+    checkpoints = stop_after(2, tmp_path)
+    for name in ("notes", "00000001x", "00000001.partial"):
+        (checkpoints / name).mkdir()
+    (checkpoints / "notes.txt").touch()
+    stop_after(2, tmp_path)
+    names = {entry.name for entry in checkpoints.iterdir() if not entry.name.isdigit()}
+    assert names == {"notes", "00000001x", "notes.txt"}
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "config.toml"])
+def test_foreign_directory_is_refused_and_not_changed(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("[mine]\nx = 1\n")
+    with pytest.raises((RunError, ConfigError), match=str(tmp_path)):
+        pretrain(tmp_path, CONFIG)
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "[mine]\nx = 1\n"
+
+
+def test_training_without_an_undamaged_checkpoint_is_refused(
+    trained: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(trained[1], tmp_path / "run")
+    checkpoints = tmp_path / "run" / "checkpoints"
     for checkpoint in checkpoints.iterdir():
         (checkpoint / "optimizer.safetensors").write_bytes(b"")
     with pytest.raises(
         DamagedPolicyError, match=r"optimizer.safetensors: .*no other .*begin .*anew"
     ) as error:
-        pretrain(tmp_path, CONFIG)
+        pretrain(tmp_path / "run", CONFIG)
     assert "\n" not in str(error.value)
     assert len(list(checkpoints.iterdir())) == 2
 

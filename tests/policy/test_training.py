@@ -1,6 +1,8 @@
 """The loss counts program tokens only, and falls. Resumed training equals that without a stop."""
 
 import random
+import subprocess
+import sys
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -187,3 +189,34 @@ def test_progress_and_no_examples() -> None:
     report = trainer.epoch([], 0)
     assert (report.steps, report.tokens, report.loss) == (0, 0, 0)
     assert equal(before, weights(trainer))
+
+
+MANY_SHAPES = """
+import torch
+from pathlib import Path
+from codeit.config import PolicyConfig
+from codeit.policy.model import Policy
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) / 256
+
+def multiply(lengths):
+    for length in lengths:
+        torch.nn.functional.linear(torch.zeros(length, 64, dtype=torch.bfloat16), weights)
+
+sizes = {"d_model": 32, "d_ff": 64, "heads": 2, "layers_encoder": 1, "layers_decoder": 1}
+Policy.create(PolicyConfig(init="random", encoding="runs", device="cpu", **sizes), seed=1)
+weights = torch.zeros(64, 64, dtype=torch.bfloat16)
+multiply(range(10, 110))
+before = resident()
+multiply(range(110, 510))
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
+    """Torch keeps a kernel for each shape of a matrix product in bf16: 1,024 unless it is limited."""
+    command = [sys.executable, "-c", MANY_SHAPES]
+    grown = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert grown < 40, f"{grown:.0f} MiB"  # 200 MiB without the limit, on a processor with bf16

@@ -89,9 +89,19 @@ def run(directory: Path, tasks: list[Task], programs: int = 2000, workers: int =
     return (directory / "solutions.jsonl").read_bytes(), (directory / "curve.csv").read_bytes()
 
 
+def stop_after_a_task(directory: Path, tasks: list[Task], programs: int) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    settings = {"programs": programs, "seed": 0}
+    with SearchLog(directory, settings) as log, pytest.raises(KeyboardInterrupt):
+        run_evolution(log, STARTERS, tasks, programs, 0, settings=SMALL, workers=1, progress=stop)
+
+
 def test_stopped_search_continues_to_the_same_solutions(tmp_path: Path, tasks: list[Task]) -> None:
     solutions, curve = run(tmp_path / "whole", tasks, workers=2)
-    run(tmp_path / "parts", tasks[:1])  # as if stopped after a task
+    stop_after_a_task(tmp_path / "parts", tasks, 2000)
     assert run(tmp_path / "parts", tasks) == (solutions, curve)
     rows = [json.loads(line) for line in solutions.splitlines()]
     assert {row["task"] for row in rows} <= {task.id for task in tasks}
@@ -122,9 +132,9 @@ def test_search_with_more_programs_gives_the_solutions_of_one_call(tmp_path: Pat
 
 
 def test_progress_counts_the_tasks_of_earlier_calls(tmp_path: Path, tasks: list[Task]) -> None:
-    run(tmp_path, tasks[:1], 300)
+    stop_after_a_task(tmp_path, tasks, 300)
     calls: list[tuple[int, int]] = []
-    with SearchLog(tmp_path, {"programs": 300}) as log:
+    with SearchLog(tmp_path, {"programs": 300, "seed": 0}) as log:
         run_evolution(
             log, STARTERS, tasks, 300, 0, settings=SMALL, workers=1, progress=lambda *call: calls.append(call)
         )

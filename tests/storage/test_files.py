@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -166,3 +167,32 @@ def test_only_an_empty_lock_and_expected_names_are_ours(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to("mine")
     with pytest.raises(RunError, match="found lock"):
         refuse_foreign(tmp_path, "run", ["mine"])
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EIO, "Input/output error"), "room to write, found: Input/output error; make room"),
+        (OSError("8 requested and 0 written"), "room to write, found: 8 requested and 0 written"),  # NumPy
+        (Exception("No space left on device (os error 28)"), "room to write, found: No space left on device"),
+        (Exception("I/O error: Read-only (os error 30)"), "a writable place, found: Read-only file system"),
+        (OSError(errno.EROFS, "Read-only file system"), "a writable place, found: Read-only file system"),
+    ],
+)
+def test_error_of_a_disk_names_the_directory_however_a_library_reports_it(
+    error: Exception, reason: str, tmp_path: Path
+) -> None:
+    def fill(partial: Path) -> None:
+        raise error
+
+    with pytest.raises(RunError, match=f"{tmp_path / 'checkpoint'}: expected {re.escape(reason)}"):
+        write_directory(tmp_path / "checkpoint", fill)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_are_not_changed(tmp_path: Path) -> None:
+    def fill(partial: Path) -> None:
+        (partial / "none" / "file").write_text("")
+
+    with pytest.raises(FileNotFoundError, match="none/file"):
+        write_directory(tmp_path / "checkpoint", fill)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from codeit.language import Program
-from codeit.storage.database import stored_program
+from codeit.storage.database import StoreError, stored_program
 from codeit.storage.replay_buffer import SOURCES, draw_without_replacement
 from codeit.storage.run_database import RunDatabase
 
@@ -236,6 +236,14 @@ def test_an_experience_of_a_new_program_adds_the_program(database: RunDatabase) 
         assert database.add_program(program_of_length(3))
     rows = database.connection.execute("SELECT text, length FROM program").fetchall()
     assert rows[1:] == [(str(program_of_length(3)), 3)]
+
+
+def test_experience_whose_task_is_lost_is_damage(database: RunDatabase) -> None:
+    fill(database, [("policy", 0.5), ("policy", 1.0)])
+    database.connection.execute("PRAGMA foreign_keys = OFF")
+    database.connection.execute("DELETE FROM task")
+    with pytest.raises(StoreError, match=r"expected an intact database of codeit, found a damaged one"):
+        database.replay.draw(2, ("policy",), np.random.default_rng(0), floor=0.1)
 
 
 def test_mutants_are_the_experts_and_mutants_of_an_iteration_oldest_first(database: RunDatabase) -> None:

@@ -224,3 +224,21 @@ def test_close_can_be_called_twice(tmp_path: Path) -> None:
     directory.close()
     directory.close()
     assert_released(tmp_path / "run")
+
+
+def test_events_that_do_not_fit_are_one_error_and_no_traceback_of_a_thread(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorboard")
+    with RunDirectory(tmp_path / "run", SETTINGS) as directory:
+        directory.publish()
+        (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+        assert events.stat().st_size
+        events.unlink()
+        events.symlink_to("/dev/full")
+        with directory.database.transaction():
+            directory.database.add_metrics(0, {"cumulative_top3": 1.0})
+            directory.database.set_done(0, "record", 0, 1.0)
+        with pytest.raises(RunError, match=r"run/tensorboard: expected room to write, found: No space left"):
+            directory.publish()
+    assert capsys.readouterr().err == ""

@@ -1,7 +1,11 @@
 """The log of a search: its parts, its settings, and which candidates are ranked."""
 
 import json
+import shutil
 import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -227,3 +231,41 @@ def test_settings_that_cannot_be_stored_release_the_log(tmp_path: Path) -> None:
         SearchLog(tmp_path / "log", {"seed": object()})
     assert caught.value
     assert_released(tmp_path / "log")
+
+
+@contextmanager
+def read_only_copy(directory: Path, copy: Path) -> Iterator[Path]:
+    """Yield a copy of a directory on a file system that is mounted read-only."""
+    copy.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(copy)], capture_output=True).returncode:
+        pytest.skip("no permission to mount a file system")
+    try:
+        shutil.copytree(directory, copy, dirs_exist_ok=True)
+        subprocess.run(["mount", "-o", "remount,ro", str(copy)], check=True)
+        yield copy
+    finally:
+        subprocess.run(["umount", "-l", str(copy)], check=True)
+
+
+def test_log_on_a_read_only_disk_is_read(tmp_path: Path) -> None:
+    with SearchLog(tmp_path / "log #1?", SETTINGS) as log:
+        log.commit(0, part(5), [Candidate("a", FLIP, 2, order=4)])
+    with read_only_copy(tmp_path / "log #1?", tmp_path / "copy #1?") as copy, SearchLogReader(copy) as log:
+        assert log.settings() == SETTINGS and log.parts() == {0: part(5)}
+        assert log.candidates() == [Candidate("a", FLIP, 2, order=4)]
+
+
+def test_log_that_is_open_elsewhere_is_read_from_a_read_only_disk_with_its_last_rows(tmp_path: Path) -> None:
+    with SearchLog(tmp_path / "log", SETTINGS) as log:
+        log.commit(0, part(5), [Candidate("a", FLIP, 2, order=4)])
+        with read_only_copy(tmp_path / "log", tmp_path / "copy") as copy, SearchLogReader(copy) as reader:
+            assert reader.parts() == {0: part(5)}
+
+
+def test_reading_a_log_leaves_its_directory_as_it_is(tmp_path: Path) -> None:
+    with SearchLog(tmp_path / "log", SETTINGS) as log:
+        log.commit(0, part(5), [Candidate("a", FLIP, 2, order=4)])
+    before = {entry.name: entry.read_bytes() for entry in (tmp_path / "log").iterdir()}
+    with SearchLogReader(tmp_path / "log") as log:
+        assert log.best()
+    assert {entry.name: entry.read_bytes() for entry in (tmp_path / "log").iterdir()} == before

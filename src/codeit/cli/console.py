@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from cyclopts import Parameter, Token
@@ -17,7 +18,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from codeit.config import MAX_THREADS
+from codeit.config import MAX_TEMPERATURE, MAX_THREADS, MIN_TEMPERATURE
 from codeit.report.printable import printable
 from codeit.settings import MAX_INTEGER, Settings, describe
 
@@ -55,6 +56,12 @@ def _finite(_: type, tokens: Sequence[Token]) -> float:
     return number
 
 
+def _path(_: type, tokens: Sequence[Token]) -> Path:
+    if not tokens[0].value:  # an unset variable of a shell, which Path takes for this directory
+        raise ValueError("an empty name")
+    return Path(tokens[0].value)
+
+
 def _texts(_: Any, tokens: Any) -> Any:
     """Return the values of options that belong to no parameter, as text by key."""
     if isinstance(tokens, dict):
@@ -69,7 +76,12 @@ PositiveInt = Annotated[int, Parameter(converter=_integer, validator=Number(gte=
 NonNegativeInt = Annotated[int, Parameter(converter=_integer, validator=Number(gte=0, lte=MAX_INTEGER))]
 Threads = Annotated[int, Parameter(converter=_integer, validator=Number(gte=0, lte=MAX_THREADS))]
 """A number of threads or processes; 0 uses every core."""
+Temperature = Annotated[
+    float, Parameter(converter=_finite, validator=Number(gte=MIN_TEMPERATURE, lte=MAX_TEMPERATURE))
+]
 PositiveFloat = Annotated[float, Parameter(converter=_finite, validator=Number(gt=0, lte=_LARGEST_NUMBER))]
+Name = Annotated[Path, Parameter(converter=_path)]
+"""The name of a file, a directory or a configuration."""
 TaskSet = Annotated[str, Parameter(name="--tasks")]
 """A data set's name, a directory of ARC JSON files, or a (Kaggle) JSON file."""
 Overrides = Annotated[Any, Parameter(show=False, converter=_texts)]

@@ -8,6 +8,7 @@ Imports that take long are made where they are needed.
 from __future__ import annotations
 
 import io
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -18,7 +19,13 @@ from cyclopts import App, CycloptsError
 from codeit import __version__
 from codeit.cli import policy, run, search, show, solve, tasks
 from codeit.cli.console import INTERRUPTED, console, messages, user_error
-from codeit.cli.usage import usage_error
+from codeit.cli.usage import section_with_value, usage_error
+
+_NO_MEMORY = re.compile(r"^OutOfMemoryError|can't allocate memory|Storage size calculation overflowed")
+"""Errors of torch, which is not imported here."""
+_LESS_MEMORY = (
+    "reduce sampling.batch_rows, training.micro_batch_tokens, the sizes of [policy] or the number of threads"
+)
 
 app = App(
     name="codeit",
@@ -44,8 +51,11 @@ def main(interrupted: Callable[[], bool] = lambda: False) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends a run as cleanly as Ctrl-C
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: any text can be printed anywhere
+    arguments = sys.argv[1:]
+    if section := section_with_value(arguments):
+        sys.exit(user_error(f"{section}: expected a value or {section}.KEY VALUE, found both"))
     try:
-        code = app(sys.argv[1:])
+        code = app(arguments)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:  # the reader of stdout, such as `head`, has closed it
@@ -58,6 +68,9 @@ def main(interrupted: Callable[[], bool] = lambda: False) -> NoReturn:
     except Exception as error:
         if interrupted():
             code = INTERRUPTED
+        elif isinstance(error, MemoryError) or _NO_MEMORY.search(f"{type(error).__name__}: {error}"):
+            reason = (str(error).splitlines() or ["none left"])[0]
+            code = user_error(f"expected enough memory, found too little: {reason:.200}; {_LESS_MEMORY}")
         elif isinstance(error, FloatingPointError) or (
             isinstance(error, ValueError) and type(error).__module__.startswith("codeit.")
         ):

@@ -13,18 +13,20 @@ from cyclopts import App, Parameter
 
 from codeit.cli.console import (
     INTERRUPTED,
+    Name,
     NonNegativeInt,
     Overrides,
-    PositiveFloat,
     PositiveInt,
     ProgressDisplay,
     TaskSet,
+    Temperature,
     Threads,
     console,
     dotted,
     say,
     settings_help,
 )
+from codeit.cli.run import refuse_unusable
 from codeit.cli.search import curve_table
 from codeit.config import PretrainingSettings, SamplingConfig
 from codeit.policy import SHIPPED, require_learn
@@ -38,7 +40,7 @@ def register(app: App) -> None:
     app.command(evaluate_policy, name="sample", show=False)  # its name in version 0.1, for one release
 
 
-def pretrain(config: Path, /, *, out: Path | None = None, **settings: Overrides) -> int:
+def pretrain(config: Name, /, *, out: Name | None = None, **settings: Overrides) -> int:
     """Train a policy on programs that the engine makes, and on what they do.
 
     The same command resumes a training that was stopped or killed at its last checkpoint.
@@ -57,6 +59,8 @@ def pretrain(config: Path, /, *, out: Path | None = None, **settings: Overrides)
 
     whole = PretrainingSettings.load(config, dotted(settings))
     directory = out or Path("runs") / find_config(config).stem
+    if whole.policy.encoding != "paper":  # refused below, without a download
+        refuse_unusable(directory, whole.data, whole.policy)
 
     def report(share: float, row: Mapping[str, float]) -> None:
         shown = (name for name in ("step", "examples", "loss", "held_out_loss") if math.isfinite(row[name]))
@@ -81,14 +85,14 @@ def pretrain(config: Path, /, *, out: Path | None = None, **settings: Overrides)
 
 
 def evaluate_policy(
-    policy: Annotated[Path, Parameter(show_default=False)] = SHIPPED,
+    policy: Annotated[Name, Parameter(show_default=False)] = SHIPPED,
     /,
     *,
-    out: Path,
+    out: Name,
     samples: PositiveInt = 24,
     seed: NonNegativeInt = 0,
     tasks: TaskSet = "arc-agi-1/evaluation",
-    temperature: PositiveFloat = 0.95,
+    temperature: Temperature = 0.95,
     top_k: NonNegativeInt = 50,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: Threads = 0,

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from codeit.cli.console import (
     INTERRUPTED,
+    Name,
     Overrides,
     ProgressDisplay,
     console,
@@ -20,7 +21,8 @@ from codeit.cli.console import (
     say,
     settings_help,
 )
-from codeit.config import RunSettings
+from codeit.cli.search import experts_of
+from codeit.config import DataConfig, PolicyConfig, RunSettings
 from codeit.policy import require_learn
 from codeit.settings import find_config
 
@@ -34,7 +36,7 @@ def register(app: App) -> None:
     app.command(resume)
 
 
-def run(config: Path, /, *, out: Path | None = None, **settings: Overrides) -> int:
+def run(config: Name, /, *, out: Name | None = None, **settings: Overrides) -> int:
     """Run CodeIt in a directory of its own.
 
     The same command, or `codeit resume DIR`, continues a run that was stopped or killed.
@@ -53,10 +55,12 @@ def run(config: Path, /, *, out: Path | None = None, **settings: Overrides) -> i
 
     require_learn("codeit run")
     directory = out or Path("runs") / find_config(config).stem
-    return _finish(lambda: RunDirectory(directory, RunSettings.load(config, dotted(settings))))
+    whole = RunSettings.load(config, dotted(settings))
+    refuse_unusable(directory, whole.data, whole.policy)
+    return _finish(lambda: RunDirectory(directory, whole))
 
 
-def resume(directory: Annotated[Path, Parameter(name="DIR")], /) -> int:
+def resume(directory: Annotated[Name, Parameter(name="DIR")], /) -> int:
     """Continue a run that was stopped or killed. It ends as an uninterrupted run would.
 
     Parameters
@@ -68,6 +72,18 @@ def resume(directory: Annotated[Path, Parameter(name="DIR")], /) -> int:
 
     require_learn("codeit resume")
     return _finish(lambda: RunDirectory(directory))
+
+
+def refuse_unusable(directory: Path, data: DataConfig, policy: PolicyConfig) -> None:
+    """Raise an error for unusable tasks or an unusable policy, before a new directory records them."""
+    if (directory / "config.toml").exists():  # its settings are compared when it is opened
+        return
+    from codeit.data.tasks import load_tasks
+    from codeit.policy.model import Policy
+
+    experts_of(load_tasks(data.train), data.train)
+    load_tasks(data.test)
+    Policy.create(policy, seed=0)
 
 
 def _finish(open_directory: Callable[[], RunDirectory]) -> int:

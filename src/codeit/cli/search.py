@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from codeit.cli.console import (
     INTERRUPTED,
+    Name,
     NonNegativeInt,
     Overrides,
     PositiveInt,
@@ -29,7 +29,9 @@ from codeit.cli.console import (
 from codeit.config import BASELINE_STEPS, EvolveSettings
 
 if TYPE_CHECKING:
+    from codeit.data.tasks import Task
     from codeit.evaluation.scoring import Score
+    from codeit.language import Program
 
 Distinct = Literal["behaviour", "text"]
 
@@ -46,7 +48,7 @@ def mutate(
     seed: NonNegativeInt = 0,
     depth: PositiveInt = 1,
     distinct: Distinct = "behaviour",
-    out: Path | None = None,
+    out: Name | None = None,
     tasks: TaskSet = "arc-agi-1/training",
     threads: Threads = 0,
 ) -> int:
@@ -75,15 +77,16 @@ def mutate(
     threads:
         CPU threads; 0 uses every core.
     """
-    from codeit.data.experts import load_experts
     from codeit.data.tasks import load_tasks
     from codeit.experiments.mutants_file import write_mutants
     from codeit.search.mutation import MutationError, Mutator
+    from codeit.storage.files import why_not_writable
 
+    if out is not None and (problem := why_not_writable(out)):
+        return user_error(f"--out {out}: {problem}")
     by_id = {task.id: task for task in load_tasks(tasks)}
+    experts = experts_of(by_id.values(), tasks)
     with ProgressDisplay() as display:
-        experts = load_experts(progress=partial(display.phase, "simplify experts"))
-        experts = {task_id: program for task_id, program in experts.items() if task_id in by_id}
         started = time.monotonic()
         try:
             mutator = Mutator(experts, by_id, seed, depth=depth, distinct=distinct, threads=threads)
@@ -103,7 +106,7 @@ def mutate(
 
 def baseline(
     *,
-    out: Path,
+    out: Name,
     count: PositiveInt = 19_200,
     seed: NonNegativeInt = 0,
     depth: PositiveInt = 1,
@@ -141,7 +144,6 @@ def baseline(
     threads:
         CPU threads; 0 uses every core. Results do not depend on it.
     """
-    from codeit.data.experts import load_experts
     from codeit.data.tasks import load_tasks
     from codeit.experiments.mutation_baseline import PAPER_RESULTS, curve_points, run_baseline
     from codeit.language import Budget
@@ -150,6 +152,7 @@ def baseline(
     from codeit.storage.search_log import SearchLog
 
     training, to_solve = {task.id: task for task in load_tasks(train)}, load_tasks(tasks)
+    experts = experts_of(training.values(), train)
     settings = {
         "kind": "mutation baseline",
         "seed": seed,
@@ -160,8 +163,6 @@ def baseline(
         "max_steps": max_steps,
     }
     with SearchLog(out, settings) as log, ProgressDisplay() as display:
-        experts = load_experts(progress=partial(display.phase, "simplify experts"))
-        experts = {task_id: program for task_id, program in experts.items() if task_id in training}
         code = 0
         try:
             mutator = Mutator(experts, training, seed, depth=depth, distinct=distinct, threads=threads)
@@ -196,7 +197,7 @@ def baseline(
 
 def evolve(
     *,
-    out: Path,
+    out: Name,
     programs: PositiveInt = 20_000,
     seed: NonNegativeInt = 0,
     tasks: TaskSet = "arc-agi-1/evaluation",
@@ -227,7 +228,6 @@ def evolve(
         Processes, each of which takes one task at a time; 0 uses every core. Results do not depend
         on it.
     """
-    from codeit.data.experts import load_experts
     from codeit.data.tasks import load_tasks
     from codeit.experiments.evolution_run import run_evolution
     from codeit.experiments.mutation_baseline import PAPER_RESULTS, curve_points
@@ -235,7 +235,7 @@ def evolve(
     from codeit.storage.search_log import SearchLog
 
     config = EvolveSettings.from_overrides(dotted(settings))
-    training, to_solve = {task.id for task in load_tasks(train)}, load_tasks(tasks)
+    starters, to_solve = list(experts_of(load_tasks(train), train).values()), load_tasks(tasks)
     recorded = {
         "kind": "evolution",
         "programs": programs,
@@ -245,8 +245,6 @@ def evolve(
         **config.flat(),
     }
     with SearchLog(out, recorded, may_change=["programs"]) as log, ProgressDisplay() as display:
-        experts = load_experts(progress=partial(display.phase, "simplify experts"))
-        starters = [program for task_id, program in experts.items() if task_id in training]
         code = done = 0
 
         def progress(evolved: int, total: int) -> None:
@@ -279,6 +277,20 @@ def evolve(
         if code == INTERRUPTED:
             say(f"stopped after {done} of {len(to_solve)} tasks; the same command continues")
         return code
+
+
+def experts_of(tasks: Iterable[Task], source: str) -> dict[str, Program]:
+    """Return the experts of the tasks of `source` by task id. Raises TaskError if there are none."""
+    from codeit.data.experts import load_experts
+    from codeit.data.tasks import TaskError
+
+    with ProgressDisplay() as display:
+        experts = load_experts(progress=partial(display.phase, "simplify experts"))
+    ids = {task.id for task in tasks}
+    if not experts.keys() & ids:
+        fix = "Experts are known by task id: give arc-agi-1/training, or a part of it."
+        raise TaskError(source, "", "tasks with expert programs", "none", fix)
+    return {task_id: program for task_id, program in experts.items() if task_id in ids}
 
 
 def curve_table(curve: Mapping[int, Score], unit: str) -> Table:

@@ -12,12 +12,14 @@ from cyclopts import App, Parameter
 from rich.table import Table
 from rich.text import Text
 
-from codeit.cli.console import ProgressDisplay, TaskSet, Threads, console, say
+from codeit.cli.console import Name, ProgressDisplay, TaskSet, Threads, console, say
 from codeit.cli.tasks import one_task
 
 if TYPE_CHECKING:
     from codeit.data.tasks import Task
     from codeit.language import Program
+
+_MAX_PROGRAM = 1_000_000  # characters of a program's file, which may be a device without an end
 
 
 class DisplayError(ValueError):
@@ -37,7 +39,7 @@ def explain(
     *,
     tasks: str | None = None,
     tests: Annotated[bool, Parameter(negative="")] = False,
-    html: Path | None = None,
+    html: Name | None = None,
 ) -> None:
     """Show a program line by line, and the value of each line on each demonstration of a task.
 
@@ -79,10 +81,10 @@ def explain(
 
 
 def report(
-    runs: Annotated[list[Path], Parameter(name="RUN", negative="")],
+    runs: Annotated[list[Name], Parameter(name="RUN", negative="")],
     /,
     *,
-    out: Path,
+    out: Name,
     tasks: str = "arc-agi-1/evaluation",
     threads: Threads = 0,
 ) -> None:
@@ -120,7 +122,7 @@ def report(
 
 
 def verify(
-    file: Path,
+    file: Name,
     /,
     *,
     tasks: TaskSet = "arc-agi-1/evaluation",
@@ -182,7 +184,14 @@ def _program(given: str, task: Task) -> Program:
         return rank(candidates)[0].program
     if "=" not in given or _is_file(given):
         try:
-            return _parsed(Path(given).read_text(encoding="utf-8"), given)
+            with open(given, encoding="utf-8") as file:
+                text = file.read(_MAX_PROGRAM + 1)
+            if len(text) > _MAX_PROGRAM:
+                raise DisplayError(
+                    f"{given}: expected a program, found more than {_MAX_PROGRAM:,} characters; "
+                    "is it a solutions file? Its name must end in .jsonl"
+                )
+            return _parsed(text, given)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             raise DisplayError(

@@ -21,6 +21,7 @@ from rich.text import Text
 from codeit.cli import IMPORT_STARTED
 from codeit.cli.console import (
     INTERRUPTED,
+    Name,
     NonNegativeInt,
     Overrides,
     PositiveFloat,
@@ -63,8 +64,8 @@ def solve(
     seed: NonNegativeInt = 0,
     policy: str = "shipped",
     populations: Threads = 0,
-    out: Path | None = None,
-    html: Path | None = None,
+    out: Name | None = None,
+    html: Name | None = None,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     **settings: Overrides,
 ) -> int:
@@ -133,7 +134,7 @@ def solve(
             starters=starters,
             settings=config,
         )
-        result, stopped = _follow(results, seconds, programs)
+        result, stopped_by = _follow(results, seconds, programs)
         if as_json:
             sys.stdout.write(json.dumps(_as_json(result)) + "\n")
             sys.stdout.flush()
@@ -145,9 +146,9 @@ def solve(
         if html is not None:
             best = [(candidate.program, candidate.solved) for candidate in result.programs]
             write_atomically(html, answer_page(one.id, one, best, result.attempts))
-        if stopped:
+        if stopped_by:
             say("stopped; these are the answers so far")
-            return INTERRUPTED
+            raise stopped_by
     return 0 if solved else UNSOLVED
 
 
@@ -155,7 +156,7 @@ def submit(
     challenges: str,
     /,
     *,
-    out: Path,
+    out: Name,
     seconds: PositiveFloat,
     seed: NonNegativeInt = 0,
     policy: str = "shipped",
@@ -185,7 +186,7 @@ def submit(
     call_started = time.monotonic() - _IMPORT_SECONDS
     from codeit.data.experts import load_experts
     from codeit.data.tasks import load_tasks
-    from codeit.experiments.submission import Submission, log_settings
+    from codeit.experiments.submission import Submission, log_directory, log_settings
     from codeit.storage.database import refuse_empty
     from codeit.storage.files import why_not_writable
     from codeit.storage.search_log import SearchLog
@@ -194,10 +195,10 @@ def submit(
     if problem := why_not_writable(out):
         return user_error(f"--out {out}: {problem}")
     workers = workers or os.cpu_count() or 1
-    log_directory = out.with_name(out.name + ".search")
+    directory_of_log = log_directory(out)
     if out.is_file() and out.stat().st_size:  # the answers of an earlier call, or a file of other origin
-        refuse_empty(log_directory / "search.sqlite")
-    with SearchLog(log_directory, log_settings(tasks, seed, policy)) as log, ProgressDisplay() as display:
+        refuse_empty(directory_of_log / "search.sqlite")
+    with SearchLog(directory_of_log, log_settings(tasks, seed, policy)) as log, ProgressDisplay() as display:
         submission = Submission(log, out, tasks, call_started)
         started, code = time.monotonic() - submission.spent, 0
 
@@ -249,8 +250,13 @@ def _check_policy(policy: str) -> Path | None:
     return directory
 
 
-def _follow(results: Iterator[SolveResult], seconds: float, programs: int | None) -> tuple[SolveResult, bool]:
-    """Show results as they come; return the last one, and whether Ctrl-C made it the last."""
+def _follow(
+    results: Iterator[SolveResult], seconds: float, programs: int | None
+) -> tuple[SolveResult, BaseException | None]:
+    """Show results as they come; return the last one, and what ended the search early.
+
+    That is Ctrl-C, or an error after some programs were tried, such as one of the policy.
+    """
     started, first = time.monotonic(), next(results)
     last = first
     with ProgressDisplay(transient=True) as display:
@@ -264,9 +270,13 @@ def _follow(results: Iterator[SolveResult], seconds: float, programs: int | None
                 else:
                     elapsed = time.monotonic() - started
                     display.status(text, elapsed, seconds, "s", f", {last.tried:,} tried{turn}")
-        except KeyboardInterrupt:
-            return last, True
-    return last, False
+        except KeyboardInterrupt as interrupt:
+            return last, interrupt
+        except Exception as error:
+            if not last.tried:
+                raise
+            return last, error
+    return last, None
 
 
 def _as_json(result: SolveResult) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from codeit.cli.console import ProgressDisplay, TaskSet, Threads, console, say
+from codeit.cli.console import Name, ProgressDisplay, TaskSet, Threads, console, say
 
 if TYPE_CHECKING:
     from codeit.data.tasks import Task
@@ -86,7 +86,7 @@ def compare(first: str = "arc-agi-1/training", second: str = "arc-agi-1/evaluati
     say(f"{len(equal)} equal task{'s' * (len(equal) != 1)}")
 
 
-def experts(*, out: Path | None = None, threads: Threads = 0) -> None:
+def experts(*, out: Name | None = None, threads: Threads = 0) -> None:
     """Simplify the expert programs and keep them in the user's cache directory.
 
     The first call takes a minute or two. Other commands do the same where the experts are missing.

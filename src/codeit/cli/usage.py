@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -20,7 +21,7 @@ from cyclopts import (
 
 from codeit.settings import shorten
 
-_EXPECTED = {int: "an integer", float: "a number", bool: "no value"}
+_EXPECTED = {int: "an integer", float: "a number", bool: "no value", Path: "a name"}
 
 
 def usage_error(error: CycloptsError) -> str:
@@ -28,6 +29,20 @@ def usage_error(error: CycloptsError) -> str:
     command = " ".join(("codeit", *(error.command_chain or ())))
     fault = _fault(error)
     return f"{fault} See {command} --help" if fault.endswith("?") else f"{fault}; see {command} --help"
+
+
+def section_with_value(arguments: Sequence[str]) -> str | None:
+    """Return the option that has a value of its own beside options for its keys, or None.
+
+    An example is `--evolution 3 --evolution.offspring 2`, which cyclopts cannot parse.
+    """
+    options = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    keys = {option.replace("_", "-").lstrip("-"): option for option in options}
+    for key in keys:
+        for end in (k for k, letter in enumerate(key) if letter == "."):
+            if key[:end] in keys:
+                return keys[key[:end]]
+    return None
 
 
 def _fault(error: CycloptsError) -> str:

@@ -28,6 +28,7 @@ from codeit.language import Budget, Grid, Outcome, Program, run_batch
 
 _ROWS_AT_ONCE = 4096  # bounds the outcomes held in memory while a long file is verified
 _PROBLEMS_KEPT = 10
+_MAX_LINE = 10_000_000  # bytes of a line of solutions, which may come from a device without an end
 
 
 class SolutionRow(NamedTuple):
@@ -249,7 +250,10 @@ def read_solutions(path: str | Path) -> Iterator[SolutionRow]:
     shape = 'an object like {"task": "00576224", "program": "x1 = vmirror(I)\\nO = hconcat(I, x1)"}'
     try:
         with open(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(iter(lambda: file.readline(_MAX_LINE + 1), b""), start=1):
+                if len(line) > _MAX_LINE:
+                    found, fix = f"more than {_MAX_LINE:,} bytes in a line", "Is this a file of solutions?"
+                    raise SolutionError(path, number, shape, found, fix)
                 if not line.strip():
                     continue
                 row = _parse_json(path, number, line, shape)

@@ -34,9 +34,11 @@ def run_evolution(
     found before, and more.
 
     Raises WorkerError if the process of a task dies again and again. Finished tasks stay in the log.
+    Raises RunError if the log has other tasks.
     """
+    log.check_tasks(tasks)
     # A population may end early, so a part's state holds the number of programs that it was given.
-    budgets = {number: int(part.state) for number, part in log.parts().items()}
+    budgets = log.states(int)
     left = [number for number in range(len(tasks)) if budgets.get(number, 0) < programs]
     jobs = [_Job(tasks[number], starters, programs, seed, settings) for number in left]
     done = len(tasks) - len(left)

@@ -37,8 +37,10 @@ def run_baseline(
     all, a task keeps each that is among its KEPT best when it is found. So the best of the first n
     mutants are kept for every n.
 
-    Raises MutationError if there are fewer mutants; what was tried until then is kept.
+    Raises MutationError if there are fewer mutants; what was tried until then is kept. Raises
+    RunError if the log has other tasks.
     """
+    log.check_tasks(tasks)
     best: dict[str, list[Candidate]] = {task.id: [] for task in tasks}
     for candidate in log.candidates():
         best[candidate.task_id].append(candidate)
@@ -47,7 +49,7 @@ def run_baseline(
     next_round, skipped = 0, 0  # where to continue: the round, and how many of its mutants were tried
     for number, part in parts.items():
         if number:
-            next_round, skipped, *keys = np.frombuffer(part.state, np.uint64).tolist()
+            next_round, skipped, keys = log.parse_state(number, part, _parse_state)
             mutator.restore(keys)
 
     def try_programs(programs: Sequence[Program], state: Sequence[int] = ()) -> None:
@@ -96,6 +98,12 @@ def run_baseline(
     progress(done, count)
     if exhausted:
         raise exhausted
+
+
+def _parse_state(state: bytes) -> tuple[int, int, list[int]]:
+    """Return where to continue (round, mutants of it to skip), and the keys of the mutants tried."""
+    next_round, skipped, *keys = np.frombuffer(state, np.uint64).tolist()
+    return next_round, skipped, keys
 
 
 def _clocks() -> tuple[float, float]:

@@ -52,8 +52,9 @@ def evaluate_policy(
     """Sample programs for each task, except what `log` has done, and run them.
 
     A few tasks of similar size form a part of the log. The order of a candidate is that of its
-    first sample.
+    first sample. Raises RunError if the log has other tasks.
     """
+    log.check_tasks(tasks)
     ordered = by_size(tasks)
     chunks = [ordered[start : start + TASKS_AT_ONCE] for start in range(0, len(ordered), TASKS_AT_ONCE)]
     for number, chunk in enumerate(chunks):
@@ -82,8 +83,12 @@ def evaluate_policy(
 
 def total_counts(log: SearchLog) -> SampleCounts:
     """Return the sum of the counts of all finished parts."""
-    of_parts = [SampleCounts(**json.loads(part.state)) for part in log.parts().values()]
+    of_parts = log.states(_parse_counts).values()
     return SampleCounts(*map(sum, zip(*of_parts, strict=True)))
+
+
+def _parse_counts(state: bytes) -> SampleCounts:
+    return SampleCounts(**{name: int(count) for name, count in json.loads(state).items()})
 
 
 def _run_samples(

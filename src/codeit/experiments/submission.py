@@ -11,13 +11,13 @@ The log also records the wall-clock time of all calls, from their start to their
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
 import zlib
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,8 +27,8 @@ from codeit.language import Grid, Program
 from codeit.parallel import WorkerError, Workers
 from codeit.seeds import derive
 from codeit.solver import CLOSEST, SolveResult, TaskSearch
-from codeit.storage.files import write_atomically
-from codeit.storage.search_log import Part, SearchLog
+from codeit.storage.files import RunError, is_stream, write_atomically
+from codeit.storage.search_log import Part, SearchLog, fingerprint
 
 FIRST_PASS_SECONDS = 2.0
 """Seconds of a task in the first pass, if the budget allows as much for each."""
@@ -57,19 +57,26 @@ def submission(attempts: Mapping[str, Sequence[Sequence[Grid]]]) -> str:
 
 def log_settings(tasks: Sequence[Task], seed: int, policy: str) -> dict[str, object]:
     """Return the settings of a submission's search log. A resumed submission must have the same."""
-    content = repr([(task.id, _rows(task)) for task in tasks])
     return {
         "kind": "submission",
         "tasks": len(tasks),
-        "content": hashlib.sha256(content.encode()).hexdigest()[:16],
+        "content": fingerprint(tasks),
         "seed": seed,
         "policy": policy,
     }
 
 
-def _rows(task: Task) -> object:
-    demonstrations = [(pair.input.tolist(), pair.output.tolist()) for pair in task.train]
-    return demonstrations, [pair.input.tolist() for pair in task.test]
+def log_directory(out: Path) -> Path:
+    """Return the directory of the search log of a submission file, which is beside the file.
+
+    Raises RunError for a device, a pipe, or the file that stdout or stderr leads to.
+    """
+    if is_stream(out):
+        raise RunError(
+            f"--out {out}: expected a file, beside which a directory records the work, found a device, a "
+            "pipe or the standard output; write to a file"
+        )
+    return out.with_name(out.name + ".search")
 
 
 class TaskState(NamedTuple):
@@ -198,23 +205,25 @@ class Submission:
 
     def _add(self, number: int, part: Part) -> None:
         passes, k = divmod(number, len(self.tasks))
-        stored = json.loads(zlib.decompress(part.state))
-        programs = tuple(
-            Candidate(self.tasks[k].id, Program.parse(text), solved, votes=votes)
-            for text, solved, votes in stored["programs"]
-        )
-        tried = self.states[k].result.tried + part.programs
-        carried = [Program.parse(text) for text in stored["carried"]]
-        result = SolveResult(self.tasks[k], tried, programs)
-        self.states[k] = TaskState(passes + 1, result, stored["settled"], carried)
+        task, tried = self.tasks[k], self.states[k].result.tried + part.programs
+        programs, settled, carried = self.log.parse_state(number, part, partial(_parse_state, task))
+        self.states[k] = TaskState(passes + 1, SolveResult(task, tried, programs), settled, carried)
 
     def _record_time(self) -> None:
-        with self.log.transaction():
-            row = (_WALL_SECONDS, json.dumps(round(self.spent, 3)))
-            self.log.connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", row)
+        self.log.set(_WALL_SECONDS, round(self.spent, 3))
 
     def _write(self) -> None:
         write_atomically(self.out, submission({one.task.id: one.attempts for one in self.results}))
+
+
+def _parse_state(task: Task, state: bytes) -> tuple[tuple[Candidate, ...], bool, list[Program]]:
+    """Return the best programs, whether the task is settled, and the programs that are carried on."""
+    stored = json.loads(zlib.decompress(state))
+    programs = tuple(
+        Candidate(task.id, Program.parse(text), int(solved), votes=int(votes))
+        for text, solved, votes in stored["programs"]
+    )
+    return programs, bool(stored["settled"]), [Program.parse(text) for text in stored["carried"]]
 
 
 class _Job(NamedTuple):

@@ -369,7 +369,6 @@ _KEYED = {"order", "valmax", "valmin", "argmax", "argmin"}
 _CONDITIONED = {"sfilter", "mfilter", "extract"}
 
 
-@lru_cache(1 << 18)
 def admits(primitive: str, index: int, candidate: Type) -> bool:
     """Return whether a value may be argument `index` of a primitive, ignoring other arguments."""
     if not candidate.kinds & _PARAMETERS[primitive][index]:
@@ -387,11 +386,11 @@ def admits(primitive: str, index: int, candidate: Type) -> bool:
     return n == (1 if (primitive, index) in _UNARY else 2 if (primitive, index) in _BINARY else n)
 
 
-@lru_cache(1 << 18)
+@lru_cache(1 << 17)  # 20 MB
 def fits(primitive: str, earlier: tuple[Type, ...], candidate: Type) -> bool:
     """Return whether a value may be the next argument of a primitive, after the earlier ones."""
     index = len(earlier)
-    if not admits(primitive, index, candidate):
+    if not slots(candidate) & _SLOT[primitive, index]:
         return False
     kinds, result = candidate.kinds, _result(candidate).kinds
     match primitive, index:

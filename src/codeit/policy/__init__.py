@@ -5,9 +5,11 @@ This module itself imports neither torch nor transformers, which `pip install co
 
 from __future__ import annotations
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
+from codeit.storage.checksums import ChecksumError, verify_checksums
 from codeit.storage.files import RunError
 
 SHIPPED = Path(__file__).parent / "weights"
@@ -38,7 +40,7 @@ def policy_directory(policy: str | Path) -> Path | None:
     """Return the directory of a policy: "shipped", "none" (None), or a path.
 
     Returns None for "shipped" if the package was built without weights. Raises RunError if there is
-    no policy.
+    no policy, or if a file of it is lost or damaged, as far as that shows without importing torch.
     """
     if policy in ("shipped", "none"):
         return SHIPPED if policy == "shipped" and SHIPPED.is_dir() else None
@@ -47,4 +49,22 @@ def policy_directory(policy: str | Path) -> Path | None:
             f"policy {policy}: expected 'shipped', 'none' or the directory of a policy, found no policy.json "
             "in it; `codeit pretrain` makes one"
         )
+    _refuse_damage(Path(policy))
     return Path(policy)
+
+
+def _refuse_damage(directory: Path) -> None:
+    """Raise RunError if a file of a policy differs from its checksum, or is missing or no JSON."""
+    fix = "restore the file from a backup, or choose another policy"
+    try:
+        verify_checksums(directory)
+    except ChecksumError as error:
+        raise RunError(f"{error}; {fix}") from None
+    for path in (directory / "policy.json", directory / "config.json"):
+        try:
+            json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{path}: expected JSON, found: {error}; {fix}") from None
+    weights = [directory / f"model.safetensors{suffix}" for suffix in ("", ".index.json")]
+    if not any(path.is_file() for path in weights):
+        raise RunError(f"{weights[0]}: expected the weights of the policy, found no such file; {fix}")

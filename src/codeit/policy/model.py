@@ -8,6 +8,7 @@ small T5 with the compact encoding, with the weights shipped in this package or 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,10 @@ _SIZES = {
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
+_CACHED_KERNELS = 64
+"""Kernels that torch keeps: more than the 40 shapes of matrix products in a training step."""
+
+
 class PolicyError(ValueError):
     """A policy that cannot be created or read. The message names field or file and a likely fix."""
 
@@ -71,6 +76,7 @@ class Policy:
         if device.type == "cpu":
             # Trains a fifth faster, at these lengths, than torch's fused attention.
             self.model.set_attn_implementation("eager")
+            _bound_kernel_caches()
         self.encoding = encoding
         self.device = device
 
@@ -192,6 +198,18 @@ class Policy:
         return sum(weight.numel() for weight in self.model.parameters())
 
 
+def _bound_kernel_caches() -> None:
+    """Limit the kernels that torch keeps on a CPU, unless the environment sets other limits.
+
+    On a CPU with bf16 instructions, torch compiles a kernel for each shape of a matrix product. Its
+    two caches, of oneDNN and of the binding to it, hold 1,024 kernels each by default. Batches of
+    ever new lengths fill them with kernels that are hardly ever used again: over a gigabyte. Torch
+    reads the variables at the first such product.
+    """
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, str(_CACHED_KERNELS))
+
+
 def pad_sources(sources: Sequence[Tokens], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Stack sources, padded to the longest; return ids and a mask.
 
@@ -213,9 +231,13 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    known = ["cpu"]
+    if torch.cuda.is_available():
+        known += ["cuda", *(f"cuda:{k}" for k in range(torch.cuda.device_count()))]
+    if name not in known:
         raise PolicyError(
-            f"policy.device: found {name!r}, but torch finds no GPU; set policy.device = 'cpu' or 'auto'"
+            f"policy.device: expected one of {', '.join(known)}, which torch finds here, found {name!r}; "
+            "set policy.device = 'auto'"
         )
     return torch.device(name)
 

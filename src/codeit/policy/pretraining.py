@@ -23,7 +23,7 @@ import json
 import logging
 import math
 import queue
-import shutil
+import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -47,7 +47,14 @@ from codeit.policy.training import MicroBatch, Trainer, TrainingExample, collate
 from codeit.seeds import derive
 from codeit.settings import ConfigError
 from codeit.storage.checksums import with_checksums
-from codeit.storage.files import RunError, lock_directory, write_atomically, write_directory
+from codeit.storage.files import (
+    RunError,
+    delete_directory,
+    lock_directory,
+    refuse_foreign,
+    write_atomically,
+    write_directory,
+)
 
 Progress = Callable[[str, int, int], None]
 """Called with a phase, and how much of it is done out of how much."""
@@ -116,12 +123,11 @@ def pretrain(
             "policy.encoding: expected 'signatures', 'patches', 'runs' or 'sparse', whose vocabulary is the "
             "language's, found 'paper', whose tokenizer comes with a trained policy"
         )
+    _refuse_unknown(directory, config)  # before the lock writes into the directory
     lock = lock_directory(directory)
     try:
-        settings = directory / "config.toml"
-        if settings.exists():
-            _refuse_changes(settings, config)
-        write_atomically(settings, config.to_toml())
+        _refuse_unknown(directory, config)  # another process may have worked here in the meantime
+        write_atomically(directory / "config.toml", config.to_toml())
         _corpora(config, progress)
         training = _Training(directory, config, progress)
         with contextlib.closing(training.windows):
@@ -130,6 +136,8 @@ def pretrain(
                     report(training.share, training.rows[-1])
         if training.unsaved:
             training.save()
+        else:
+            training.tidy()  # a kill behind the last checkpoint may have prevented it
         save = partial(training.trainer.policy.save, dtype=torch.float16)
         write_directory(directory / "policy", with_checksums(save))
         return training.trainer.policy
@@ -145,6 +153,15 @@ def list_checkpoints(directory: Path) -> list[Path]:
 def last_checkpoint(directory: Path) -> Path | None:
     """Return the newest complete checkpoint of a training, or None."""
     return max(list_checkpoints(directory), default=None)
+
+
+def _refuse_unknown(directory: Path, config: PretrainingSettings) -> None:
+    """Raise an error unless the directory is new or holds a training of this configuration."""
+    path = directory / "config.toml"
+    if path.exists():
+        _refuse_changes(path, config)
+    else:
+        refuse_foreign(directory, "training", {"config.toml.partial"})  # a kill in the first moment
 
 
 def _refuse_changes(path: Path, config: PretrainingSettings) -> None:
@@ -215,7 +232,7 @@ class _Training:
                     ) from error
                 _log.warning("%s; resuming at step %d instead", error.damage, int(checkpoints[-1].name))
             else:
-                self._checkpoints = [*checkpoints, checkpoint]
+                self._checkpoints = [*checkpoints, checkpoint][-_CHECKPOINTS_KEPT:]
                 return
 
     def _load_checkpoint(self, checkpoint: Path, training: TrainingConfig) -> None:
@@ -263,6 +280,13 @@ class _Training:
         self._check_clock()
         if self.share >= 1:
             return False
+        if not window.batches and self._limit == math.inf:
+            if self.unsaved:
+                self.save()
+            raise RunError(
+                f"{self.directory}: expected new examples of the corpus after step {self.step}, found none; "
+                "increase corpus.proposals_per_round, max_depth or max_steps, or reduce pretraining.steps"
+            )
         trainer, device = self.trainer, self.trainer.policy.device
         loss, source_tokens, target_tokens, padded, shown, rate = 0.0, 0, 0, 0, 0, self._learning_rate()
         trainer.policy.model.train()
@@ -322,7 +346,7 @@ class _Training:
         return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
     def save(self) -> None:
-        """Write a checkpoint, delete all except the last two, and write progress.csv."""
+        """Write a checkpoint, then `tidy`."""
         state = {
             **{"round": self.next_round, "step": self.step, "examples": self.examples},
             **{"seconds": self.seconds, "rows": self.rows},
@@ -337,9 +361,17 @@ class _Training:
         write_directory(checkpoint, with_checksums(fill))
         others = [other for other in self._checkpoints if other != checkpoint]
         self._checkpoints = [*others, checkpoint][-_CHECKPOINTS_KEPT:]
-        for other in checkpoint.parent.iterdir():
-            if other not in self._checkpoints:
-                shutil.rmtree(other)
+        self._saved_at, self.unsaved = self.seconds, False
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Delete all checkpoints except the last two, and write progress.csv as of the last.
+
+        Entries of other names stay.
+        """
+        for other in (self.directory / "checkpoints").iterdir():
+            if other not in self._checkpoints and re.fullmatch(r"\d{8}(\.partial)?", other.name):
+                delete_directory(other)
         table = io.StringIO()
         writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -348,7 +380,6 @@ class _Training:
                 {name: "" if math.isnan(value) else f"{value:.6g}" for name, value in row.items()}
             )
         write_atomically(self.directory / "progress.csv", table.getvalue())
-        self._saved_at, self.unsaved = self.seconds, False
 
 
 def iter_windows(
@@ -410,15 +441,21 @@ def _encode_round(job: tuple[PretrainingSettings, int]) -> tuple[list[int], list
 
 
 def held_out(config: PretrainingSettings, progress: Progress = _no_progress) -> list[TrainingExample]:
-    """Return examples of the held-out tasks, made like those for training."""
+    """Return examples of the held-out tasks, made like those for training.
+
+    There are HELD_OUT_EXAMPLES, or fewer if a round gives none.
+    """
     corpus, encoding = _corpora(config)[1], _encoding(config.policy)
     examples: list[TrainingExample] = []
     for number in count():
         if corpus is None or len(examples) >= HELD_OUT_EXAMPLES:
             break
         progress("make held-out examples", len(examples), HELD_OUT_EXAMPLES)
-        encoded = (encode_example(encoding, example) for example in corpus.make_round(number).examples)
-        examples += [example for example in encoded if example is not None]
+        encoded = [encode_example(encoding, example) for example in corpus.make_round(number).examples]
+        found = [example for example in encoded if example is not None]
+        if not found:
+            break
+        examples += found
     return examples[:HELD_OUT_EXAMPLES]
 
 

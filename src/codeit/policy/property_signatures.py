@@ -276,7 +276,7 @@ def _facts(demonstrations: Demonstrations) -> Iterator[str]:
 def _change_properties(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
     """Yield (subject, word) for the programs of `CHANGES`."""
     changed = [
-        int.from_bytes(bytes(a != b for a, b in zip(bytes(before), bytes(after), strict=True)))
+        _bits(bytes(a != b for a, b in zip(bytes(before), bytes(after), strict=True)))
         for before, after in demonstrations
     ]
     for subject, text, masks in _masks(tuple(before for before, _ in demonstrations)):
@@ -284,21 +284,25 @@ def _change_properties(demonstrations: Demonstrations) -> Iterator[tuple[str, st
             yield subject, f"{text}={relation}"
 
 
-@lru_cache(maxsize=512)  # enough for the tasks of a run, which are encoded repeatedly: 50 MB
+@lru_cache(maxsize=512)  # enough for the tasks of a run, which are encoded repeatedly: 30 MB
 def _masks(inputs: tuple[Grid, ...]) -> list[tuple[str, str, list[int]]]:
     """Run the programs of `CHANGES`; return subject, text and cells of those that find any.
 
-    There is a set of cells for each input. A set of cells is an integer with one byte per cell, 0
-    or 1.
+    There is a set of cells for each input.
     """
     subjects, texts, programs = programs_of("changes")
     outcomes = run_batch(programs, [inputs] * len(programs), budget=_BUDGET, threads=1)
     found = []
     for subject, text, of_program in zip(subjects, texts, outcomes, strict=True):
-        masks = [int.from_bytes(bytes(outcome.grid)) for outcome in of_program if outcome.grid is not None]
+        masks = [_bits(bytes(outcome.grid)) for outcome in of_program if outcome.grid is not None]
         if len(masks) == len(inputs) and any(masks):
             found.append((subject, text, masks))
     return found
+
+
+def _bits(cells: bytes) -> int:
+    """Return a set of cells as an integer with one bit per cell, given a byte per cell, 0 or 1."""
+    return int.from_bytes(np.packbits(np.frombuffer(cells, np.uint8)))
 
 
 def _compare(masks: Sequence[int], changed: Sequence[int]) -> str:

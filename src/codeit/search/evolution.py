@@ -124,7 +124,7 @@ class Evolution:
 
         def select() -> list[TypedProgram]:
             ranks = (len(members) * rng.random(n) ** settings.selection_pressure).astype(int)
-            return [members[rank] for rank in ranks]
+            return [members[rank] for rank in ranks.clip(max=len(members) - 1)]  # a power may round to 1
 
         parents, mates = select(), select()
         with_starter = rng.random(n) < settings.starter_mates

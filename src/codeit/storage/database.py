@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 from codeit.language import ParseError, Program
 from codeit.storage.files import MAKE_ROOM
@@ -122,8 +124,7 @@ class Database:
         if not create:
             refuse_empty(self.path)
         try:
-            self.connection = sqlite3.connect(path, isolation_level=None, factory=Connection)
-            self.connection.path = self.path
+            self.connection = _connect(self.path, immutable=not create and _is_unchanging(self.path))
         except sqlite3.OperationalError as error:
             raise StoreError(f"{path}: expected a readable and writable SQLite file: {error}") from None
         try:
@@ -143,8 +144,12 @@ class Database:
             (problem,) = self.connection.execute("PRAGMA quick_check(1)").fetchone()
             if problem.startswith("***"):
                 raise damaged(self.path, " ".join(problem.split("***")[-1].split()))
-            self.connection.execute("PRAGMA journal_mode = WAL")
-            self.connection.execute("PRAGMA synchronous = FULL")  # commits are rare; a power cut loses none
+            if create:
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                # Commits are rare; a power cut loses none.
+                self.connection.execute("PRAGMA synchronous = FULL")
+            if not found and not create:
+                raise missing_rows(self.path, "none")
             if not found:
                 with self.transaction():
                     for statement in schema.split(";\n"):
@@ -174,6 +179,23 @@ class Database:
             if self.connection.in_transaction:  # SQLite itself ends it when the disk is full
                 self.connection.execute("ROLLBACK")
             raise
+
+
+def _connect(path: Path, *, immutable: bool) -> Connection:
+    query = "?mode=ro&immutable=1" if immutable else ""
+    uri = f"file:{quote(os.fsencode(os.path.abspath(path)))}{query}"
+    connection = sqlite3.connect(uri, isolation_level=None, factory=Connection, uri=True)
+    connection.path = path
+    return connection
+
+
+def _is_unchanging(path: Path) -> bool:
+    """Return whether a database can be read without the files that SQLite keeps beside it.
+
+    They cannot be created on a read-only disk, or in a directory of another user. Where they are,
+    they are read too.
+    """
+    return not (os.access(path.parent, os.W_OK) or Path(f"{path}-wal").exists())
 
 
 def refuse_empty(path: Path) -> None:

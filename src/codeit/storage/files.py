@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator
@@ -20,6 +21,7 @@ class RunError(ValueError):
 MAKE_ROOM = "make room, then run the same command again"
 """What to do about a full disk."""
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def lock_directory(directory: Path) -> FileLock:
@@ -61,13 +63,28 @@ def _is_lock(entry: Path) -> bool:
 
 @contextmanager
 def explain_full_disk(path: Path) -> Iterator[None]:
-    """Turn an OSError that says that the disk is full or fails into a RunError about `path`."""
+    """Turn an error that says that the disk is full, fails or is read-only into a RunError.
+
+    It names `path`. Libraries may report the error in words of their own.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise RunError(f"{path}: expected room to write, found: {error.strerror}; {MAKE_ROOM}") from None
+    except Exception as error:
+        cause = _system_error(error)
+        if cause is not None and cause.errno in _NO_ROOM:
+            raise RunError(f"{path}: expected room to write, found: {cause.strerror}; {MAKE_ROOM}") from None
+        if cause is not None and cause.errno in _READ_ONLY:
+            raise RunError(f"{path}: expected a writable place, found: {cause.strerror}") from None
+        raise
+
+
+def _system_error(error: Exception) -> OSError | None:
+    """Return the error of the operating system that an exception reports, or None."""
+    if isinstance(error, OSError):  # NumPy sets no number: "8 requested and 0 written"
+        return error if error.errno else OSError(errno.EIO, str(error))
+    if found := re.search(r"\(os error (\d+)\)", str(error)):  # safetensors and tokenizers, in Rust
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    return None
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
@@ -110,6 +127,11 @@ def why_not_writable(path: Path) -> str:
     return "" if os.access(directory, os.W_OK) else f"expected a writable directory at {directory}"
 
 
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a device, a pipe, or the file that stdout or stderr leads to."""
+    return _stream(path) is not None
+
+
 def _stream(path: Path) -> Path | int | None:
     """Return what to open to write to a file that must not be replaced, or None for others."""
     try:
@@ -136,23 +158,18 @@ def write_directory(directory: Path, fill: Callable[[Path], object]) -> None:
         partial.mkdir(parents=True)
         try:
             fill(partial)
-            for entry in (*partial.rglob("*"), partial):
+            for entry in (*sorted(partial.rglob("*")), partial):
                 fsync(entry)
             partial.rename(directory)
-        except Exception:
-            _refuse_full_disk(partial)  # libraries report a full disk by errors of their own
-            raise
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         fsync(directory.parent)
 
 
-def _refuse_full_disk(directory: Path) -> None:
-    """Raise OSError if a directory has no room for another MiB."""
-    with open(directory / "probe", "wb") as file:
-        file.write(bytes(1 << 20))
-        file.flush()
-        os.fsync(file.fileno())
+def delete_directory(directory: Path) -> None:
+    """Delete a directory and all in it. Raises RunError if the disk does not allow it."""
+    with explain_full_disk(directory):
+        shutil.rmtree(directory)
 
 
 def fsync(path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeit.language import Program
-from codeit.storage.database import Connection
+from codeit.storage.database import Connection, damaged
 
 EXPERT_SOURCES = ("expert", "mutation")
 """Sources of experiences on training tasks."""
@@ -173,7 +173,9 @@ class ReplayBuffer:
             FROM json_each(?) AS drawn JOIN experience AS e ON e.id = drawn.value
             JOIN task AS t ON t.id = e.task_id JOIN program AS p ON p.id = e.program_id ORDER BY drawn.key
         """
-        drawn = self._connection.execute(query, (json.dumps(ids),))
+        drawn = self._connection.execute(query, (json.dumps(ids),)).fetchall()
+        if len(drawn) != len(ids):
+            raise damaged(self._connection.path, "experiences whose task is not there")
         experiences = []
         for row, probability in zip(drawn, probabilities, strict=True):
             number, split, task_id, text, source, priority, times_drawn = row

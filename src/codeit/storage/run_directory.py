@@ -16,10 +16,11 @@ import io
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from codeit.config import RunSettings
 from codeit.settings import flatten_toml
@@ -27,6 +28,7 @@ from codeit.storage.checksums import with_checksums
 from codeit.storage.database import damaged, missing_rows, refuse_empty
 from codeit.storage.files import (
     RunError,
+    delete_directory,
     explain_full_disk,
     lock_directory,
     refuse_foreign,
@@ -52,7 +54,7 @@ class RunDirectory:
         ConfigError for a file that cannot be read or is of another version.
         """
         self.path = Path(path)
-        self._tensorboard: Any = None
+        self._events: Path | None = None  # the TensorBoard events that this process writes
         self._published: set[int] = set()  # iterations whose events this process has written
         config, database = self.path / "config.toml", self.path / "run.sqlite"
         if settings is None and not config.is_file():
@@ -131,8 +133,8 @@ class RunDirectory:
         """
         kept = {self.checkpoint(iteration - age) for age in range(CHECKPOINTS_KEPT)}
         for entry in (self.path / "checkpoints").iterdir():
-            if entry not in kept and re.fullmatch(r"\d{4,}(\.partial)?", entry.name):
-                shutil.rmtree(entry)
+            if entry not in kept and re.fullmatch(r"\d{4,}(\.partial)*", entry.name):
+                delete_directory(entry)
 
     def publish(self) -> None:
         """Write metrics.csv, solutions.jsonl and the TensorBoard events from the database."""
@@ -161,29 +163,33 @@ class RunDirectory:
         self._publish_events(metrics)
 
     def _publish_events(self, metrics: dict[int, dict[str, float]]) -> None:
-        """Write the TensorBoard events of iterations that this process has not written.
+        """Append the TensorBoard events of iterations that this process has not written.
 
         The first call replaces the events of earlier processes, so that a resumed run has none
-        twice.
+        twice. TensorBoard's own writer is not used, as its thread reports a full disk by a traceback.
         """
-        directory = self.path / "tensorboard"
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        directory, now, data = self.path / "tensorboard", time.time(), io.BytesIO()
+        records = RecordWriter(data)
         with explain_full_disk(directory):
-            if self._tensorboard is None:
-                from torch.utils.tensorboard import SummaryWriter  # takes 2 s to import
-
+            if self._events is None:
                 shutil.rmtree(directory, ignore_errors=True)
-                self._tensorboard = SummaryWriter(str(directory))
-                self._resources.callback(self._close_events)
-            for iteration, values in metrics.items():
-                if iteration not in self._published:
-                    self._published.add(iteration)
-                    for name, value in values.items():
-                        self._tensorboard.add_scalar(METRICS[name].group + "/" + name, value, iteration)
-            self._tensorboard.flush()
-
-    def _close_events(self) -> None:
-        with suppress(OSError):  # a full disk, which `publish` has reported
-            self._tensorboard.close()
+                directory.mkdir()
+                self._events = directory / f"events.out.tfevents.{now:.0f}.codeit"
+                records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+            for iteration in sorted(metrics.keys() - self._published):
+                values = [
+                    Summary.Value(tag=f"{METRICS[name].group}/{name}", simple_value=value)
+                    for name, value in metrics[iteration].items()
+                ]
+                event = Event(wall_time=now, step=iteration, summary=Summary(value=values))
+                records.write(event.SerializeToString())
+            with open(self._events, "ab") as file:
+                file.write(data.getvalue())
+        self._published |= metrics.keys()
 
 
 def _refuse_changes(found: str, old: Mapping[str, object], where: str) -> None:

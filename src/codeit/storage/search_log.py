@@ -13,13 +13,14 @@ curve.svg          the same as a chart beside the paper's points (a policy evalu
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import KEPT, TOP, Candidate, rank_answers, top_k
@@ -53,6 +54,9 @@ CREATE TABLE candidate (
     PRIMARY KEY (task, program, votes)
 ) WITHOUT ROWID;
 """
+
+State = TypeVar("State")
+_CONTENT = "content"  # a setting: the fingerprint of the tasks
 
 
 class Part(NamedTuple):
@@ -91,6 +95,20 @@ class SearchLogReader(Database):
         """Return the finished parts by number, in order."""
         rows = self.connection.execute("SELECT * FROM part ORDER BY number")
         return {number: Part(*rest) for number, *rest in rows}
+
+    def states(self, parse: Callable[[bytes], State]) -> dict[int, State]:
+        """Return what `parse` makes of the state of each part, by number, in order.
+
+        Raises StoreError for a state on which `parse` fails.
+        """
+        return {number: self.parse_state(number, part, parse) for number, part in self.parts().items()}
+
+    def parse_state(self, number: int, part: Part, parse: Callable[[bytes], State]) -> State:
+        """Return `parse(part.state)`. Raises StoreError if it fails: damage can lead to any error."""
+        try:
+            return parse(part.state)
+        except Exception as error:
+            raise damaged(self.path, f"state of part {number}: {error!r}") from None
 
     def candidates(self) -> list[Candidate]:
         """Return everything that was found, in order of discovery.
@@ -176,6 +194,27 @@ class SearchLog(SearchLogReader):
     def __enter__(self) -> Self:
         return self
 
+    def check_tasks(self, tasks: Sequence[Task]) -> None:
+        """Raise RunError if the tasks differ from those that the search began with.
+
+        Their names are the same, as a setting tells, but a file may have changed. A log that has no
+        fingerprint of its tasks gets one.
+        """
+        found = fingerprint(tasks)
+        expected = self.settings().get(_CONTENT)
+        if expected is None:
+            self.set(_CONTENT, found)
+        elif expected != found:
+            raise RunError(
+                f"{self.directory}: expected the tasks that the search began with, found others of the same "
+                "name; restore their files, or choose another --out"
+            )
+
+    def set(self, name: str, value: object) -> None:
+        """Record a setting."""
+        with self.transaction():
+            self.connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, json.dumps(value)))
+
     def commit(self, number: int, part: Part, found: Iterable[Candidate]) -> None:
         """Record a finished part and what it found, in place of an earlier part of this number."""
         with self.transaction():
@@ -210,6 +249,17 @@ class SearchLog(SearchLogReader):
         writer.writerows((n, *(getattr(s, name) for name in CURVE_COLUMNS)) for n, s in curve.items())
         write_atomically(self.directory / "curve.csv", table.getvalue())
         return curve
+
+
+def fingerprint(tasks: Sequence[Task]) -> str:
+    """Return a digest of all that a search reads of tasks: ids, demonstrations and test inputs."""
+    content = repr([(task.id, _grids(task)) for task in tasks])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _grids(task: Task) -> object:
+    demonstrations = [(pair.input.tolist(), pair.output.tolist()) for pair in task.train]
+    return demonstrations, [pair.input.tolist() for pair in task.test]
 
 
 def _best(found: Iterable[Candidate]) -> dict[str, list[Candidate]]:
