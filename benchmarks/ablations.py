@@ -7,9 +7,11 @@
 Each run is the shipped configuration `laptop`, smaller and without evolution, so that only the
 policy's samples solve tasks. A variant is the full method, an ablation (with the changes of the
 shipped configurations `ablations/a1` to `a6`), `frozen` (the same samples from a policy that is not
-trained), or any settings. The table has one row per variant. With `--held-out`, the tasks to solve
-are the training tasks that `benchmarks/policies.py` held out from the policy. A run that was
-stopped is resumed, and a finished run is not repeated.
+trained), or any settings. The table has one row per variant. The last column compares the tasks
+solved with those of the first variant, paired by task: difference, 95 % interval, sign test (see
+`codeit.evaluation.comparison`). With `--held-out`, the tasks to solve are the training tasks that
+`benchmarks/policies.py` held out from the policy. A run that was stopped is resumed, and a finished
+run is not repeated.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import json
 import tomllib
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 from policies import HOLD_OUT_EVERY
 from rich.console import Console
@@ -26,6 +29,7 @@ from rich.table import Table
 
 from codeit.config import RunSettings
 from codeit.data.tasks import load_tasks
+from codeit.evaluation.comparison import compare
 from codeit.loop import Loop
 from codeit.policy.pretraining import split
 from codeit.settings import CONFIGS
@@ -112,13 +116,27 @@ def held_out(policy: str, directory: Path) -> dict[str, object]:
     }
 
 
-def measure(variant: str, seed: int, out: Path, overrides: dict[str, object]) -> dict[str, float]:
-    """Run a variant to its end; return the metrics of the last iteration."""
+class Measured(NamedTuple):
+    """A finished run."""
+
+    metrics: dict[str, float]
+    """Of the last iteration."""
+    solved: list[str]
+    """Tasks solved by all programs, at top 3."""
+    tasks: list[str]
+    """All tasks to solve."""
+
+
+def measure(variant: str, seed: int, out: Path, overrides: dict[str, object]) -> Measured:
+    """Run a variant to its end."""
     name = f"{variant}-{seed}".replace("/", "_")
     with RunDirectory(out / name, config(variant, seed, overrides)) as directory:
-        Loop(directory, IterationPrinter(name)).run()
+        loop = Loop(directory, IterationPrinter(name))
+        loop.run()
         metrics = directory.database.metrics()
-    return metrics[max(metrics)]
+        last = max(metrics)
+        solved = directory.database.scores(last, "cumulative")
+    return Measured(metrics[last], solved, [task.id for task in loop.test_tasks])
 
 
 def spread(values: list[float]) -> str:
@@ -144,10 +162,14 @@ def main() -> None:
         overrides |= held_out(arguments.held_out, arguments.out / "tasks")
     for variant in arguments.variants:  # reports errors at once, not after hours
         config(variant, 0, overrides)
-    table = Table("variant", *COLUMNS.values())
+    table = Table("variant", *COLUMNS.values(), f"tasks more than {arguments.variants[0]}")
+    first: list[Measured] = []
     for variant in arguments.variants:
         runs = [measure(variant, seed, arguments.out, overrides) for seed in arguments.seeds]
-        table.add_row(variant, *(spread([run[key] for run in runs]) for key in COLUMNS))
+        first = first or runs
+        figures = [spread([run.metrics[key] for run in runs]) for key in COLUMNS]
+        solved, of_first = ([run.solved for run in some] for some in (runs, first))
+        table.add_row(variant, *figures, str(compare(runs[0].tasks, solved, of_first)))
     Console().print(table)
 
 

@@ -150,6 +150,15 @@ def test_whatever_bytes_are_damaged_the_error_names_the_file(filled: Path) -> No
     assert refused > 75
 
 
+@pytest.mark.parametrize("column", ["demonstrations_solved", "votes", "iteration", "source"])
+def test_a_value_of_another_type_is_damage(column: str, filled: Path) -> None:
+    with RunDatabase(filled) as database:
+        with database.transaction():
+            database.connection.execute(f"UPDATE candidate SET {column} = x'00' WHERE id = 7")
+        with pytest.raises(StoreError, match=r"expected an intact database .* values of other types"):
+            database.candidates()
+
+
 @pytest.mark.parametrize("damage", [b"vm\xffrror", b"vmi\nror", b"vmirrir"])
 def test_a_garbled_program_is_damage(damage: bytes, filled: Path) -> None:
     filled.write_bytes(filled.read_bytes().replace(b"vmirror", damage))

@@ -110,6 +110,8 @@ def test_scores_are_recorded_for_test_tasks(database: RunDatabase) -> None:
         (3, "cumulative", "test", "a"),
         (3, "cumulative", "test", "b"),
     ]
+    assert database.scores(3, "cumulative") == ["a", "b"]
+    assert database.scores(2, "cumulative") == database.scores(3, "policy") == []
 
 
 def test_metrics_are_those_of_finished_iterations_in_the_order_of_metrics(database: RunDatabase) -> None:

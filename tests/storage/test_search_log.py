@@ -226,6 +226,25 @@ def test_garbled_settings_and_answers_are_damage(tmp_path: Path) -> None:
             log.settings()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE part SET programs = 'many'",
+        "UPDATE part SET state = 'text'",
+        "UPDATE candidate SET tried = x'00'",
+        "UPDATE candidate SET answer = 1.5",
+    ],
+)
+def test_values_of_other_types_are_damage(change: str, tmp_path: Path) -> None:
+    with SearchLog(tmp_path, SETTINGS) as log:
+        log.commit(0, part(5), [Candidate("a", FLIP, 2, order=4, answer=17)])
+        with log.transaction():
+            log.connection.execute(change)
+        with pytest.raises(StoreError, match=r"expected an intact database .*(values of other types|answer)"):
+            log.parts()
+            log.candidates()
+
+
 def test_settings_that_cannot_be_stored_release_the_log(tmp_path: Path) -> None:
     with pytest.raises(TypeError) as caught:  # keeps the frames alive, and with them what is not released
         SearchLog(tmp_path / "log", {"seed": object()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -99,6 +99,16 @@ class Connection(sqlite3.Connection):
     def executemany(self, *arguments: Any) -> sqlite3.Cursor:
         cursor: _Cursor = self.cursor()
         return cursor.executemany(*arguments)
+
+    def read(self, query: str, values: Sequence[object], *types: Any) -> Iterator[tuple[Any, ...]]:
+        """Yield rows whose values have these types, one a column.
+
+        Raises StoreError for others: SQLite keeps any type in any column, so damage may change it.
+        """
+        for row in self.execute(query, values):
+            if not all(map(isinstance, row, types)):
+                raise damaged(self.path, f"a row of values of other types: {row!r:.200}")
+            yield row
 
     def program(self, text: str) -> Program:
         """Return the program of a stored text. Raises StoreError if there is none."""

@@ -174,13 +174,21 @@ class RunDatabase(Database):
         return [
             Candidate(task_id, self.connection.program(text), solved, order, votes, None, iteration, source)
             for order, (task_id, text, solved, votes, iteration, source) in enumerate(
-                self.connection.execute(query, values)
+                self.connection.read(query, values, str, str, int, int, int, str)
             )
         ]
 
     def add_scores(self, iteration: int, scope: str, task_ids: Iterable[str]) -> None:
         query = f"INSERT INTO score VALUES (?, ?, {_TEST_TASK})"
         self.connection.executemany(query, ((iteration, scope, task_id) for task_id in task_ids))
+
+    def scores(self, iteration: int, scope: str) -> list[str]:
+        """Return the ids of the tasks that were recorded with `add_scores`, sorted."""
+        query = (
+            "SELECT t.name FROM score AS s JOIN task AS t ON t.id = s.task_id "
+            "WHERE (s.iteration, s.scope) = (?, ?)"
+        )
+        return sorted(name for (name,) in self.connection.execute(query, (iteration, scope)))
 
     # Metrics.
 

@@ -93,7 +93,8 @@ class SearchLogReader(Database):
 
     def parts(self) -> dict[int, Part]:
         """Return the finished parts by number, in order."""
-        rows = self.connection.execute("SELECT * FROM part ORDER BY number")
+        types = int, int, float, float, bytes
+        rows = self.connection.read("SELECT * FROM part ORDER BY number", (), *types)
         return {number: Part(*rest) for number, *rest in rows}
 
     def states(self, parse: Callable[[bytes], State]) -> dict[int, State]:
@@ -116,10 +117,11 @@ class SearchLogReader(Database):
         Where the search counts votes, an answer occurs several times, whenever its votes had
         doubled or its shortest program had changed.
         """
-        rows = self.connection.execute(
+        query = (
             "SELECT task, program, demonstrations_solved, tried, votes, answer FROM candidate "
             "ORDER BY tried, task, program"
         )
+        rows = self.connection.read(query, (), str, str, int, int, int, str | None)
         return [
             Candidate(task, self.connection.program(text), solved, tried, votes, self._answer(answer))
             for task, text, solved, tried, votes, answer in rows
