@@ -3,7 +3,7 @@
 # make lint        ruff, import-linter, deptry and mypy
 # make bench       set up, then the engine and evolution against the oracle in plain Python
 # make sanitize    the engine's tests under address, undefined-behaviour and thread sanitizers
-# make faults      kills, full disks and failing disks in every command that writes files: ten minutes
+# make faults      kills, full disks and failing disks in every command that writes files: six minutes
 # make fuzz        libFuzzer on the engine (needs clang) for SECONDS, or with SECONDS=0 for RUNS inputs
 
 VENV   ?= .venv
