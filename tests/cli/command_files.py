@@ -45,7 +45,18 @@ TASKS = {
     "down": {"train": [PAIR, PAIR], "test": [PAIR]},
     "left": {"train": [{"input": [[1, 2], [3, 4]], "output": [[2, 1], [4, 3]]}], "test": [PAIR]},
 }
-SMALL = """
+POLICY = """
+[policy]
+init = "random"
+encoding = "runs"
+device = "cpu"
+d_model = 8
+d_ff = 8
+heads = 1
+layers_encoder = 1
+layers_decoder = 1
+"""
+SMALL = f"""
 [run]
 iterations = 1
 threads = 1
@@ -54,36 +65,18 @@ initial = 10
 [evolution]
 programs = 20
 programs_per_iteration = 20
-[policy]
-init = "random"
-encoding = "runs"
-device = "cpu"
-d_model = 8
-d_ff = 8
-heads = 1
-layers_encoder = 1
-layers_decoder = 1
-max_program_tokens = 8
+{POLICY}max_program_tokens = 8
 [sampling]
 samples_per_task = 2
 [replay]
 expert_draws = 4
 policy_draws = 4
 """
-PRETRAIN = """
+PRETRAIN = f"""
 [corpus]
 proposals_per_round = 64
 max_depth = 1
-[policy]
-init = "random"
-encoding = "runs"
-device = "cpu"
-d_model = 8
-d_ff = 8
-heads = 1
-layers_encoder = 1
-layers_decoder = 1
-[pretraining]
+{POLICY}[pretraining]
 steps = 1
 rounds_per_window = 1
 threads = 1

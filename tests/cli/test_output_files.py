@@ -10,7 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -336,23 +336,30 @@ def test_submission_whose_log_is_lost_is_refused_and_not_changed(
     assert contents(tmp_path) == before and not Path(f"{out}.search").exists()
 
 
-def test_search_on_a_full_disk_continues_once_there_is_room(
-    puzzles: Path, tmp_path: Path, codeit: Any, disk: SmallDisk
-) -> None:
-    command = ["evolve", "--tasks", str(puzzles), "--train", str(puzzles), "--programs", "60"]
-    command += ["--workers", "1", "--out"]
-    assert codeit(*command, str(tmp_path / "whole")).code == 0
-    out, codes = disk.path / "found", []
-    for left in (0, 4096, 16_000, 40_000, 64_000, 80_000, 100_000, 120_000):
+def call_on_full_disk(call: Callable[[], Any], disk: SmallDisk, levels: Iterable[int]) -> list[object]:
+    """Call a command with ever more bytes left on a disk; return its exit codes."""
+    codes = []
+    for left in levels:
         ballast = disk.fill(left)
-        ended = codeit(*command, str(out))
+        ended = call()
         codes.append(ended.code)
         if ended.code:
             assert_user_error(ended, str(disk.path))
             assert "room" in ended.stderr or "No space left" in ended.stderr
             assert not list(disk.path.rglob("*.partial"))
         ballast.unlink()
-    assert 2 in codes
+    return codes
+
+
+def test_search_on_a_full_disk_continues_once_there_is_room(
+    puzzles: Path, tmp_path: Path, codeit: Any, disk: SmallDisk
+) -> None:
+    command = ["evolve", "--tasks", str(puzzles), "--train", str(puzzles), "--programs", "60"]
+    command += ["--workers", "1", "--out"]
+    assert codeit(*command, str(tmp_path / "whole")).code == 0
+    out = disk.path / "found"
+    levels = (0, 4096, 16_000, 40_000, 64_000, 80_000, 100_000, 120_000)
+    assert 2 in call_on_full_disk(lambda: codeit(*command, str(out)), disk, levels)
     assert codeit(*command, str(out)).code == 0
     assert rows(out / "search.sqlite") == rows(tmp_path / "whole" / "search.sqlite")
     for name in ("solutions.jsonl", "curve.csv"):
@@ -367,17 +374,9 @@ def test_run_on_a_full_disk_continues_once_there_is_room(
     (tmp_path / "c.toml").write_text(f'[data]\ntrain = "{puzzles}"\ntest = "{puzzles}"\n')
     command = ["run", str(tmp_path / "c.toml"), *SMALL, "--out"]
     assert codeit(*command, str(tmp_path / "whole")).code == 0
-    out, codes = disk.path / "run", []
-    for left in (0, 8192, 100_000, 200_000, 300_000, 400_000, 500_000, 700_000):
-        ballast = disk.fill(left)
-        ended = codeit(*command, str(out))
-        codes.append(ended.code)
-        if ended.code:
-            assert_user_error(ended, str(disk.path))
-            assert "room" in ended.stderr or "No space left" in ended.stderr
-            assert not list(disk.path.rglob("*.partial"))
-        ballast.unlink()
-    assert codes.count(2) >= 3
+    out = disk.path / "run"
+    levels = (0, 8192, 100_000, 200_000, 300_000, 400_000, 500_000, 700_000)
+    assert call_on_full_disk(lambda: codeit(*command, str(out)), disk, levels).count(2) >= 3
     assert codeit(*command, str(out)).code == 0
     assert rows(out / "run.sqlite") == rows(tmp_path / "whole" / "run.sqlite")
     assert (out / "solutions.jsonl").read_bytes() == (tmp_path / "whole" / "solutions.jsonl").read_bytes()

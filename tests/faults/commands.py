@@ -22,6 +22,15 @@ TO_SOLVE = {
     "turned": "x1 = dmirror(I)\nO = hmirror(x1)",
     "twice": "x1 = vmirror(I)\nO = hconcat(x1, x1)",
 }
+SIZES = """\
+device = "cpu"
+d_model = 16
+d_ff = 16
+heads = 2
+layers_encoder = 1
+layers_decoder = 1
+max_program_tokens = 24
+"""
 TRAINED = """
 [data]
 train = "{train}"
@@ -35,14 +44,7 @@ per_iteration = 4
 [policy]
 init = "random"
 encoding = "runs"
-device = "cpu"
-d_model = 16
-d_ff = 16
-heads = 2
-layers_encoder = 1
-layers_decoder = 1
-max_program_tokens = 24
-[sampling]
+{sizes}[sampling]
 samples_per_task = 4
 tasks_per_commit = 2
 [training]
@@ -65,14 +67,7 @@ max_depth = 1
 [policy]
 init = "random"
 encoding = "patches"
-device = "cpu"
-d_model = 16
-d_ff = 16
-heads = 2
-layers_encoder = 1
-layers_decoder = 1
-max_program_tokens = 24
-[pretraining]
+{sizes}[pretraining]
 steps = 3
 rounds_per_window = 1
 batch_tokens = 16384
@@ -199,7 +194,7 @@ def write_inputs(directory: Path) -> None:
         (directory / "test" / f"{name}.json").write_text(json.dumps(task))
     (directory / "program.txt").write_text("O = vmirror(I)\n")
     for name, text in (("run", TRAINED), ("pretrain", PRETRAINED)):
-        text = text.format(train=directory / "train", test=directory / "test")
+        text = text.format(train=directory / "train", test=directory / "test", sizes=SIZES)
         (directory / f"{name}.toml").write_text(text.lstrip())
 
 
