@@ -133,7 +133,7 @@ def test_time_limit_includes_earlier_calls(tmp_path: Path, monkeypatch: pytest.M
             before = answered.spent
             started = time.monotonic()
             answered.run(STARTERS, seconds, 0)
-            assert seconds - before <= time.monotonic() - started + 0.1 < seconds - before + 4
+            assert seconds - before <= time.monotonic() - started + 0.1 < seconds - before + 1.5
             assert log.settings()["wall_seconds"] >= seconds - 0.01
     before_bytes = out.read_bytes()
     with SearchLog(tmp_path / "search", SETTINGS) as log:
@@ -147,13 +147,13 @@ def test_tasks_that_do_not_fit_into_the_time_are_dropped(
     def slow_map(self: Any, jobs: Any, **options: Any) -> Any:
         for index, job in enumerate(jobs):
             for _, result in map_unordered(self, [job], **options):
-                time.sleep(4)
+                time.sleep(5)
                 yield index, result
 
     monkeypatch.setattr(Workers, "map_unordered", slow_map)
     with SearchLog(tmp_path / "search", SETTINGS) as log:
         Submission(log, tmp_path / "out.json", TASKS).run(STARTERS, 9.0, 0)  # time for two
-        assert 1 <= len(log.parts()) <= 3
+        assert 1 <= len(log.parts()) <= 2
     read_submission(tmp_path / "out.json")
 
 
@@ -220,7 +220,7 @@ def test_killed_submission_continues(tmp_path: Path, submit: Callable[[str], sub
     killed.communicate()
     read_submission(out)
     done = count_parts(search)
-    continued = submit("15")
+    continued = submit("8")
     stdout, stderr = continued.communicate()
     assert continued.returncode == 0, stderr
     assert "3 of 4 tasks solved (all demonstrations)" in " ".join(stdout.split())
@@ -254,9 +254,9 @@ def test_calls_take_the_budget_together(
         _, stderr = call.communicate(timeout=60)
         total += time.monotonic() - started
         assert call.returncode == (0 if stop_after is None else 130), stderr
-    assert 9 < total < 10 + 5
+    assert 9 < total < 10 + 2.5
     with SearchLogReader(tmp_path / "answers.json.search") as log:
-        assert abs(log.settings()["wall_seconds"] - total) < 3
+        assert abs(log.settings()["wall_seconds"] - total) < 1.5
     started = time.monotonic()
     submit("10").communicate(timeout=60)  # nothing is left
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 5
