@@ -155,6 +155,7 @@ def test_progress_receives_the_results_of_iter_solve() -> None:
     assert results[-1] is last and last.tried == 3000
 
 
+@pytest.mark.flaky(reruns=2)  # measures time, and machines stall
 @pytest.mark.parametrize(("populations", "seconds"), [(1, 1), (2, 4)])
 def test_time_limit_is_kept(populations: int, seconds: float) -> None:
     started = time.monotonic()

@@ -26,6 +26,7 @@ from command_lines import COMMANDS, SETTINGS, command_lines
 from hypothesis import given, settings
 
 import codeit.data.experts
+import codeit.report.runs
 from codeit.cli.main import main
 from codeit.data.tasks import load_tasks
 from codeit.language import Grid, Program
@@ -97,9 +98,16 @@ def good_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr("codeit.data.tasks._load_arc_agi_1", lambda _: load_tasks(folder / "here/tasks"))
         patch.setattr("codeit.cli.solve._IMPORT_SECONDS", 0.0)
         patch.setattr("codeit.data.experts.published", cache(codeit.data.experts.published))
+        forget_tasks()
         made = make_files(folder / "here", run_codeit)
         assert set(FILES) <= set(made), set(FILES) - set(made)
         yield folder
+    forget_tasks()
+
+
+def forget_tasks() -> None:
+    """Clear the report's cache of tasks by name and path. Both name other tasks elsewhere."""
+    codeit.report.runs._tasks.cache_clear()
 
 
 def snapshot(folder: Path) -> dict[str, object]:
@@ -134,7 +142,7 @@ def check(arguments: list[str], faults: list[Change], good: Path, folder: Path) 
     here = folder / "here"
     for fault in faults:
         apply(fault, here)
-    sys.modules["codeit.report.runs"]._tasks.cache_clear()  # paths are relative
+    forget_tasks()
     before = snapshot(folder)
     with chdir(here):
         ended = run_codeit(*arguments)

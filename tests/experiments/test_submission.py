@@ -124,6 +124,7 @@ def test_submission_is_valid_from_the_start_and_continues_after_an_interrupt(
     assert_solved(read_submission(out))
 
 
+@pytest.mark.flaky(reruns=2)  # measures time, and machines stall
 def test_time_limit_includes_earlier_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codeit.experiments.submission, "FIRST_PASS_SECONDS", 0.1)
     out = tmp_path / "out.json"
@@ -141,6 +142,7 @@ def test_time_limit_includes_earlier_calls(tmp_path: Path, monkeypatch: pytest.M
         assert out.read_bytes() == before_bytes
 
 
+@pytest.mark.flaky(reruns=2)  # measures time, and machines stall
 def test_tasks_that_do_not_fit_into_the_time_are_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +159,7 @@ def test_tasks_that_do_not_fit_into_the_time_are_dropped(
     read_submission(tmp_path / "out.json")
 
 
+@pytest.mark.flaky(reruns=2)  # measures time, and machines stall
 def test_submission_ends_early_once_all_tasks_are_settled(tmp_path: Path) -> None:
     easy = [task for task in TASKS if task.id == "made0"]
     with SearchLog(tmp_path / "search", log_settings(easy, 0, "none")) as log:
@@ -220,7 +223,7 @@ def test_killed_submission_continues(tmp_path: Path, submit: Callable[[str], sub
     killed.communicate()
     read_submission(out)
     done = count_parts(search)
-    continued = submit("8")
+    continued = submit("20")
     stdout, stderr = continued.communicate()
     assert continued.returncode == 0, stderr
     assert "3 of 4 tasks solved (all demonstrations)" in " ".join(stdout.split())
@@ -241,6 +244,7 @@ def test_interrupted_submission_leaves_a_valid_file(
     read_submission(tmp_path / "answers.json")
 
 
+@pytest.mark.flaky(reruns=2)  # measures time, and machines stall
 def test_calls_take_the_budget_together(
     tmp_path: Path, submit: Callable[[str], subprocess.Popen[str]]
 ) -> None:
