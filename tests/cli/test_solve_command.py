@@ -299,7 +299,7 @@ def test_ctrl_c_shows_and_writes_the_answers_so_far(form: str, directory: Path, 
     assert process.stderr is not None
     assert "noise: 0 of 3 demonstrations solved" in process.stderr.readline()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all its processes
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in stderr and "stopped; these are the answers so far" in stderr
     if form == "json":

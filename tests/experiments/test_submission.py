@@ -237,7 +237,7 @@ def test_interrupted_submission_leaves_a_valid_file(
     stopped = submit("60")
     wait_for_a_part(tmp_path / "answers.json.search")
     os.killpg(stopped.pid, signal.SIGINT)  # as a terminal does: to all its processes
-    stdout, stderr = stopped.communicate(timeout=20)
+    stdout, stderr = stopped.communicate(timeout=60)
     assert stopped.returncode == 130
     assert "Traceback" not in stderr and "stopped; the same command continues" in stderr
     assert "of 4 tasks solved" in " ".join(stdout.split())
