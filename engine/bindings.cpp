@@ -8,6 +8,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "attention.hpp"
 #include "calls.hpp"
 #include "primitives/table.hpp"
 #include "vary.hpp"
@@ -359,6 +360,58 @@ nb::tuple py_call_primitive(const std::string& name, nb::tuple arguments, Budget
     }
 }
 
+// Attention on arrays of PyTorch or NumPy, in place. The shapes are those in attention.hpp.
+template <typename Item, size_t dimensions>
+using Array = nb::ndarray<Item, nb::ndim<dimensions>, nb::c_contig, nb::device::cpu>;
+
+void expect_shape(bool fits, const char* which) {
+    if (!fits) reject(std::string(which) + ": the shape does not fit the others");
+}
+
+void bound_attend_to_past(Array<const float, 4> query_key_value, Array<float, 5> cache, Array<int32_t, 2> slots,
+                          Array<const float, 2> bias, Array<float, 3> out) {
+    const int64_t rows = int64_t(query_key_value.shape(0)), heads = int64_t(query_key_value.shape(2)),
+                  size = int64_t(query_key_value.shape(3)), steps = int64_t(cache.shape(0)),
+                  capacity = int64_t(cache.shape(1)), step = int64_t(bias.shape(1)) - 1;
+    auto is = [](int64_t expected, size_t found) { return int64_t(found) == expected; };
+    expect_shape(is(3, query_key_value.shape(1)) && rows <= capacity, "query_key_value");
+    expect_shape(is(2, cache.shape(2)) && is(heads, cache.shape(3)) && is(size, cache.shape(4)), "cache");
+    expect_shape(is(rows, slots.shape(0)) && is(steps, slots.shape(1)), "slots");
+    expect_shape(is(heads, bias.shape(0)) && step >= 0 && step < steps, "bias");
+    expect_shape(is(rows, out.shape(0)) && is(heads, out.shape(1)) && is(size, out.shape(2)), "out");
+    for (int64_t row = 0; row < rows; ++row)
+        for (int64_t k = 0; k < step; ++k)
+            if (int32_t slot = slots.data()[row * steps + k]; slot < 0 || slot >= capacity)
+                reject("slots: expected 0 to " + std::to_string(capacity - 1) + ", found " +
+                       std::to_string(slot));
+    nb::gil_scoped_release release;
+    attend_to_past({query_key_value.data(), rows, heads, size}, step, steps, capacity, cache.data(),
+                   slots.data(), bias.data(), out.data());
+}
+
+void bound_attend_to_source(Array<const float, 3> query, Array<const float, 5> keys_values,
+                            Array<const int32_t, 1> sources, Array<const int32_t, 1> lengths,
+                            Array<float, 3> out) {
+    const int64_t rows = int64_t(query.shape(0)), heads = int64_t(query.shape(1)),
+                  size = int64_t(query.shape(2)), longest = int64_t(keys_values.shape(1)),
+                  n = int64_t(keys_values.shape(0));
+    auto is = [](int64_t expected, size_t found) { return int64_t(found) == expected; };
+    expect_shape(is(2, keys_values.shape(2)) && is(heads, keys_values.shape(3)) &&
+                     is(size, keys_values.shape(4)), "keys_values");
+    expect_shape(is(rows, sources.shape(0)), "sources");
+    expect_shape(is(n, lengths.shape(0)), "lengths");
+    expect_shape(is(rows, out.shape(0)) && is(heads, out.shape(1)) && is(size, out.shape(2)), "out");
+    for (int64_t row = 0; row < rows; ++row)
+        if (int32_t source = sources.data()[row]; source < 0 || source >= n)
+            reject("sources: expected 0 to " + std::to_string(n - 1) + ", found " + std::to_string(source));
+    for (int64_t k = 0; k < n; ++k)
+        if (int32_t length = lengths.data()[k]; length < 1 || length > longest)
+            reject("lengths: expected 1 to " + std::to_string(longest) + ", found " + std::to_string(length));
+    nb::gil_scoped_release release;
+    attend_to_source(query.data(), rows, heads, size, keys_values.data(), longest, sources.data(),
+                     lengths.data(), out.data());
+}
+
 } // namespace
 
 NB_MODULE(_engine, m) {
@@ -457,6 +510,11 @@ NB_MODULE(_engine, m) {
         });
     m.def("infer_types", &py_infer_types, "programs"_a, "task_index"_a, "inputs"_a, "budget"_a, "threads"_a);
     m.def("vary", &py_vary, "parents"_a, "mates"_a, "weights"_a, "max_lines"_a, "seed"_a);
+    m.def("attend_to_past", &bound_attend_to_past, "query_key_value"_a, "cache"_a, "slots"_a, "bias"_a, "out"_a,
+          "Append the new tokens' keys and values to `cache`, and write to `out` what their queries attend to: "
+          "see engine/attention.hpp. Floats of 32 bits; bias (heads, step + 1) gives the step.");
+    m.def("attend_to_source", &bound_attend_to_source, "query"_a, "keys_values"_a, "sources"_a, "lengths"_a,
+          "out"_a, "Write to `out` what the queries attend to in their sources: see engine/attention.hpp.");
     m.def("call_primitive", &py_call_primitive, "name"_a, "arguments"_a, "budget"_a = Budget{},
           "Call one primitive with Python values; a function is given by the name of a primitive. Return "
           "('ok', result), or (kind of fault, None). For tests.");

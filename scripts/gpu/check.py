@@ -24,9 +24,10 @@ import transformers
 from codeit.config import PretrainingConfig, PretrainingSettings, SamplingConfig, TrainingConfig
 from codeit.data.tasks import Task, load_tasks
 from codeit.language import ParseError, Program, run_batch
+from codeit.policy.decoder import Decoder
 from codeit.policy.model import SHIPPED, Policy, PolicyError
 from codeit.policy.pretraining import held_out
-from codeit.policy.sampling import Decoder, sample
+from codeit.policy.sampling import sample
 from codeit.policy.training import (
     IGNORED,
     MicroBatch,
@@ -181,8 +182,10 @@ def check_logits(
     checks = []
     for precision in precisions:
         decoder = Decoder(policy, dtype_of(precision))
-        memory, cache = decoder.encode([example.source for example in some]), decoder.cache(len(some), 1, n)
-        steps = [decoder.step(on_device[:, k, None], k, cache, memory)[:, 0] for k in range(n)]
+        memory = decoder.encode([example.source for example in some])
+        cache = decoder.cache(len(some), len(some), n)
+        sources = torch.arange(len(some), dtype=torch.int32, device=policy.device)
+        steps = [decoder.step(on_device[:, k], sources, k, cache, memory) for k in range(n)]
         difference = torch.stack(steps, 1).cpu() - expected
         value = float(difference[shown].norm() / expected[shown].norm())
         checks.append(

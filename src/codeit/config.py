@@ -285,6 +285,10 @@ class SamplingConfig(Section):
         ge=0,
         description="Sample from the k most likely tokens; 0 uses all. Paper: 50 (its library's default).",
     )
+    distinct: bool = Field(
+        default=True,
+        description="Sample without replacement, so that all samples of a task at once differ. Paper: false.",
+    )
     batch_rows: int = Field(
         default=384, ge=1, description="Programs decoded side by side. Changes memory only. Ours."
     )
@@ -294,7 +298,7 @@ class RunSamplingConfig(SamplingConfig):
     """[sampling] of a run: also how often samples are committed."""
 
     tasks_per_commit: int = Field(
-        default=16, ge=1, description="Tasks sampled between two commits: the most a kill can lose. Ours."
+        default=64, ge=1, description="Tasks sampled between two commits: the most a kill can lose. Ours."
     )
 
 

@@ -356,7 +356,7 @@ def test_codet5p_is_trained_and_sampled(codet5p: Path, tmp_path: Path) -> None:
     trainer.epoch([example], 1)
     trainer.save(tmp_path)
     policy = Policy.load(tmp_path, "cpu")
-    settings = SamplingConfig(samples_per_task=4, temperature=0.01)
+    settings = SamplingConfig(samples_per_task=4, temperature=0.01, distinct=False)
     ((_, texts),) = sample(policy, [PAIRS], settings, seeds=[0])
     assert texts == [str(PROGRAM)] * 4
 

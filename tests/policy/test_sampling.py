@@ -14,7 +14,7 @@ from codeit.data.tasks import Task
 from codeit.language import Grid, Program
 from codeit.policy.grid_tokens import Tokens
 from codeit.policy.model import Policy
-from codeit.policy.sampling import Decoder, draw, sample, sample_tokens
+from codeit.policy.sampling import draw, sample, sample_tokens
 
 CPU = torch.device("cpu")
 
@@ -28,38 +28,6 @@ def policy(**changes: Any) -> Policy:
 
 def tasks_of(evaluation: dict[str, Task], count: int) -> list[tuple[Any, ...]]:
     return [task.train for task in list(evaluation.values())[:count]]
-
-
-@pytest.mark.parametrize("feed_forward", ["relu", "gated-gelu"])
-@pytest.mark.parametrize("tied", [True, False])
-def test_decoder_steps_give_the_logits_of_the_forward_pass(feed_forward: str, tied: bool) -> None:
-    torch.manual_seed(0)
-    config = T5Config(
-        vocab_size=50,
-        d_model=24,
-        d_kv=10,  # not d_model / heads
-        d_ff=40,
-        num_heads=3,
-        num_layers=1,
-        num_decoder_layers=3,
-        feed_forward_proj=feed_forward,
-        tie_word_embeddings=tied,
-        decoder_start_token_id=0,
-    )
-    model = T5ForConditionalGeneration(config).eval()
-    torch.nn.init.normal_(model.decoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight)
-    sources = [[5, 6, 7, 8, 9, 10, 11], [12, 13, 14]]
-    targets = torch.randint(2, 50, (2, 4, 30))  # 2 tasks, 4 samples each
-    decoder = Decoder(Policy(model, _Words(50), CPU), torch.float32)  # type: ignore[arg-type]
-    with torch.inference_mode():
-        memory = decoder.encode([np.array(source) for source in sources])
-        cache = decoder.cache(2, 4, 30)
-        steps = [decoder.step(targets[:, :, k], k, cache, memory) for k in range(30)]
-        for task, number in product(range(2), range(4)):
-            prefix = targets[task, number][None]
-            expected = model(input_ids=torch.tensor([sources[task]]), decoder_input_ids=prefix).logits[0]
-            found = torch.stack([logits[task, number] for logits in steps])
-            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("top_k", [0, 3])
@@ -98,6 +66,24 @@ class _Words:
         return " ".join(map(str, ids))
 
 
+def sequence_probabilities(
+    model: T5ForConditionalGeneration, encoding: _Words, temperature: float
+) -> dict[str, float]:
+    """Return the probability of each program of at most two words, by the text of its tokens."""
+    model.eval()
+
+    def after(*ids: int) -> torch.Tensor:
+        source, prefix = torch.from_numpy(encoding.encode_task(()))[None], torch.tensor([[0, *ids]])
+        with torch.inference_mode():
+            return (model(input_ids=source, decoder_input_ids=prefix).logits[0, -1] / temperature).softmax(0)
+
+    found = {f"{end} 0": after()[end].item() for end in (0, 1)}
+    for first, second in product((2, 3), range(4)):
+        found[f"{first} {second}"] = (after()[first] * after(first)[second]).item()
+    assert sum(found.values()) == pytest.approx(1)
+    return found
+
+
 def test_samples_follow_the_exact_distribution_of_sequences() -> None:
     torch.manual_seed(4)
     config = T5Config(
@@ -106,23 +92,64 @@ def test_samples_follow_the_exact_distribution_of_sequences() -> None:
     model, encoding = T5ForConditionalGeneration(config), _Words()
     temperature, n = 0.95, 20_000
     whole = Policy(model, encoding, CPU)  # type: ignore[arg-type]
-    settings = SamplingConfig(samples_per_task=n, temperature=temperature, top_k=0, batch_rows=n)
+    settings = SamplingConfig(
+        samples_per_task=n, temperature=temperature, top_k=0, batch_rows=n, distinct=False
+    )
     ((index, texts),) = sample(whole, [()], settings, seeds=[7])
     assert index == 0 and len(texts) == n
 
-    def after(*ids: int) -> torch.Tensor:
-        source, prefix = torch.from_numpy(encoding.encode_task(()))[None], torch.tensor([[0, *ids]])
-        with torch.inference_mode():
-            return (model(input_ids=source, decoder_input_ids=prefix).logits[0, -1] / temperature).softmax(0)
-
-    expected = {f"{end} 0": after()[end].item() for end in (0, 1)}
-    for first, second in product((2, 3), range(4)):
-        expected[f"{first} {second}"] = (after()[first] * after(first)[second]).item()
-    assert sum(expected.values()) == pytest.approx(1)
+    expected = sequence_probabilities(model, encoding, temperature)
     counts = Counter(texts)
     assert set(counts) <= set(expected)
     statistic = sum((counts[text] - n * p) ** 2 / (n * p) for text, p in expected.items())
     assert statistic < 27.9  # the 0.999 quantile at 9 degrees of freedom
+
+
+def test_samples_without_replacement_have_the_distribution_of_drawing_one_after_the_other() -> None:
+    """The probability of the pair (a, b) is p(a) p(b) / (1 − p(a)). There are ten sequences."""
+    torch.manual_seed(4)
+    config = T5Config(
+        vocab_size=4, d_model=8, d_kv=4, d_ff=8, num_heads=2, num_layers=1, decoder_start_token_id=0
+    )
+    model, encoding, n = T5ForConditionalGeneration(config), _Words(), 20_000
+    model.shared.weight.data *= 2  # far from uniform
+    whole = Policy(model, encoding, CPU)  # type: ignore[arg-type]
+
+    def pairs_of(samples: int) -> list[tuple[str, ...]]:
+        settings = SamplingConfig(samples_per_task=samples, top_k=0, batch_rows=4096)
+        drawn = sample(whole, [()] * n, settings, seeds=range(n))
+        return [tuple(texts[:2]) for _, texts in drawn]
+
+    probabilities = sequence_probabilities(model, encoding, 0.95)
+    expected = {
+        (a, b): n * probabilities[a] * probabilities[b] / (1 - probabilities[a])
+        for a in probabilities
+        for b in probabilities
+        if a != b
+    }
+    assert max(probabilities.values()) > 0.3 and len(expected) == 90
+    for samples in (2, 5):  # beams beyond the second change nothing
+        counts = Counter(pairs_of(samples))
+        assert set(counts) <= set(expected)
+        common = [pair for pair in expected if expected[pair] >= 5]
+        cells = [(counts[pair], expected[pair]) for pair in common]
+        cells.append((n - sum(x for x, _ in cells), n - sum(x for _, x in cells)))
+        statistic, freedom = sum((x - e) ** 2 / e for x, e in cells), len(cells) - 1
+        assert freedom > 20
+        # The 0.9999 quantile of chi-squared (Wilson and Hilferty).
+        assert statistic < freedom * (1 - 2 / (9 * freedom) + 3.72 * (2 / (9 * freedom)) ** 0.5) ** 3
+
+
+def test_samples_without_replacement_end_with_the_last_sequence() -> None:
+    torch.manual_seed(4)
+    config = T5Config(
+        vocab_size=4, d_model=8, d_kv=4, d_ff=8, num_heads=2, num_layers=1, decoder_start_token_id=0
+    )
+    model, encoding = T5ForConditionalGeneration(config), _Words()
+    whole = Policy(model, encoding, CPU)  # type: ignore[arg-type]
+    settings = SamplingConfig(samples_per_task=24, top_k=0)
+    for _, texts in sample(whole, [()] * 3, settings, seeds=[1, 2, 3]):
+        assert sorted(texts) == sorted(sequence_probabilities(model, encoding, 1.0))
 
 
 def test_samples_are_distributed_as_those_of_transformers_generate() -> None:
@@ -138,7 +165,7 @@ def test_samples_are_distributed_as_those_of_transformers_generate() -> None:
     encoding.output_size, encoding.max_program_tokens = 6, steps  # one word occurs only in tasks
     policy = Policy(model, encoding, CPU)  # type: ignore[arg-type]
     settings = {"temperature": 0.95, "top_k": 5}
-    sampling = SamplingConfig(samples_per_task=n, batch_rows=n, **settings)
+    sampling = SamplingConfig(samples_per_task=n, batch_rows=n, distinct=False, **settings)
     ((_, ours),) = sample_tokens(policy, [()], sampling, None, seeds=[3])
     theirs = model.generate(
         torch.from_numpy(encoding.encode_task(())[None]),
@@ -161,21 +188,25 @@ def test_samples_are_distributed_as_those_of_transformers_generate() -> None:
     assert statistic < freedom * (1 - 2 / (9 * freedom) + 3.72 * (2 / (9 * freedom)) ** 0.5) ** 3
 
 
-def test_samples_of_a_task_do_not_depend_on_batches_and_other_tasks(evaluation: dict[str, Task]) -> None:
+@pytest.mark.parametrize("distinct", [False, True])
+def test_samples_of_a_task_do_not_depend_on_batches_threads_and_other_tasks(
+    evaluation: dict[str, Task], distinct: bool
+) -> None:
     tasks, seeds = tasks_of(evaluation, 5), [11, 12, 13, 14, 15]
-    small, six = policy(), SamplingConfig(samples_per_task=6)
+    small, six = policy(), SamplingConfig(samples_per_task=6, distinct=distinct)
     expected = dict(sample(small, tasks, six.model_copy(update={"batch_rows": 1000}), seeds=seeds))
     assert sorted(expected) == [0, 1, 2, 3, 4]
-    for batch_rows in (1, 4, 6, 17):  # below 6, the samples of a task are split
+    for batch_rows, threads in ((1, 1), (4, 3), (6, 1), (17, 2)):  # below 6, a task may be split
         settings = six.model_copy(update={"batch_rows": batch_rows})
-        assert dict(sample(small, tasks, settings, seeds=seeds)) == expected
+        assert dict(sample(small, tasks, settings, seeds=seeds, threads=threads)) == expected
     assert dict(sample(small, tasks[3:4], six, seeds=[14])) == {0: expected[3]}
     assert dict(sample(small, tasks[3:4], six, seeds=[99])) != {0: expected[3]}
 
 
-def test_every_sample_parses_and_samples_differ(evaluation: dict[str, Task]) -> None:
+@pytest.mark.parametrize("distinct", [False, True])
+def test_every_sample_parses_and_samples_differ(evaluation: dict[str, Task], distinct: bool) -> None:
     tasks = tasks_of(evaluation, 4)
-    settings = SamplingConfig(samples_per_task=24, top_k=50, temperature=2.0)
+    settings = SamplingConfig(samples_per_task=24, top_k=50, temperature=2.0, distinct=distinct)
     found = dict(sample(policy(), tasks, settings, seeds=range(4)))
     texts = [text for task in found.values() for text in task]
     for text in texts:
@@ -186,7 +217,7 @@ def test_every_sample_parses_and_samples_differ(evaluation: dict[str, Task]) -> 
 
 def test_temperature_near_zero_is_greedy() -> None:
     task = [(Grid([[1, 2]]), Grid([[2, 1]]))]
-    settings = SamplingConfig(samples_per_task=5, temperature=1e-4)
+    settings = SamplingConfig(samples_per_task=5, temperature=1e-4, distinct=False)
     ((_, texts),) = sample(policy(), [task], settings, seeds=[0])
     assert len(set(texts)) == 1
 

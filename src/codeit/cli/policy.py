@@ -94,6 +94,7 @@ def evaluate_policy(
     tasks: TaskSet = "arc-agi-1/evaluation",
     temperature: Temperature = 0.95,
     top_k: NonNegativeInt = 50,
+    distinct: bool = True,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: Threads = 0,
 ) -> int:
@@ -120,6 +121,8 @@ def evaluate_policy(
         Softmax temperature. Paper: 0.95.
     top_k:
         Sample from the k most likely tokens; 0 uses all. Paper: 50 (its library's default).
+    distinct:
+        Sample without replacement, so that all samples of a task differ. Paper: with replacement.
     device:
         Where the policy runs; auto uses a GPU if there is one.
     threads:
@@ -138,7 +141,9 @@ def evaluate_policy(
     if threads:
         torch.set_num_threads(threads)
     to_solve, loaded = load_tasks(tasks), Policy.load(policy, device)
-    sampling = SamplingConfig(samples_per_task=samples, temperature=temperature, top_k=top_k)
+    sampling = SamplingConfig(
+        samples_per_task=samples, temperature=temperature, top_k=top_k, distinct=distinct
+    )
     recorded = {
         "kind": "policy evaluation",
         "policy": "shipped" if policy == SHIPPED else str(policy),
@@ -147,6 +152,7 @@ def evaluate_policy(
         "tasks": tasks,
         "temperature": temperature,
         "top_k": top_k,
+        "distinct": distinct,
     }
     with SearchLog(out, recorded) as log, ProgressDisplay() as display:
         code = 0

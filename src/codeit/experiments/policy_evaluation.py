@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from codeit.policy.sampling import sample
 from codeit.seeds import derive
 from codeit.storage.search_log import Part, SearchLog
 
-TASKS_AT_ONCE = 16
+TASKS_AT_ONCE = 32
 """Tasks of similar size that are sampled together. At most these are lost in a kill."""
 
 
@@ -69,6 +70,7 @@ def evaluate_policy(
             [task.train for task in chunk],
             sampling,
             seeds=[derive(seed, "trial", task.id) for task in chunk],  # fixed name: see seeds.py
+            threads=threads or os.cpu_count() or 1,
         )
         for place, texts in drawn:
             counts, solvers = _run_samples(chunk[place], texts, budget, threads)
@@ -76,7 +78,7 @@ def evaluate_policy(
             found += solvers
         wall, cores = time.monotonic() - wall, time.process_time() - cores
         state = json.dumps(SampleCounts(*total.tolist())._asdict()).encode()
-        log.commit(number, Part(sampling.samples_per_task * len(chunk), wall, cores, state), found)
+        log.commit(number, Part(int(total[0]), wall, cores, state), found)
     progress(len(tasks), len(tasks))
     return total_counts(log)
 

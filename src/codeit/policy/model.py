@@ -210,6 +210,12 @@ def _bound_kernel_caches() -> None:
         os.environ.setdefault(name, str(_CACHED_KERNELS))
 
 
+def cpu_has_bf16() -> bool:
+    """Return whether the CPU has bf16 instructions. Without them, bf16 is slower than fp32."""
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
 def pad_sources(sources: Sequence[Tokens], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Stack sources, padded to the longest; return ids and a mask.
 

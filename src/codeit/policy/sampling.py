@@ -1,29 +1,28 @@
-"""Sampling of programs from the policy.
+"""Sampling of programs from the policy, with replacement or without.
 
-Each task is encoded once, and its samples are decoded side by side.
+Each task is encoded once, and its samples are decoded side by side. A batch is a flat list of rows,
+one per unfinished sample.
 
-The `generate` of transformers copies the encoder's states for every sample and decodes all rows
-until the last one ends. Here a batch is a block of tasks × samples. Attention to the source reads
-one copy of its keys and values per task, and finished samples leave the block. Temperature and
-top-k follow Butt et al. 2024 (arXiv 2402.04858).
+Samples with replacement are independent: some of them are equal. Samples without replacement are
+all different: stochastic beam search (Kool, van Hoof and Welling 2019, arXiv 1903.06059) draws
+exactly what drawing one sample after the other, and rejecting those seen before, would give.
+Temperature and top-k follow Butt et al. 2024 (arXiv 2402.04858).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import torch
-from torch.nn import functional
 
 from codeit.config import SamplingConfig
+from codeit.policy.decoder import Decoder, Memory
 from codeit.policy.encoding import CompactEncoding, Encoding
 from codeit.policy.grammar import Grammar
-from codeit.policy.grid_tokens import Demonstrations, Tokens
-from codeit.policy.model import Policy, pad_sources
-
-SHRINK_AT = 0.8
-"""Finished samples are removed from a block once that leaves at most this share of its rows."""
+from codeit.policy.grid_tokens import Demonstrations
+from codeit.policy.model import Policy
 
 
 def sample(
@@ -32,27 +31,30 @@ def sample(
     settings: SamplingConfig,
     *,
     seeds: Sequence[int],
+    threads: int = 1,
 ) -> Iterator[tuple[int, list[str]]]:
     """Sample programs for each task; yield (index of the task, program texts) as batches finish.
 
     Tasks with sources of similar length are decoded together, about `settings.batch_rows` samples
     at once. `seeds`, one per task, determine the samples of a task, regardless of the tasks that
-    share its batch. With the compact encoding every text parses. Raises ValueError unless there is
-    one seed per task.
+    share its batch and of `threads`, the number of batches decoded side by side on a CPU. With
+    the compact encoding every text parses. If `settings.distinct`, the texts of a task are distinct
+    token sequences, likeliest first on average, and fewer than `settings.samples_per_task` if there
+    are no more. Raises ValueError unless there is one seed per task.
     """
     encoding = policy.encoding
     grammar = Grammar(encoding, policy.device) if isinstance(encoding, CompactEncoding) else None
-    for index, rows in sample_tokens(policy, tasks, settings, grammar, seeds):
+    for index, rows in sample_tokens(policy, tasks, settings, grammar, seeds, threads):
         yield index, [encoding.decode_program(row) for row in rows.tolist()]
 
 
-@torch.inference_mode()
 def sample_tokens(
     policy: Policy,
     tasks: Sequence[Demonstrations],
     settings: SamplingConfig,
     grammar: Grammar | None,
     seeds: Sequence[int],
+    threads: int = 1,
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """Sample like `sample`, but yield token ids.
 
@@ -63,21 +65,67 @@ def sample_tokens(
         raise ValueError(f"seeds: expected one per task, {len(tasks)}, found {len(seeds)}")
     encoding = policy.encoding
     policy.model.eval()
-    dtype = torch.float32 if policy.device.type == "cpu" else torch.bfloat16
-    decoder = Decoder(policy, dtype)
+    decoder = Decoder.of(policy)
     sources = [encoding.encode_task(task) for task in tasks]
     order = sorted(range(len(tasks)), key=lambda index: len(sources[index]))
-    n, temperature, top_k = settings.samples_per_task, settings.temperature, settings.top_k
-    tasks_per_batch, rows_per_task = max(1, settings.batch_rows // n), min(n, settings.batch_rows)
-    for start in range(0, len(order), tasks_per_batch):
-        batch = order[start : start + tasks_per_batch]
+    size = max(1, settings.batch_rows // settings.samples_per_task)
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
+
+    @torch.inference_mode()
+    def decode(batch: Sequence[int]) -> list[torch.Tensor]:
         memory = decoder.encode([sources[index] for index in batch])
-        uniforms = torch.stack([_uniforms(seeds[index], n, encoding.max_program_tokens) for index in batch])
-        parts = [
-            _decode(decoder, memory, part, grammar, encoding, temperature, top_k)
-            for part in torch.split(uniforms.to(policy.device), rows_per_task, dim=1)
-        ]
-        yield from zip(batch, torch.cat(parts, dim=1), strict=True)
+        return _decode(decoder, memory, [seeds[index] for index in batch], grammar, settings)
+
+    for batch, rows in zip(batches, _side_by_side(decode, batches, policy.device, threads), strict=True):
+        yield from zip(batch, rows, strict=True)
+
+
+def _side_by_side(
+    decode: Callable[[Sequence[int]], list[torch.Tensor]],
+    batches: Sequence[Sequence[int]],
+    device: torch.device,
+    threads: int,
+) -> Iterator[list[torch.Tensor]]:
+    """Yield the samples of each batch, in order.
+
+    On a CPU each batch has one thread, whatever their number, so that the sums in a matrix product,
+    and with them the samples, do not depend on it.
+    """
+    if device.type != "cpu":
+        yield from map(decode, batches)
+        return
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(max(1, threads), initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield from pool.map(decode, batches)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
+
+
+def _decode(
+    decoder: Decoder,
+    memory: Memory,
+    seeds: Sequence[int],
+    grammar: Grammar | None,
+    settings: SamplingConfig,
+) -> list[torch.Tensor]:
+    """Return the samples of each task of a batch: token ids (samples, steps)."""
+    n, encoding = settings.samples_per_task, decoder.policy.encoding
+    if settings.distinct:
+        return _write(
+            decoder,
+            memory,
+            grammar,
+            settings,
+            WithoutReplacement(seeds, n, settings.top_k, encoding, decoder.device),
+        )
+    uniforms = torch.stack([_uniforms(seed, n, encoding.max_program_tokens) for seed in seeds])
+    parts = [
+        _write(decoder, memory, grammar, settings, WithReplacement(part, settings.top_k, encoding))
+        for part in torch.split(uniforms.to(decoder.device), min(n, settings.batch_rows), dim=1)
+    ]
+    return [torch.cat(of_task) for of_task in zip(*parts, strict=True)]
 
 
 def _uniforms(seed: int, n: int, steps: int) -> torch.Tensor:
@@ -88,49 +136,72 @@ def _uniforms(seed: int, n: int, steps: int) -> torch.Tensor:
     return torch.rand(n, steps, generator=torch.Generator().manual_seed(seed))
 
 
-def _decode(
-    decoder: Decoder,
-    memory: Memory,
-    uniforms: torch.Tensor,  # (tasks, samples, steps)
-    grammar: Grammar | None,
-    encoding: Encoding,
-    temperature: float,
-    top_k: int,
-) -> torch.Tensor:
-    """Return token ids, padded after each end. The shape is that of `uniforms`."""
-    tasks, samples, steps = uniforms.shape
-    written = torch.full((tasks * samples, steps), encoding.pad_id, device=uniforms.device)
-    # The row of `written` for each sample of the block.
-    rows = torch.arange(tasks * samples, device=uniforms.device).view(tasks, samples)
-    uniforms = uniforms.reshape(-1, steps)
-    tokens = torch.full_like(rows, encoding.start_id)
-    live = torch.ones_like(rows, dtype=torch.bool)
-    state = grammar.start(rows.numel()) if grammar else None
-    cache = decoder.cache(tasks, samples, steps)
+class Choice(Protocol):
+    """A way to choose the next tokens. It keeps what is written."""
+
+    tasks: torch.Tensor
+    """The task of each row, int32."""
+    capacity: int
+    """The most rows there will ever be."""
+
+    def choose(self, logits: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Choose by `logits`, (rows, vocabulary), which are divided by the temperature.
+
+        Return, for each row that goes on, which row it continues, and its token.
+        """
+
+    def samples(self) -> list[torch.Tensor]:
+        """Return the samples of each task: token ids (samples, steps), padded after the end."""
+
+
+def _write(
+    decoder: Decoder, memory: Memory, grammar: Grammar | None, settings: SamplingConfig, choice: Choice
+) -> list[torch.Tensor]:
+    """Decode samples side by side until all have ended."""
+    encoding = decoder.policy.encoding
+    rows, steps = len(choice.tasks), encoding.max_program_tokens
+    tokens = torch.full((rows,), encoding.start_id, device=decoder.device)
+    state = grammar.start(rows) if grammar else None
+    cache = decoder.cache(rows, choice.capacity, steps)
     for step in range(steps):
-        logits = decoder.step(tokens, step, cache, memory).flatten(0, 1)
+        logits = decoder.step(tokens, choice.tasks, step, cache, memory)
         if grammar and state is not None:
             logits = logits.masked_fill(~grammar.allowed(state, step), -torch.inf)
-        chosen = draw(logits / temperature, uniforms[rows.flatten(), step], top_k)
-        if grammar and state is not None:
-            state = grammar.advance(state, chosen)
-        tokens = chosen.view_as(rows)
-        written[rows[live], step] = tokens[live]
-        live = live & (tokens != encoding.eos_id) & (tokens != encoding.pad_id)
-        counts = live.sum(1)
-        live_tasks = (counts > 0).nonzero().flatten()
-        columns = int(counts.max())
-        if columns == 0:
+        parents, tokens = choice.choose(logits / settings.temperature, step)
+        if not len(parents):
             break
-        if columns * len(live_tasks) <= SHRINK_AT * live.numel():
-            # Keep as many columns as the task with most live samples needs, and live samples first.
-            order = live[live_tasks].int().sort(dim=1, descending=True, stable=True).indices[:, :columns]
-            kept = live_tasks[:, None] * live.shape[1] + order
-            rows, tokens, live = (block.flatten()[kept] for block in (rows, tokens, live))
-            state = [state[k] for k in kept.flatten().tolist()] if state is not None else None
-            cache = decoder.select_rows(cache, kept, step + 1)
-            memory = memory.select_tasks(live_tasks)
-    return written.view(tasks, samples, steps)
+        cache.select(parents)
+        if grammar and state is not None:
+            state = grammar.advance([state[k] for k in parents.tolist()], tokens)
+    return choice.samples()
+
+
+class WithReplacement:
+    """Independent samples: each row draws its next token by inverse transform sampling."""
+
+    def __init__(self, uniforms: torch.Tensor, top_k: int, encoding: Encoding) -> None:
+        """`uniforms`, in [0, 1), has shape (tasks, samples, steps)."""
+        tasks, samples, steps = uniforms.shape
+        self.capacity = tasks * samples
+        self.tasks = torch.arange(tasks, dtype=torch.int32, device=uniforms.device).repeat_interleave(samples)
+        self._samples = torch.arange(self.capacity, device=uniforms.device)  # the sample of each row
+        self._uniforms, self._shape = uniforms.reshape(-1, steps), uniforms.shape
+        self._top_k, self._encoding = top_k, encoding
+        self._written = torch.full((self.capacity, steps), encoding.pad_id, device=uniforms.device)
+
+    def choose(self, logits: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens = draw(logits, self._uniforms[self._samples, step], self._top_k)
+        self._written[self._samples, step] = tokens
+        going_on = _going_on(tokens, self._encoding).nonzero().flatten()
+        self._samples, self.tasks = self._samples[going_on], self.tasks[going_on]
+        return going_on, tokens[going_on]
+
+    def samples(self) -> list[torch.Tensor]:
+        return list(self._written.view(self._shape))
+
+
+def _going_on(tokens: torch.Tensor, encoding: Encoding) -> torch.Tensor:
+    return (tokens != encoding.eos_id) & (tokens != encoding.pad_id)
 
 
 def draw(logits: torch.Tensor, uniforms: torch.Tensor, top_k: int) -> torch.Tensor:
@@ -148,126 +219,85 @@ def draw(logits: torch.Tensor, uniforms: torch.Tensor, top_k: int) -> torch.Tens
     return drawn if tokens is None else tokens.gather(1, drawn[:, None])[:, 0]
 
 
-class Memory:
-    """Encoded sources of a batch: keys and values for each decoder layer, and a mask."""
+class WithoutReplacement:
+    """Distinct samples, by stochastic beam search (Kool et al. 2019, arXiv 1903.06059).
 
-    def __init__(self, layers: list[tuple[torch.Tensor, torch.Tensor]], mask: torch.Tensor) -> None:
-        # keys (tasks, heads, head size, length), values (tasks, heads, length, head size)
-        self.layers = layers
-        self.mask = mask  # (tasks, 1, 1, length), 0 or -inf
-
-    def select_tasks(self, tasks: torch.Tensor) -> Memory:
-        if len(tasks) == len(self.mask):
-            return self
-        return Memory([(keys[tasks], values[tasks]) for keys, values in self.layers], self.mask[tasks])
-
-
-Cache = list[torch.Tensor]
-"""Keys and values of the tokens so far: per layer (2, tasks × samples, heads, steps, head size)."""
-
-
-class Decoder:
-    """The decoder of any T5ForConditionalGeneration, one token at a time.
-
-    The weights are read from the model when the decoder is created, so it has to be created again
-    after training. Projections of the same input are joined into one matrix.
+    The n sequences with the largest log-probability plus Gumbel noise are n samples without
+    replacement, in the order of drawing. A beam search finds them without listing all sequences,
+    because the noise of a beginning, the largest among its continuations, is known before theirs.
     """
 
-    def __init__(self, policy: Policy, dtype: torch.dtype) -> None:
-        model = policy.model
-        config, self.dtype = model.config, dtype
-        self.policy, self.model = policy, model
-        self.heads, self.head_size = config.num_heads, config.d_kv
-        self.epsilon = config.layer_norm_epsilon
-        self.device = model.shared.weight.device
-        self.embedding = model.decoder.embed_tokens.weight.to(dtype)
-        self.layers = [_Layer(block.layer, dtype) for block in model.decoder.block]
-        self.final_norm = model.decoder.final_layer_norm.weight.to(dtype)
-        # transformers scales the decoder's states before the head in T5 v1.0, not in v1.1.
-        self.scale = config.d_model**-0.5 if config.scale_decoder_outputs else 1.0
-        self.head = model.lm_head.weight[: policy.encoding.output_size].to(dtype)
-        self.bias = torch.empty(0)
+    def __init__(self, seeds: Sequence[int], n: int, top_k: int, encoding: Encoding, device: torch.device):
+        """`seeds`, one per task, determine the samples of a task."""
+        self.capacity = len(seeds) * n
+        self.tasks = torch.arange(len(seeds), dtype=torch.int32, device=device)
+        self._children = min(top_k or encoding.output_size, encoding.output_size)
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._encoding, self._device = encoding, device
+        # Beams have shape (tasks, n). Each has its log-probability and that with noise; -inf: unused.
+        shape = (len(seeds), n)
+        self._log = torch.full(shape, -torch.inf, dtype=torch.float64, device=device)
+        self._log[:, 0] = 0
+        self._noisy = self._log.clone()
+        self._ended = torch.zeros(shape, dtype=torch.bool, device=device)
+        self._written = torch.full((*shape, encoding.max_program_tokens), encoding.pad_id, device=device)
+        self._beams = torch.zeros(len(seeds), dtype=torch.long, device=device)  # the beam of each row
 
-    def encode(self, sources: Sequence[Tokens]) -> Memory:
-        """Run the encoder once over `sources`, padded to the longest."""
-        ids, mask = pad_sources(sources, self.policy.encoding.pad_id)
-        ids, mask = ids.to(self.device), mask.to(self.device)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            embedded = self.policy.embed(ids)
-            states = self.model.encoder(inputs_embeds=embedded, attention_mask=mask).last_hidden_state
-        layers = []
-        for layer in self.layers:
-            both = functional.linear(states.to(self.dtype), layer.cross_key_value)
-            keys, values = both.view(*both.shape[:2], 2, self.heads, self.head_size).unbind(2)
-            layers.append((keys.permute(0, 2, 3, 1).contiguous(), values.transpose(1, 2).contiguous()))
-        zero = torch.zeros(mask.shape, dtype=self.dtype, device=self.device)
-        return Memory(layers, zero.masked_fill(~mask, -torch.inf)[:, None, None])
+    def choose(self, logits: torch.Tensor, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        (tasks, n), k = self._log.shape, self._children
+        values, tokens = logits.topk(k, dim=1)
+        place = self.tasks.long(), self._beams
+        log = self._log[place][:, None] + values.double().log_softmax(1)
+        noisy = _condition(log + self._gumbel(n)[place], self._noisy[place])
 
-    def cache(self, tasks: int, samples: int, steps: int) -> Cache:
-        """Return an empty cache for tasks × samples, and set the position biases for `steps`."""
-        first = self.model.decoder.block[0].layer[0].SelfAttention
-        # Shape (heads, query, key). Only the first layer has these weights, as in transformers.
-        self.bias = first.compute_bias(steps, steps, device=self.device)[0].to(self.dtype)
-        shape = (2, tasks * samples, self.heads, steps, self.head_size)
-        return [torch.empty(shape, dtype=self.dtype, device=self.device) for _ in self.layers]
+        # All that may be next: k continuations of each beam, and beams that have ended.
+        every_noisy = noisy.new_full((tasks, n * k + n), -torch.inf)
+        every_noisy[:, : n * k].view(tasks, n, k)[place] = noisy
+        every_noisy[:, n * k :][self._ended] = self._noisy[self._ended]
+        every_log = noisy.new_full((tasks, n * k + n), -torch.inf)
+        every_log[:, : n * k].view(tasks, n, k)[place] = log
+        every_log[:, n * k :] = self._log
+        every_token = tokens.new_full((tasks, n * k + n), self._encoding.pad_id)
+        every_token[:, : n * k].view(tasks, n, k)[place] = tokens
+        row_of = torch.zeros((tasks, n), dtype=torch.long, device=self._device)
+        row_of[place] = torch.arange(len(values), device=self._device)
 
-    def select_rows(self, cache: Cache, rows: torch.Tensor, filled: int) -> Cache:
-        """Return a cache of the given rows only, with copies of the first `filled` steps."""
-        selected = []
-        for layer in cache:
-            smaller = layer.new_empty((2, rows.numel(), *layer.shape[2:]))
-            smaller[:, :, :, :filled] = layer[:, rows.flatten(), :, :filled]
-            selected.append(smaller)
-        return selected
+        self._noisy, chosen = every_noisy.topk(n, dim=1)
+        self._log = every_log.gather(1, chosen)
+        ended = chosen >= n * k
+        parents = torch.where(ended, chosen - n * k, chosen // k)
+        next_tokens = every_token.gather(1, chosen)
+        self._written = self._written.gather(1, parents[..., None].expand(self._written.shape))
+        self._written[..., step] = next_tokens
+        self._ended = ended | ~_going_on(next_tokens, self._encoding)
+        going_on = ~self._ended & (self._noisy > -torch.inf)
+        task_ids, self._beams = going_on.nonzero().unbind(1)
+        self.tasks = task_ids.int()
+        return row_of[task_ids, parents[going_on]], next_tokens[going_on]
 
-    def step(self, tokens: torch.Tensor, step: int, cache: Cache, memory: Memory) -> torch.Tensor:
-        """Return fp32 logits (tasks, samples, output_size) after `tokens` (tasks, samples)."""
-        (tasks, samples), size = tokens.shape, (self.heads, self.head_size)
-        states = functional.embedding(tokens, self.embedding)
-        bias = self.bias[:, step : step + 1, : step + 1]
-        for layer, past, (keys, values) in zip(self.layers, cache, memory.layers, strict=True):
-            fused = functional.linear(self._norm(states, layer.self_norm), layer.self_query_key_value)
-            query, *key_value = fused.view(tasks * samples, 3, *size).unbind(1)
-            past[0, :, :, step], past[1, :, :, step] = key_value
-            past_keys, past_values = past[:, :, :, : step + 1]
-            scores = query[:, :, None] @ past_keys.transpose(2, 3) + bias
-            attended = scores.softmax(-1) @ past_values
-            states = states + functional.linear(attended.view(tasks, samples, -1), layer.self_out)
+    def _gumbel(self, n: int) -> torch.Tensor:
+        """Draw noise for all beams and continuations: (tasks, n, continuations).
 
-            query = functional.linear(self._norm(states, layer.cross_norm), layer.cross_query)
-            scores = query.view(tasks, samples, *size).transpose(1, 2) @ keys + memory.mask
-            attended = (scores.softmax(-1) @ values).transpose(1, 2).flatten(2)
-            states = states + functional.linear(attended, layer.cross_out)
+        It is drawn on the CPU and for unused beams, too, so that it depends only on the seed.
+        """
+        shape = (n, self._children)
+        drawn = [
+            torch.empty(shape, dtype=torch.float64).exponential_(generator=generator)
+            for generator in self._generators
+        ]
+        return -torch.stack(drawn).log().to(self._device)
 
-            states = states + layer.feed_forward(self._norm(states, layer.forward_norm))
-        states = self._norm(states, self.final_norm) * self.scale
-        return functional.linear(states, self.head).float()
-
-    def _norm(self, states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        """Apply T5's layer norm: root mean square in fp32, without mean and shift."""
-        wide = states.float()
-        return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.epsilon)).to(self.dtype) * weight
+    def samples(self) -> list[torch.Tensor]:
+        return [
+            written[noisy > -torch.inf] for written, noisy in zip(self._written, self._noisy, strict=True)
+        ]
 
 
-class _Layer:
-    """The weights of one decoder layer. Projections of the same input are joined."""
+def _condition(noisy: torch.Tensor, largest: torch.Tensor) -> torch.Tensor:
+    """Return Gumbel variables (rows, n) under the condition that the largest of a row is given.
 
-    def __init__(self, parts: Any, dtype: torch.dtype) -> None:
-        own, cross, dense = parts[0].SelfAttention, parts[1].EncDecAttention, parts[2].DenseReluDense
-        norms = [part.layer_norm.weight.to(dtype) for part in parts]
-        self.self_norm, self.cross_norm, self.forward_norm = norms
-        self.self_query_key_value = torch.cat([own.q.weight, own.k.weight, own.v.weight]).to(dtype)
-        self.self_out = own.o.weight.to(dtype)
-        self.cross_query, self.cross_out = cross.q.weight.to(dtype), cross.o.weight.to(dtype)
-        self.cross_key_value = torch.cat([cross.k.weight, cross.v.weight]).to(dtype)
-        self.gated = hasattr(dense, "wi_0")
-        wide = [dense.wi_0.weight, dense.wi_1.weight] if self.gated else [dense.wi.weight]
-        self.wide, self.narrow = torch.cat(wide).to(dtype), dense.wo.weight.to(dtype)
-        self.activation = dense.act
-
-    def feed_forward(self, states: torch.Tensor) -> torch.Tensor:
-        wide = functional.linear(states, self.wide)
-        if self.gated:
-            gate, wide = wide.chunk(2, dim=-1)
-            return functional.linear(self.activation(gate) * wide, self.narrow)
-        return functional.linear(self.activation(wide), self.narrow)
+    The formula is that of appendix B.3 of Kool et al. 2019, which is numerically stable.
+    """
+    difference = noisy - noisy.max(dim=1, keepdim=True).values
+    v = largest[:, None] - noisy + torch.log1p(-difference.exp())
+    return largest[:, None] - v.clamp(min=0) - torch.log1p((-v.abs()).exp())

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from codeit.config import TrainingConfig
 from codeit.policy.grid_tokens import Tokens
-from codeit.policy.model import DamagedPolicyError, Policy, pad_sources
+from codeit.policy.model import DamagedPolicyError, Policy, cpu_has_bf16, pad_sources
 
 IGNORED = -100
 """The label of padding, which cross-entropy ignores."""
@@ -81,7 +81,7 @@ class Trainer:
         """Forward passes run in `config.precision` if the device supports it. Weights are fp32."""
         self.policy, self.config = policy, config
         self.dtype = _DTYPES[config.precision]
-        if policy.device.type == "cpu" and not (self.dtype == torch.bfloat16 and _cpu_has_bf16()):
+        if policy.device.type == "cpu" and not (self.dtype == torch.bfloat16 and cpu_has_bf16()):
             self.dtype = torch.float32
         self.optimizer = torch.optim.AdamW(
             policy.model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -231,12 +231,6 @@ def _return_memory() -> None:
     """
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
-
-
-def _cpu_has_bf16() -> bool:
-    """Return whether the CPU has bf16 instructions. Without them, bf16 is slower than fp32."""
-    has = torch.cpu.get_capabilities()
-    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
 
 
 _MAX_STRIPS = 64
