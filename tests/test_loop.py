@@ -508,6 +508,25 @@ def test_samples_are_run_relabelled_and_counted(
     )
 
 
+def test_every_experience_drawn_is_trained_on(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One program fits into `policy.max_program_tokens`, the other has a token too many."""
+    start = "x1 = hmirror(I)\n" + "".join(f"x{k} = rot90(x{k - 1})\n" for k in range(2, 11))
+    short, long = f"{start}O = rot90(x10)", f"{start}O = hconcat(x10, I)"
+    monkeypatch.setattr(codeit.loop, "sample", always_sample([short, long]))
+    text = """
+        SELECT p.text, sum(e.times_drawn), max(e.encodable), count(*) FROM experience e
+        JOIN program p ON p.id = program_id WHERE source = 'policy' GROUP BY 1 ORDER BY 1
+    """
+    limited = change(settings, run__iterations=2, replay__capacity=1000)
+    limited = change(limited, policy__max_program_tokens=23)
+    found = run_and_query(tmp_path / "run", limited, text)
+    assert found == sorted([(short, 3, 1, 3), (long, 0, 0, 3)])
+    last = metrics_table(tmp_path / "run")[-1]
+    assert float(last["examples"]) == 12 + 3  # all of the experts' draws, three of the policy's
+
+
 def test_samples_are_recorded_one_row_each_with_their_outcome(
     settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,7 @@ from codeit.evaluation.scoring import count_votes, score
 from codeit.language import Budget, Outcome, ParseError, Program, count_solved, run_batch
 from codeit.parallel import map_ordered
 from codeit.policy.checkpoint_recovery import replace_checkpoint
-from codeit.policy.encoding import NotEncodableError
+from codeit.policy.encoding import Encoding, NotEncodableError
 from codeit.policy.model import DamagedPolicyError, Policy
 from codeit.policy.sampling import sample
 from codeit.policy.training import Trainer, TrainingExample, TrainingReport
@@ -170,16 +170,13 @@ class Loop:
         if self.database.is_done(iteration, "train"):
             return
         with self._committing(iteration, "train"):
-            drawn, examples, report = self._train(self.trainer, iteration)
+            drawn, report = self._train(self.trainer, iteration)
             self.directory.save_checkpoint(iteration, self.trainer.save)
             self.replay.mark_drawn(draw.id for draw in drawn)
-            metrics = {"loss": report.loss, "examples": len(examples), "left_out": len(drawn) - len(examples)}
-            self.database.add_metrics(iteration, metrics)
+            self.database.add_metrics(iteration, {"loss": report.loss, "examples": len(drawn)})
         self.directory.drop_checkpoints(iteration)
 
-    def _train(
-        self, trainer: Trainer, iteration: int
-    ) -> tuple[list[DrawnExperience], list[TrainingExample], TrainingReport]:
+    def _train(self, trainer: Trainer, iteration: int) -> tuple[list[DrawnExperience], TrainingReport]:
         """Draw the experiences of an iteration and train on them.
 
         Experiences that later phases added are not drawn, so that the training can be repeated.
@@ -202,7 +199,7 @@ class Loop:
             )
         examples = list(self._examples(drawn, trainer))
         progress = partial(self.observer.progress, iteration, "train")
-        return drawn, examples, trainer.epoch(examples, derive(seed, "learn", iteration), progress)
+        return drawn, trainer.epoch(examples, derive(seed, "learn", iteration), progress)
 
     def _examples(self, drawn: Sequence[DrawnExperience], trainer: Trainer) -> Iterator[TrainingExample]:
         """Yield experiences as the policy sees them: the task a program solves, and the program."""
@@ -214,11 +211,8 @@ class Loop:
             for program, task, outcomes in zip(programs, tasks, self._run(programs, tasks), strict=True):
                 experience = relabel(outcomes, task.train)
                 assert experience is not None  # it was one when it entered the buffer
-                try:
-                    source = encoding.encode_task(experience.pairs)
-                    yield TrainingExample(source, encoding.encode_program(program))
-                except NotEncodableError:
-                    continue
+                source = encoding.encode_task(experience.pairs)
+                yield TrainingExample(source, encoding.encode_program(program))
 
     def sample(self, iteration: int) -> None:
         """Sample programs for each task to solve; add what they do to the buffer."""
@@ -341,7 +335,15 @@ class Loop:
         self, split: str, task: Task, program: Program, iteration: int, source: str, priority: float
     ) -> None:
         """Add an experience to the replay buffer."""
-        self.replay.add(split, task.id, program, iteration=iteration, source=source, priority=priority)
+        self.replay.add(
+            split,
+            task.id,
+            program,
+            iteration=iteration,
+            source=source,
+            priority=priority,
+            encodable=_is_encodable(self.trainer.policy.encoding, program),
+        )
 
     def _run(self, programs: Sequence[Program], tasks: Sequence[Task]) -> list[list[Outcome]]:
         """Return the outcomes of each program on the demonstration inputs of its task."""
@@ -389,6 +391,15 @@ class Loop:
         with self.database.transaction():
             yield
             self.database.set_done(iteration, phase, part, time.monotonic() - started)
+
+
+def _is_encodable(encoding: Encoding, program: Program) -> bool:
+    """Return whether a policy's encoding can write a program within its limits."""
+    try:
+        encoding.encode_program(program)
+    except NotEncodableError:
+        return False
+    return True
 
 
 def _parse(text: str) -> Program | None:

@@ -38,6 +38,7 @@ CREATE TABLE experience (
     iteration INTEGER NOT NULL,
     source TEXT NOT NULL CHECK (source IN {SOURCES}),
     priority REAL NOT NULL CHECK (priority BETWEEN 0 AND 1),
+    encodable INTEGER NOT NULL, -- whether the program fits into the policy's encoding
     times_drawn INTEGER NOT NULL DEFAULT 0,
     UNIQUE (task_id, program_id)
 );
@@ -114,10 +115,12 @@ class ReplayBuffer:
         iteration: int,
         source: str,
         priority: float,
+        encodable: bool,
     ) -> bool:
         """Add an experience of a known task; return whether it is new. O(log N).
 
-        An experience with the same task and program stays as it is: a program always does the same
+        `encodable` says whether the policy's encoding can write the program. Others are never drawn,
+        but evolution starts from them. An experience with the same task and program stays as it is: a program always does the same
         on a task. Raises ValueError for an unknown source or a priority outside 0 to 1.
         """
         if source not in SOURCES or not 0 <= priority <= 1:
@@ -126,11 +129,11 @@ class ReplayBuffer:
             )
         add_program(self._connection, program)
         query = (
-            "INSERT INTO experience (task_id, program_id, iteration, source, priority) VALUES ("
+            "INSERT INTO experience (task_id, program_id, iteration, source, priority, encodable) VALUES ("
             "(SELECT id FROM task WHERE (split, name) = (?, ?)), (SELECT id FROM program WHERE text = ?), "
-            "?, ?, ?) ON CONFLICT (task_id, program_id) DO NOTHING"
+            "?, ?, ?, ?) ON CONFLICT (task_id, program_id) DO NOTHING"
         )
-        values = (split, task_id, str(program), iteration, source, priority)
+        values = (split, task_id, str(program), iteration, source, priority, encodable)
         return self._connection.execute(query, values).rowcount == 1
 
     def draw(
@@ -144,7 +147,7 @@ class ReplayBuffer:
         short_lines: int = 0,
         until: int | None = None,
     ) -> list[DrawnExperience]:
-        """Draw up to n experiences of some sources without replacement, in proportion to weight.
+        """Draw up to n encodable experiences of some sources without replacement, by weight.
 
         `draw_weights` gives the weights. With `until`, only experiences of that iteration or an
         earlier one are drawn. The draw is exact (see `draw_without_replacement`) and
@@ -159,7 +162,7 @@ class ReplayBuffer:
         query = (
             "SELECT e.id, e.priority, p.length "
             "FROM experience AS e JOIN program AS p ON p.id = e.program_id "
-            f"WHERE e.source IN ({marks}) AND e.iteration <= ? ORDER BY e.id"
+            f"WHERE e.source IN ({marks}) AND e.encodable AND e.iteration <= ? ORDER BY e.id"
         )
         values = (*sources, _MAX_ITERATION if until is None else until)
         rows = np.array(self._connection.execute(query, values).fetchall(), dtype=np.float64).reshape(-1, 3)
@@ -197,15 +200,16 @@ class ReplayBuffer:
         The lowest priority goes first and, among equals, the oldest. Experts go last. Programs,
         samples and candidates stay recorded. Sorts the buffer if there is anything to remove.
         """
-        excess = max(0, sum(self.sizes().values()) - capacity)
+        (size,) = self._connection.execute("SELECT count(*) FROM experience").fetchone()
+        excess: int = max(0, size - capacity)
         if excess:
             order = "SELECT id FROM experience ORDER BY source = 'expert', priority, id LIMIT ?"
             self._connection.execute(f"DELETE FROM experience WHERE id IN ({order})", (excess,))
         return excess
 
     def sizes(self) -> dict[str, int]:
-        """Return the number of experiences of every source."""
-        query = "SELECT source, count(*) FROM experience GROUP BY source"
+        """Return the number of experiences of every source that can be drawn."""
+        query = "SELECT source, count(*) FROM experience WHERE encodable GROUP BY source"
         counts = dict(self._connection.execute(query))
         return {source: counts.get(source, 0) for source in SOURCES}
 

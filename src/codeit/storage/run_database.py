@@ -15,7 +15,7 @@ from codeit.storage.database import Database
 from codeit.storage.metrics import METRICS
 from codeit.storage.replay_buffer import REPLAY_SCHEMA, ReplayBuffer, add_program
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _SCHEMA = f"""{REPLAY_SCHEMA}
 CREATE TABLE run (config TEXT NOT NULL);
