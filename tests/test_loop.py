@@ -544,6 +544,25 @@ def test_samples_are_recorded_one_row_each_with_their_outcome(
     assert found[0] == (0, "O = hmirror(I)", 1, "grid", 3)
 
 
+@pytest.mark.parametrize("trivial", [False, True])
+def test_trivial_samples_and_evolved_programs_stay_out_of_the_buffer_unless_wanted(
+    trivial: bool, settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity, constant = "x1 = rot90(I)\nO = rot270(x1)", "O = canvas(FIVE, TWO_BY_TWO)"
+    monkeypatch.setattr(codeit.loop, "sample", always_sample([identity, constant, "O = hmirror(I)"]))
+    found = [Program.parse(text) for text in (constant, "O = rot90(I)")]
+    monkeypatch.setattr(codeit.loop, "evolve", lambda job: ([], found))
+    wanted = change(settings, **ONE_ITERATION, hindsight__trivial=trivial, mutation__initial=0)
+    wanted = change(wanted, evolution__programs=1, evolution__programs_per_iteration=1)
+    text = """
+        SELECT DISTINCT source, text FROM experience JOIN program p ON p.id = program_id
+        WHERE source IN ('policy', 'evolution')
+    """
+    kept = {("policy", "O = hmirror(I)"), ("evolution", "O = rot90(I)")}
+    trivial_ones = {("policy", identity), ("evolution", constant)}
+    assert set(run_and_query(tmp_path / "run", wanted, text)) == kept | (trivial_ones if trivial else set())
+
+
 def test_ablation_a2_keeps_only_solving_programs(
     settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,9 +5,10 @@ lists the sections that one command takes: `RunSettings` for `codeit run`, `Pret
 `codeit pretrain`, `EvolveSettings` for `codeit evolve`, `SolveSettings` for `codeit solve`.
 
 Defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever it gives one,
-with two exceptions: `[policy]` describes the policy shipped in this package, and
-`training.precision` is fp32. The description of each field states its unit and the source of its
-default ("ours" where the paper has no such value). It is also the command-line help.
+with three exceptions: `[policy]` describes the policy shipped in this package,
+`training.precision` is fp32, and `hindsight.trivial` is off. The description of each field states
+its unit and the source of its default ("ours" where the paper has no such value). It is also the
+command-line help.
 """
 
 from __future__ import annotations
@@ -452,6 +453,11 @@ class HindsightConfig(Section):
     keep_samples: bool = Field(
         default=True,
         description="Add the policy's samples to the buffer. Paper: true (false in ablation A1).",
+    )
+    trivial: bool = Field(
+        default=False,
+        description="Make experiences also of samples and evolved programs that solve no demonstration and "
+        "give back every input, or the same grid for all of them. Paper: true.",
     )
 
 

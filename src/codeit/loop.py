@@ -31,7 +31,7 @@ import torch
 from codeit.data.experts import load_experts
 from codeit.data.tasks import Task, by_size, equal_tasks, load_tasks
 from codeit.evaluation.candidate import Candidate
-from codeit.evaluation.hindsight import demonstrations_solved, relabel
+from codeit.evaluation.hindsight import Experience, demonstrations_solved, relabel
 from codeit.evaluation.scoring import count_votes, score
 from codeit.language import Budget, Outcome, ParseError, Program, count_solved, run_batch
 from codeit.parallel import map_ordered
@@ -127,7 +127,7 @@ class Loop:
             outcomes = self._run([program for _, program, _ in added], tasks)
             for (_, program, source), task, of_program in zip(added, tasks, outcomes, strict=True):
                 if experience := relabel(of_program, task.train):
-                    self._remember("train", task, program, iteration, source, experience.priority)
+                    self._remember("train", task, program, iteration, source, experience)
 
     def evaluate_mutants(self, iteration: int) -> None:
         """Try the iteration's experts and mutants on every task to solve: the mutation baseline.
@@ -237,7 +237,6 @@ class Loop:
 
     def _record_samples(self, iteration: int, task: Task, texts: Sequence[str]) -> None:
         """Run a task's samples on its demonstrations, record them, relabel those that run."""
-        hindsight = self.settings.hindsight
         programs = [_parse(text) for text in texts]
         distinct = list(dict.fromkeys(program for program in programs if program is not None))
         outcomes = dict(zip(distinct, self._run(distinct, [task] * len(distinct)), strict=True))
@@ -255,9 +254,8 @@ class Loop:
                 self.database.add_candidate(
                     Candidate(task.id, program, solved, votes=1, iteration=iteration, source="policy")
                 )
-            experience = relabel(of_program, task.train, solvers_only=not hindsight.relabel)
-            if experience is not None and hindsight.keep_samples:
-                self._remember("test", task, program, iteration, "policy", experience.priority)
+            if self.settings.hindsight.keep_samples:
+                self._remember_found(task, program, iteration, "policy", of_program)
 
     def evolve(self, iteration: int) -> None:
         """Evolve programs toward each task, from the experts and the programs in the buffer.
@@ -265,7 +263,7 @@ class Loop:
         The answers with most votes become candidates, the best of the population become
         experiences.
         """
-        settings, solvers_only = self.settings.evolution, not self.settings.hindsight.relabel
+        settings = self.settings.evolution
         n = settings.programs_per_iteration if iteration else settings.programs
         tasks = self.test_tasks
         left = [k for k in range(len(tasks)) if not self.database.is_done(iteration, "evolve", k)]
@@ -291,8 +289,7 @@ class Loop:
                     self.database.add_candidate(replace(one, iteration=iteration, source="evolution"))
                 elites = members[: settings.elites]
                 for program, outcomes in zip(elites, self._run(elites, [task] * len(elites)), strict=True):
-                    if experience := relabel(outcomes, task.train, solvers_only=solvers_only):
-                        self._remember("test", task, program, iteration, "evolution", experience.priority)
+                    self._remember_found(task, program, iteration, "evolution", outcomes)
         self.observer.progress(iteration, "evolve", len(tasks), len(tasks))
 
     def record(self, iteration: int) -> None:
@@ -331,8 +328,18 @@ class Loop:
             f"{scope}_demonstrations": sum(max(c.solved for c in of_task) for of_task in candidates.values()),
         }
 
+    def _remember_found(
+        self, task: Task, program: Program, iteration: int, source: str, outcomes: Sequence[Outcome]
+    ) -> None:
+        """Add what a program found for a task does to the buffer, if `[hindsight]` wants it."""
+        hindsight = self.settings.hindsight
+        if experience := relabel(
+            outcomes, task.train, solvers_only=not hindsight.relabel, trivial=hindsight.trivial
+        ):
+            self._remember("test", task, program, iteration, source, experience)
+
     def _remember(
-        self, split: str, task: Task, program: Program, iteration: int, source: str, priority: float
+        self, split: str, task: Task, program: Program, iteration: int, source: str, experience: Experience
     ) -> None:
         """Add an experience to the replay buffer."""
         self.replay.add(
@@ -341,7 +348,7 @@ class Loop:
             program,
             iteration=iteration,
             source=source,
-            priority=priority,
+            priority=experience.priority,
             encodable=_is_encodable(self.trainer.policy.encoding, program),
         )
 

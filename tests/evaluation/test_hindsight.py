@@ -45,6 +45,35 @@ def test_relabel_keeps_programs_whose_outputs_are_the_inputs() -> None:
     assert [pair.output for pair in experience.pairs] == INPUTS
 
 
+IDENTITY = "x1 = rot180(I)\nO = rot180(x1)"
+CONSTANT = "x1 = astuple(ONE, TWO)\nO = canvas(FIVE, x1)"
+CONSTANT_IN_SHAPE = "x1 = shape(I)\nO = canvas(FIVE, x1)"
+
+
+@pytest.mark.parametrize(
+    ("text", "demonstrations", "trivial"),
+    [
+        (IDENTITY, DEMONSTRATIONS[:2], True),
+        (IDENTITY, DEMONSTRATIONS[:1], True),
+        (IDENTITY, DEMONSTRATIONS, False),  # it solves the third
+        (CONSTANT, DEMONSTRATIONS, True),
+        (CONSTANT, DEMONSTRATIONS[:2], True),
+        (CONSTANT, DEMONSTRATIONS[:1], False),  # one output is no pattern
+        (CONSTANT, [*DEMONSTRATIONS[:2], Pair(INPUTS[2], Grid([[5, 5]]))], False),
+        (CONSTANT_IN_SHAPE, DEMONSTRATIONS, False),
+        (CONSTANT_IN_SHAPE, DEMONSTRATIONS[:2], True),
+        ("O = vmirror(I)", DEMONSTRATIONS[:2], False),  # unchanged on the second only
+    ],
+)
+def test_relabel_can_reject_identities_and_constants_that_solve_nothing(
+    text: str, demonstrations: list[Pair], trivial: bool
+) -> None:
+    of_program = outcomes(text)[: len(demonstrations)]
+    kept = relabel(of_program, demonstrations)
+    assert kept is not None
+    assert relabel(of_program, demonstrations, trivial=False) == (None if trivial else kept)
+
+
 @pytest.mark.parametrize(
     "text", ["O = size(I)", "x1 = width(I)\nx2 = equality(x1, TWO)\nO = branch(x2, I, ONE)"]
 )

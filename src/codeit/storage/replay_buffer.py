@@ -119,9 +119,11 @@ class ReplayBuffer:
     ) -> bool:
         """Add an experience of a known task; return whether it is new. O(log N).
 
-        `encodable` says whether the policy's encoding can write the program. Others are never drawn,
-        but evolution starts from them. An experience with the same task and program stays as it is: a program always does the same
-        on a task. Raises ValueError for an unknown source or a priority outside 0 to 1.
+        `encodable` says whether the policy's encoding can write the program. Others are never
+        drawn, but evolution starts from them. An experience with the same task and program stays
+        as it is: a program always does the same on a task.
+
+        Raises ValueError for an unknown source or a priority outside 0 to 1.
         """
         if source not in SOURCES or not 0 <= priority <= 1:
             raise ValueError(
