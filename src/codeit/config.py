@@ -5,8 +5,8 @@ lists the sections that one command takes: `RunSettings` for `codeit run`, `Pret
 `codeit pretrain`, `EvolveSettings` for `codeit evolve`, `SolveSettings` for `codeit solve`.
 
 Defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever it gives one,
-with three exceptions: `[policy]` describes the policy shipped in this package,
-`training.precision` is fp32, and `hindsight.trivial` is off. The description of each field states
+with four exceptions: `[policy]` describes the policy shipped in this package, `training.precision`
+is fp32, `hindsight.trivial` is off and `replay.distinct` on. The description of each field states
 its unit and the source of its default ("ours" where the paper has no such value). It is also the
 command-line help.
 """
@@ -439,6 +439,11 @@ class ReplayConfig(Section):
         ge=0,
         description="Multiply the weight of programs of n lines, n above this value s, by (s / n)^1.5; "
         "0: weigh all alike. Paper: 0.",
+    )
+    distinct: bool = Field(
+        default=True,
+        description="Keep only the shortest of the programs that do the same on a task's demonstrations. "
+        "Experts are kept. Paper: false.",
     )
 
 

@@ -179,7 +179,8 @@ class Loop:
     def _train(self, trainer: Trainer, iteration: int) -> tuple[list[DrawnExperience], TrainingReport]:
         """Draw the experiences of an iteration and train on them.
 
-        Experiences that later phases added are not drawn, so that the training can be repeated.
+        The draws are from the buffer as it is before the iteration's samples, also when later
+        phases have added and replaced experiences, so that the training can be repeated.
         """
         replay, seed = self.settings.replay, self.settings.run.seed
         rng = np.random.default_rng(derive(seed, "draw", iteration))
@@ -349,7 +350,9 @@ class Loop:
             iteration=iteration,
             source=source,
             priority=experience.priority,
+            behaviour=experience.behaviour,
             encodable=_is_encodable(self.trainer.policy.encoding, program),
+            distinct=self.settings.replay.distinct,
         )
 
     def _run(self, programs: Sequence[Program], tasks: Sequence[Task]) -> list[list[Outcome]]:

@@ -23,7 +23,8 @@ def database(tmp_path: Path) -> Iterator[RunDatabase]:
 def add_experience(database: RunDatabase) -> None:
     with database.transaction():
         database.add_tasks("test", [("t", 3)])
-        assert database.replay.add("test", "t", P, iteration=0, source="policy", priority=0.5, encodable=True)
+        kind = {"iteration": 0, "source": "policy", "priority": 0.5, "behaviour": b"P", "encodable": True}
+        assert database.replay.add("test", "t", P, **kind)
 
 
 def candidate(

@@ -9,6 +9,7 @@ its priority in replay.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 from codeit.data.tasks import Pair
@@ -22,6 +23,14 @@ class Experience(NamedTuple):
     """The original inputs with the program's own outputs."""
     priority: float
     """See `priority`."""
+
+    @property
+    def behaviour(self) -> bytes:
+        """A digest of 16 bytes of the outputs: programs that do the same on the task share it."""
+        digest = blake2b(digest_size=16)
+        for pair in self.pairs:
+            digest.update(bytes(pair.output.shape) + bytes(pair.output))
+        return digest.digest()
 
     @property
     def is_trivial(self) -> bool:
