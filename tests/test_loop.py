@@ -527,6 +527,21 @@ def test_every_experience_drawn_is_trained_on(
     assert float(last["examples"]) == 12 + 3  # all of the experts' draws, three of the policy's
 
 
+def test_each_sample_that_solves_a_demonstration_is_a_vote(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two programs that solve `flip` is sampled twice in each of two iterations."""
+    texts = ["O = hmirror(I)", "x1 = rot180(I)\nO = vmirror(x1)", "O = hmirror(I)", "O = rot90(I)"]
+    monkeypatch.setattr(codeit.loop, "sample", always_sample(texts))
+    text = """
+        SELECT p.text, c.iteration, c.votes FROM candidate c JOIN program p ON p.id = program_id
+        JOIN task t ON t.id = task_id WHERE t.name = 'flip' AND demonstrations_solved = 3 ORDER BY c.id
+    """
+    voted = change(settings, mutation__initial=0, scoring__ranking="votes")
+    found = run_and_query(tmp_path / "run", voted, text)
+    assert found == [(texts[0], 1, 4), (texts[1], 1, 2)]
+
+
 def test_samples_are_recorded_one_row_each_with_their_outcome(
     settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
