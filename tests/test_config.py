@@ -61,6 +61,7 @@ def _other(value: object) -> object:
         "signatures": "patches",
         "fp32": "bf16",
         "length": "votes",
+        "tokens": "programs",
         192: 60,  # d_model; a multiple of 5 heads
         6: 5,
         10: 9,  # demonstrations

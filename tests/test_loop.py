@@ -93,6 +93,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> RunSettings:
         [training]
         batch_size = 4
         learning_rate = 0.01
+        warmup_steps = 7  # of 5 in each iteration
         [replay]
         expert_draws = 12
         policy_draws = 8

@@ -303,7 +303,13 @@ class TrainingConfig(Section):
     """[training]: how the policy is trained on experiences."""
 
     learning_rate: float = Field(
-        default=5e-5, gt=0, description="Learning rate of AdamW, constant. Paper: 5e-5."
+        default=5e-5, gt=0, description="Learning rate of AdamW, constant after warm-up. Paper: 5e-5."
+    )
+    warmup_steps: int = Field(
+        default=0,
+        ge=0,
+        description="Optimizer steps in which the learning rate rises linearly, counted over iterations. "
+        "Ours: 0; the paper does not say.",
     )
     weight_decay: float = Field(
         default=0.0, ge=0, description="Weight decay of AdamW. Ours: 0; the paper does not say."
@@ -317,6 +323,11 @@ class TrainingConfig(Section):
         default=16_384,
         ge=64,
         description="Limit of a forward pass, in padded tokens (at least one example). Ours.",
+    )
+    loss: Literal["tokens", "programs"] = Field(
+        default="tokens",
+        description="Mean over the tokens of a batch, or over its programs of the mean over their tokens, so "
+        "that short programs count as much as long ones. Ours: 'tokens'; the paper does not say.",
     )
     epochs: int = Field(default=1, ge=1, description="Passes over the experiences drawn. Paper: 1.")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
