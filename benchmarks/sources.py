@@ -11,7 +11,7 @@ found counts for each of them.
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from codeit.config import RunSettings
 from codeit.data.tasks import load_tasks
 from codeit.evaluation.candidate import Candidate
 from codeit.evaluation.scoring import count_votes, score
+from codeit.language import Program
+from codeit.storage.replay_buffer import EXPERT_SOURCES
 from codeit.storage.run_database import RunDatabase
 
 SOURCES = ("evolution", "policy", "experts and mutants")
@@ -43,11 +45,10 @@ def main() -> None:
     tasks = load_tasks(settings.data.test)[: settings.data.tasks or None]
     with RunDatabase(directory / "run.sqlite") as database:
         found = database.candidates()
-        sampled = {
-            (one.task_id, one.program)
-            for iteration in range(1, settings.run.iterations + 1)
-            for one in database.sampled_candidates(iteration)
-        }
+        samples: Counter[tuple[str, Program]] = Counter()
+        for iteration in range(1, settings.run.iterations + 1):
+            for one in database.sampled_candidates(iteration):
+                samples[one.task_id, one.program] += one.votes
     table = Table(pad_edge=False)
     table.add_column("programs of", no_wrap=True)
     for heading in ("solved (top\u00a03)", "top\u00a02", "without the leaked task (top\u00a03)"):
@@ -55,12 +56,14 @@ def main() -> None:
     for sources in SETS:
         candidates: defaultdict[str, list[Candidate]] = defaultdict(list)
         for one in found:
-            # The database records which source found a program first. Evolution adds its votes
-            # whenever it finds the program again.
+            # The database records which source found a program first. Evolution and the policy add
+            # votes whenever they find it again.
+            by_policy = samples[one.task_id, one.program]
+            by_mutation = int(one.source in EXPERT_SOURCES)
             of_source = {
-                "evolution": one.votes if one.source == "evolution" else one.votes - 1,
-                "policy": int((one.task_id, one.program) in sampled),
-                "experts and mutants": int(one.source in ("expert", "mutation")),
+                "evolution": one.votes - by_policy - by_mutation,
+                "policy": by_policy,
+                "experts and mutants": by_mutation,
             }
             if votes := sum(of_source[source] for source in sources):
                 candidates[one.task_id].append(replace(one, votes=votes))

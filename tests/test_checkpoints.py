@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_loop import all_rows, assert_same_run, change, run, settings, start_child, uninterrupted
+from test_loop import all_rows, assert_same_run, change, query, run, settings, start_child, uninterrupted
 
+import codeit.loop
 from codeit.config import PolicyConfig, RunSettings, TrainingConfig
 from codeit.language import Grid, Program
 from codeit.policy.model import DamagedPolicyError, Policy
 from codeit.policy.training import Trainer, TrainingExample
+from codeit.search.mutation import Mutant
 from codeit.storage.checksums import CHECKSUMS, ChecksumError, verify_checksums, with_checksums
 from codeit.storage.files import RunError, write_directory
 
@@ -210,6 +212,66 @@ def test_a_run_with_two_damaged_checkpoints_is_refused(
     assert "\n" not in str(error.value)
     assert all_rows(path) == before
     assert (checkpoints / "0002" / WEIGHTS).read_bytes() == damaged
+
+
+def replaced_after_training(path: Path) -> list[tuple[object, ...]]:
+    """Return the experiences that a training drew and that were replaced later."""
+    text = """
+        SELECT p.text, e.iteration, e.replaced, e.source FROM experience e JOIN program p ON p.id = program_id
+        WHERE e.replaced > e.iteration AND e.times_drawn ORDER BY e.id
+    """
+    return query(path, text)
+
+
+LONG, SHORT = "x1 = rot90(I)\nO = rot90(x1)", "O = rot180(I)"
+
+
+def test_a_repeated_training_draws_samples_that_were_replaced_since(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Iteration 1 samples a program, iteration 2 learns from it and samples a shorter one."""
+    path, texts = tmp_path / "run", iter([LONG] * 3 + [SHORT] * 3)
+    monkeypatch.setattr(codeit.loop, "sample", lambda *_, **__: iter([(0, [next(texts)])]))
+    run(path, change(settings, replay__capacity=1000))
+    assert replaced_after_training(path) == [(LONG, 1, 2, "policy")] * 3
+    before, weights = all_rows(path), path / "checkpoints" / "0002" / WEIGHTS
+    whole = weights.read_bytes()
+    flip(weights)
+    run(path)
+    assert weights.read_bytes() == whole
+    assert all_rows(path) == before
+
+
+def test_a_repeated_training_draws_mutants_that_were_replaced_since(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run stops after the mutants of iteration 2, one of which is shorter than one before."""
+    path, texts = tmp_path / "run", iter([LONG, LONG.replace("rot90", "rot270"), SHORT])
+    train = codeit.loop.Loop.train
+
+    def mutate(*_: object, **__: object) -> list[Mutant]:
+        return [Mutant("recolour", Program.parse(next(texts)))]
+
+    def train_once(loop: codeit.loop.Loop, iteration: int) -> None:
+        if iteration == 2:
+            raise InterruptedError
+        train(loop, iteration)
+
+    monkeypatch.setattr(codeit.loop, "make_mutants", mutate)
+    with monkeypatch.context() as stopped, pytest.raises(InterruptedError):
+        stopped.setattr(codeit.loop.Loop, "train", train_once)
+        run(path, change(settings, replay__capacity=1000, mutation__per_iteration=1))
+    assert replaced_after_training(path) == [(LONG, 0, 2, "mutation")]
+    weights = path / "checkpoints" / "0001" / WEIGHTS
+    whole = weights.read_bytes()
+    flip(weights)
+    run(path)
+    assert weights.read_bytes() == whole
+    drawn = """
+        SELECT e.iteration, e.replaced, e.times_drawn FROM experience e
+        WHERE source = 'mutation' ORDER BY e.id
+    """
+    assert query(path, drawn) == [(0, 2, 1), (1, 1, 0), (2, None, 1)]
 
 
 def test_a_repeat_that_gives_other_weights_is_refused(

@@ -61,6 +61,7 @@ def _other(value: object) -> object:
         "signatures": "patches",
         "fp32": "bf16",
         "length": "votes",
+        "tokens": "programs",
         192: 60,  # d_model; a multiple of 5 heads
         6: 5,
         10: 9,  # demonstrations
@@ -110,12 +111,14 @@ def test_an_unknown_name_lists_the_shipped_configurations() -> None:
     )
 
 
-def test_defaults_are_the_paper_s_except_for_policy_precision_and_memory() -> None:
+def test_defaults_are_the_paper_s_except_for_policy_precision_memory_and_what_teaches_nothing() -> None:
     paper, default = RunSettings.load("paper").flat(), RunSettings().flat()
     differ = {key for key in paper if paper[key] != default[key]}
     assert {key for key in differ if not key.startswith("policy.")} == {
         "training.precision",
         "training.micro_batch_tokens",
+        "hindsight.trivial",
+        "replay.distinct",
     }
 
 

@@ -93,6 +93,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> RunSettings:
         [training]
         batch_size = 4
         learning_rate = 0.01
+        warmup_steps = 7  # of 5 in each iteration
         [replay]
         expert_draws = 12
         policy_draws = 8
@@ -508,6 +509,40 @@ def test_samples_are_run_relabelled_and_counted(
     )
 
 
+def test_every_experience_drawn_is_trained_on(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One program fits into `policy.max_program_tokens`, the other has a token too many."""
+    start = "x1 = hmirror(I)\n" + "".join(f"x{k} = rot90(x{k - 1})\n" for k in range(2, 11))
+    short, long = f"{start}O = rot90(x10)", f"{start}O = hconcat(x10, I)"
+    monkeypatch.setattr(codeit.loop, "sample", always_sample([short, long]))
+    text = """
+        SELECT p.text, sum(e.times_drawn), max(e.encodable), count(*) FROM experience e
+        JOIN program p ON p.id = program_id WHERE source = 'policy' GROUP BY 1 ORDER BY 1
+    """
+    limited = change(settings, run__iterations=2, replay__capacity=1000)
+    limited = change(limited, policy__max_program_tokens=23)
+    found = run_and_query(tmp_path / "run", limited, text)
+    assert found == sorted([(short, 3, 1, 3), (long, 0, 0, 3)])
+    last = metrics_table(tmp_path / "run")[-1]
+    assert float(last["examples"]) == 12 + 3  # all of the experts' draws, three of the policy's
+
+
+def test_each_sample_that_solves_a_demonstration_is_a_vote(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two programs that solve `flip` is sampled twice in each of two iterations."""
+    texts = ["O = hmirror(I)", "x1 = rot180(I)\nO = vmirror(x1)", "O = hmirror(I)", "O = rot90(I)"]
+    monkeypatch.setattr(codeit.loop, "sample", always_sample(texts))
+    text = """
+        SELECT p.text, c.iteration, c.votes FROM candidate c JOIN program p ON p.id = program_id
+        JOIN task t ON t.id = task_id WHERE t.name = 'flip' AND demonstrations_solved = 3 ORDER BY c.id
+    """
+    voted = change(settings, mutation__initial=0, scoring__ranking="votes")
+    found = run_and_query(tmp_path / "run", voted, text)
+    assert found == [(texts[0], 1, 4), (texts[1], 1, 2)]
+
+
 def test_samples_are_recorded_one_row_each_with_their_outcome(
     settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -523,6 +558,25 @@ def test_samples_are_recorded_one_row_each_with_their_outcome(
     assert found[2][3] not in ("grid", "parse error")  # `first` gives no grid
     assert found[3][3:] == ("parse error", 0)
     assert found[0] == (0, "O = hmirror(I)", 1, "grid", 3)
+
+
+@pytest.mark.parametrize("trivial", [False, True])
+def test_trivial_samples_and_evolved_programs_stay_out_of_the_buffer_unless_wanted(
+    trivial: bool, settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity, constant = "x1 = rot90(I)\nO = rot270(x1)", "O = canvas(FIVE, TWO_BY_TWO)"
+    monkeypatch.setattr(codeit.loop, "sample", always_sample([identity, constant, "O = hmirror(I)"]))
+    found = [Program.parse(text) for text in (constant, "O = rot90(I)")]
+    monkeypatch.setattr(codeit.loop, "evolve", lambda job: ([], found))
+    wanted = change(settings, **ONE_ITERATION, hindsight__trivial=trivial, mutation__initial=0)
+    wanted = change(wanted, evolution__programs=1, evolution__programs_per_iteration=1)
+    text = """
+        SELECT DISTINCT source, text FROM experience JOIN program p ON p.id = program_id
+        WHERE source IN ('policy', 'evolution')
+    """
+    kept = {("policy", "O = hmirror(I)"), ("evolution", "O = rot90(I)")}
+    trivial_ones = {("policy", identity), ("evolution", constant)}
+    assert set(run_and_query(tmp_path / "run", wanted, text)) == kept | (trivial_ones if trivial else set())
 
 
 def test_ablation_a2_keeps_only_solving_programs(

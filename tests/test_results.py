@@ -25,6 +25,9 @@ CURVES = {
 }
 """The line and the x axis of each published curve.svg."""
 
+FORMER_METRICS = {"left_out"}
+"""Metrics that the version of a published run recorded and this one does not."""
+
 
 @cache
 def verified(name: str) -> Score:
@@ -84,7 +87,8 @@ def test_loop_solves_what_its_metrics_say(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/metrics.csv")))
 def test_loop_files_use_the_current_names_of_metrics_and_sources(name: str) -> None:
-    assert list(rows(RESULTS / name / "metrics.csv")[0]) == ["iteration", *METRICS]
+    columns = list(rows(RESULTS / name / "metrics.csv")[0])
+    assert [column for column in columns if column not in FORMER_METRICS] == ["iteration", *METRICS]
     solutions = read_solutions(RESULTS / name / "solutions.jsonl")
     assert {row.row["source"] for row in solutions} <= set(SOURCES)
 

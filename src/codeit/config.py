@@ -5,9 +5,10 @@ lists the sections that one command takes: `RunSettings` for `codeit run`, `Pret
 `codeit pretrain`, `EvolveSettings` for `codeit evolve`, `SolveSettings` for `codeit solve`.
 
 Defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever it gives one,
-with two exceptions: `[policy]` describes the policy shipped in this package, and
-`training.precision` is fp32. The description of each field states its unit and the source of its
-default ("ours" where the paper has no such value). It is also the command-line help.
+with four exceptions: `[policy]` describes the policy shipped in this package, `training.precision`
+is fp32, `hindsight.trivial` is off and `replay.distinct` on. The description of each field states
+its unit and the source of its default ("ours" where the paper has no such value). It is also the
+command-line help.
 """
 
 from __future__ import annotations
@@ -306,7 +307,13 @@ class TrainingConfig(Section):
     """[training]: how the policy is trained on experiences."""
 
     learning_rate: float = Field(
-        default=5e-5, gt=0, description="Learning rate of AdamW, constant. Paper: 5e-5."
+        default=5e-5, gt=0, description="Learning rate of AdamW, constant after warm-up. Paper: 5e-5."
+    )
+    warmup_steps: int = Field(
+        default=0,
+        ge=0,
+        description="Optimizer steps in which the learning rate rises linearly, counted over iterations. "
+        "Ours: 0; the paper does not say.",
     )
     weight_decay: float = Field(
         default=0.0, ge=0, description="Weight decay of AdamW. Ours: 0; the paper does not say."
@@ -320,6 +327,11 @@ class TrainingConfig(Section):
         default=16_384,
         ge=64,
         description="Limit of a forward pass, in padded tokens (at least one example). Ours.",
+    )
+    loss: Literal["tokens", "programs"] = Field(
+        default="tokens",
+        description="Mean over the tokens of a batch, or over its programs of the mean over their tokens, so "
+        "that short programs count as much as long ones. Ours: 'tokens'; the paper does not say.",
     )
     epochs: int = Field(default=1, ge=1, description="Passes over the experiences drawn. Paper: 1.")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
@@ -443,6 +455,11 @@ class ReplayConfig(Section):
         description="Multiply the weight of programs of n lines, n above this value s, by (s / n)^1.5; "
         "0: weigh all alike. Paper: 0.",
     )
+    distinct: bool = Field(
+        default=True,
+        description="Keep only the shortest of the programs that do the same on a task's demonstrations. "
+        "Experts are kept. Paper: false.",
+    )
 
 
 class HindsightConfig(Section):
@@ -456,6 +473,11 @@ class HindsightConfig(Section):
     keep_samples: bool = Field(
         default=True,
         description="Add the policy's samples to the buffer. Paper: true (false in ablation A1).",
+    )
+    trivial: bool = Field(
+        default=False,
+        description="Make experiences also of samples and evolved programs that solve no demonstration and "
+        "give back every input, or the same grid for all of them. Paper: true.",
     )
 
 

@@ -31,12 +31,12 @@ import torch
 from codeit.data.experts import load_experts
 from codeit.data.tasks import Task, by_size, equal_tasks, load_tasks
 from codeit.evaluation.candidate import Candidate
-from codeit.evaluation.hindsight import demonstrations_solved, relabel
+from codeit.evaluation.hindsight import Experience, demonstrations_solved, relabel
 from codeit.evaluation.scoring import count_votes, score
 from codeit.language import Budget, Outcome, ParseError, Program, count_solved, run_batch
 from codeit.parallel import map_ordered
 from codeit.policy.checkpoint_recovery import replace_checkpoint
-from codeit.policy.encoding import NotEncodableError
+from codeit.policy.encoding import Encoding, NotEncodableError
 from codeit.policy.model import DamagedPolicyError, Policy
 from codeit.policy.sampling import sample
 from codeit.policy.training import Trainer, TrainingExample, TrainingReport
@@ -127,7 +127,7 @@ class Loop:
             outcomes = self._run([program for _, program, _ in added], tasks)
             for (_, program, source), task, of_program in zip(added, tasks, outcomes, strict=True):
                 if experience := relabel(of_program, task.train):
-                    self._remember("train", task, program, iteration, source, experience.priority)
+                    self._remember("train", task, program, iteration, source, experience)
 
     def evaluate_mutants(self, iteration: int) -> None:
         """Try the iteration's experts and mutants on every task to solve: the mutation baseline.
@@ -170,19 +170,17 @@ class Loop:
         if self.database.is_done(iteration, "train"):
             return
         with self._committing(iteration, "train"):
-            drawn, examples, report = self._train(self.trainer, iteration)
+            drawn, report = self._train(self.trainer, iteration)
             self.directory.save_checkpoint(iteration, self.trainer.save)
             self.replay.mark_drawn(draw.id for draw in drawn)
-            metrics = {"loss": report.loss, "examples": len(examples), "left_out": len(drawn) - len(examples)}
-            self.database.add_metrics(iteration, metrics)
+            self.database.add_metrics(iteration, {"loss": report.loss, "examples": len(drawn)})
         self.directory.drop_checkpoints(iteration)
 
-    def _train(
-        self, trainer: Trainer, iteration: int
-    ) -> tuple[list[DrawnExperience], list[TrainingExample], TrainingReport]:
+    def _train(self, trainer: Trainer, iteration: int) -> tuple[list[DrawnExperience], TrainingReport]:
         """Draw the experiences of an iteration and train on them.
 
-        Experiences that later phases added are not drawn, so that the training can be repeated.
+        The draws are from the buffer as it is before the iteration's samples, also when later
+        phases have added and replaced experiences, so that the training can be repeated.
         """
         replay, seed = self.settings.replay, self.settings.run.seed
         rng = np.random.default_rng(derive(seed, "draw", iteration))
@@ -202,7 +200,7 @@ class Loop:
             )
         examples = list(self._examples(drawn, trainer))
         progress = partial(self.observer.progress, iteration, "train")
-        return drawn, examples, trainer.epoch(examples, derive(seed, "learn", iteration), progress)
+        return drawn, trainer.epoch(examples, derive(seed, "learn", iteration), progress)
 
     def _examples(self, drawn: Sequence[DrawnExperience], trainer: Trainer) -> Iterator[TrainingExample]:
         """Yield experiences as the policy sees them: the task a program solves, and the program."""
@@ -214,11 +212,8 @@ class Loop:
             for program, task, outcomes in zip(programs, tasks, self._run(programs, tasks), strict=True):
                 experience = relabel(outcomes, task.train)
                 assert experience is not None  # it was one when it entered the buffer
-                try:
-                    source = encoding.encode_task(experience.pairs)
-                    yield TrainingExample(source, encoding.encode_program(program))
-                except NotEncodableError:
-                    continue
+                source = encoding.encode_task(experience.pairs)
+                yield TrainingExample(source, encoding.encode_program(program))
 
     def sample(self, iteration: int) -> None:
         """Sample programs for each task to solve; add what they do to the buffer."""
@@ -243,7 +238,6 @@ class Loop:
 
     def _record_samples(self, iteration: int, task: Task, texts: Sequence[str]) -> None:
         """Run a task's samples on its demonstrations, record them, relabel those that run."""
-        hindsight = self.settings.hindsight
         programs = [_parse(text) for text in texts]
         distinct = list(dict.fromkeys(program for program in programs if program is not None))
         outcomes = dict(zip(distinct, self._run(distinct, [task] * len(distinct)), strict=True))
@@ -261,9 +255,8 @@ class Loop:
                 self.database.add_candidate(
                     Candidate(task.id, program, solved, votes=1, iteration=iteration, source="policy")
                 )
-            experience = relabel(of_program, task.train, solvers_only=not hindsight.relabel)
-            if experience is not None and hindsight.keep_samples:
-                self._remember("test", task, program, iteration, "policy", experience.priority)
+            if self.settings.hindsight.keep_samples:
+                self._remember_found(task, program, iteration, "policy", of_program)
 
     def evolve(self, iteration: int) -> None:
         """Evolve programs toward each task, from the experts and the programs in the buffer.
@@ -271,7 +264,7 @@ class Loop:
         The answers with most votes become candidates, the best of the population become
         experiences.
         """
-        settings, solvers_only = self.settings.evolution, not self.settings.hindsight.relabel
+        settings = self.settings.evolution
         n = settings.programs_per_iteration if iteration else settings.programs
         tasks = self.test_tasks
         left = [k for k in range(len(tasks)) if not self.database.is_done(iteration, "evolve", k)]
@@ -297,8 +290,7 @@ class Loop:
                     self.database.add_candidate(replace(one, iteration=iteration, source="evolution"))
                 elites = members[: settings.elites]
                 for program, outcomes in zip(elites, self._run(elites, [task] * len(elites)), strict=True):
-                    if experience := relabel(outcomes, task.train, solvers_only=solvers_only):
-                        self._remember("test", task, program, iteration, "evolution", experience.priority)
+                    self._remember_found(task, program, iteration, "evolution", outcomes)
         self.observer.progress(iteration, "evolve", len(tasks), len(tasks))
 
     def record(self, iteration: int) -> None:
@@ -337,11 +329,31 @@ class Loop:
             f"{scope}_demonstrations": sum(max(c.solved for c in of_task) for of_task in candidates.values()),
         }
 
+    def _remember_found(
+        self, task: Task, program: Program, iteration: int, source: str, outcomes: Sequence[Outcome]
+    ) -> None:
+        """Add what a program found for a task does to the buffer, if `[hindsight]` wants it."""
+        hindsight = self.settings.hindsight
+        if experience := relabel(
+            outcomes, task.train, solvers_only=not hindsight.relabel, trivial=hindsight.trivial
+        ):
+            self._remember("test", task, program, iteration, source, experience)
+
     def _remember(
-        self, split: str, task: Task, program: Program, iteration: int, source: str, priority: float
+        self, split: str, task: Task, program: Program, iteration: int, source: str, experience: Experience
     ) -> None:
         """Add an experience to the replay buffer."""
-        self.replay.add(split, task.id, program, iteration=iteration, source=source, priority=priority)
+        self.replay.add(
+            split,
+            task.id,
+            program,
+            iteration=iteration,
+            source=source,
+            priority=experience.priority,
+            behaviour=experience.behaviour,
+            encodable=_is_encodable(self.trainer.policy.encoding, program),
+            distinct=self.settings.replay.distinct,
+        )
 
     def _run(self, programs: Sequence[Program], tasks: Sequence[Task]) -> list[list[Outcome]]:
         """Return the outcomes of each program on the demonstration inputs of its task."""
@@ -389,6 +401,15 @@ class Loop:
         with self.database.transaction():
             yield
             self.database.set_done(iteration, phase, part, time.monotonic() - started)
+
+
+def _is_encodable(encoding: Encoding, program: Program) -> bool:
+    """Return whether a policy's encoding can write a program within its limits."""
+    try:
+        encoding.encode_program(program)
+    except NotEncodableError:
+        return False
+    return True
 
 
 def _parse(text: str) -> Program | None:

@@ -80,6 +80,51 @@ def test_loss_equals_that_of_single_examples() -> None:
         torch.testing.assert_close(first[index]["exp_avg"], second[index]["exp_avg"], atol=1e-6, rtol=1e-3)
 
 
+def test_loss_over_programs_is_the_mean_of_their_means() -> None:
+    """Each step descends what `training.loss` names. The loss reported is per token."""
+    examples = toy(12)
+    lengths = [len(example.target) for example in examples]
+    assert len(set(lengths)) > 2
+    gradients = []
+    for changes in ({"loss": "programs"}, {"loss": "programs", "micro_batch_tokens": 64}, {}):
+        trainer = make_trainer(batch_size=12, max_grad_norm=1e9, **changes)
+        reported = trainer.epoch(examples, seed=0).loss
+        gradients.append([one.grad.clone() for one in trainer.policy.model.parameters()])
+    reference = make_trainer()
+    model, words = reference.policy.model, reference.policy.encoding.output_size
+    total = 0.0
+    for source, target in examples:
+        logits = model(input_ids=torch.from_numpy(source)[None], labels=torch.tensor([target])).logits[0]
+        loss = functional.cross_entropy(logits[:, :words], torch.tensor(target))
+        (loss / len(examples)).backward()
+        total += loss.item() * len(target)
+    assert reported == pytest.approx(total / sum(lengths), rel=1e-5)
+    expected = [one.grad for one in model.parameters()]
+    for found in gradients[:2]:
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-3)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(gradients[2], expected, atol=1e-6, rtol=1e-3)
+
+
+def rates(trainer: Trainer, steps: int) -> list[float]:
+    """Return the learning rate of each of the next steps."""
+    found = []
+    for _ in range(steps):
+        trainer.epoch(toy(2), 0)
+        found += [group["lr"] for group in trainer.optimizer.param_groups]
+    return found
+
+
+def test_the_learning_rate_rises_over_the_first_steps_of_a_run(tmp_path: Path) -> None:
+    warm = make_trainer(learning_rate=0.5, warmup_steps=4)
+    assert rates(warm, 2) == [0.125, 0.25]
+    warm.save(tmp_path)
+    resumed = Trainer.load(tmp_path, warm.config, device="cpu")
+    assert rates(resumed, 4) == rates(warm, 4) == [0.375, 0.5, 0.5, 0.5]
+    assert equal(weights(warm), weights(resumed))
+    assert rates(make_trainer(learning_rate=0.5), 2) == [0.5, 0.5]
+
+
 def test_labels_are_padded_with_the_ignored_label() -> None:
     micro = collate(
         [TrainingExample(np.array([5, 6, 7]), [8, 1]), TrainingExample(np.array([9]), [8, 8, 8, 1])]
@@ -155,6 +200,7 @@ def test_state_of_another_optimizer_is_refused(tmp_path: Path) -> None:
         ({**whole, "0.exp_avg": whole["0.exp_avg"][1:].clone()}, scaler),
         ({**whole, "0.exp_avg_sq": whole["0.exp_avg_sq"] * torch.nan}, scaler),
         ({**whole, "0.step": torch.zeros(2)}, scaler),
+        ({**whole, "0.step": torch.tensor(torch.nan)}, scaler),
         ({**whole, "999.exp_avg": torch.zeros(2)}, scaler),
         ({**whole, "first.exp_avg": torch.zeros(2)}, scaler),
         (whole, {}),

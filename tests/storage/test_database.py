@@ -113,7 +113,8 @@ def filled(tmp_path: Path) -> Path:
         for name in "abc":
             for one in FLIPS:
                 database.add_candidate(Candidate(name, one, 2, votes=1, iteration=0, source="policy"))
-                database.replay.add("test", name, one, iteration=0, source="policy", priority=1.0)
+                kind = {"iteration": 0, "source": "policy", "priority": 1.0, "encodable": True}
+                database.replay.add("test", name, one, behaviour=str(one).encode(), **kind)
     return path
 
 

@@ -36,6 +36,39 @@ def database(tmp_path: Path) -> Iterator[RunDatabase]:
         yield database
 
 
+def add(
+    database: RunDatabase,
+    one: Program,
+    *,
+    split: str = "test",
+    task_id: str = "t",
+    iteration: int = 0,
+    source: str = "policy",
+    priority: float = 0.5,
+    behaviour: str = "",
+    encodable: bool = True,
+    distinct: bool = True,
+) -> bool:
+    """Add an experience, by default one of the policy on the test task `t`, of its own behaviour."""
+    return database.replay.add(
+        split,
+        task_id,
+        one,
+        iteration=iteration,
+        source=source,
+        priority=priority,
+        behaviour=(behaviour or str(one)).encode(),
+        encodable=encodable,
+        distinct=distinct,
+    )
+
+
+def drawable(database: RunDatabase, until: int | None = None) -> set[Program]:
+    """Return all programs that a draw may take."""
+    rng = np.random.default_rng(0)
+    return {row.program for row in database.replay.draw(99, SOURCES, rng, floor=0.1, until=until)}
+
+
 def fill(database: RunDatabase, rows: list[tuple[str, float]]) -> None:
     """Add experiences of (source, priority) with ids 1, 2, … on one task of each split."""
     with database.transaction():
@@ -43,9 +76,7 @@ def fill(database: RunDatabase, rows: list[tuple[str, float]]) -> None:
         database.add_tasks("test", [("t", 3)])
         for number, (source, priority) in enumerate(rows):
             split = "train" if source in ("expert", "mutation") else "test"
-            assert database.replay.add(
-                split, "t", program(number), iteration=0, source=source, priority=priority
-            )
+            assert add(database, program(number), split=split, source=source, priority=priority)
 
 
 def sequence_probability(weights: np.ndarray, order: tuple[int, ...]) -> float:
@@ -129,7 +160,7 @@ def test_short_lines_lowers_the_weight_of_long_programs(database: RunDatabase) -
     with database.transaction():
         database.add_tasks("test", [("t", 2)])
         for one, priority in zip(programs, (1.0, 1.0, 1.0, 0.5), strict=True):
-            database.replay.add("test", "t", one, iteration=0, source="policy", priority=priority)
+            add(database, one, priority=priority)
     weights = np.array([1, 1, 1 / 8, 1 / 16])
     rng, trials, counts = np.random.default_rng(4), 4_000, np.zeros(4)
     for _ in range(trials):
@@ -201,13 +232,28 @@ def test_eviction_removes_the_lowest_priority_then_the_oldest_and_experts_last(
     assert database.replay.sizes() == {"expert": 1, "mutation": 0, "policy": 0, "evolution": 0}
 
 
+def test_what_the_policy_cannot_write_is_neither_drawn_nor_counted(database: RunDatabase) -> None:
+    fill(database, [("policy", 0.1), ("expert", 1.0)])
+    with database.transaction():
+        assert add(database, program_of_length(9), priority=1.0, encodable=False)
+        assert add(database, program_of_length(7), source="mutation", split="train", encodable=False)
+    assert drawable(database) == {program(0), program(1)}
+    (only,) = database.replay.draw(9, ("policy",), np.random.default_rng(0), floor=0.1)
+    assert only.probability == 1
+    assert database.replay.sizes() == {"expert": 1, "mutation": 0, "policy": 1, "evolution": 0}
+    assert database.replay.programs_on("t") == [program_of_length(9), program(0)]
+    assert (program_of_length(7), "mutation") in database.replay.experts_and_mutants(0)
+    with database.transaction():
+        assert database.replay.evict(3) == 1  # the capacity counts all
+    assert database.replay.programs_on("t") == [program_of_length(9)]
+
+
 def test_an_experience_is_stored_once_for_each_task_and_program(database: RunDatabase) -> None:
     fill(database, [("policy", 0.5)])
     with database.transaction():
-        add = database.replay.add
         assert not database.add_program(program(0))
-        assert not add("test", "t", program(0), iteration=3, source="policy", priority=0.5)
-        assert add("train", "t", program(0), iteration=3, source="mutation", priority=0.5)
+        assert not add(database, program(0), iteration=3)
+        assert add(database, program(0), split="train", iteration=3, source="mutation")
     (kept,) = database.replay.draw(9, ("policy",), np.random.default_rng(0), floor=0.1)
     assert (kept.id, kept.source) == (1, "policy")
 
@@ -222,9 +268,104 @@ def test_an_experience_of_an_unknown_task_or_source_or_priority_is_refused(
     with database.transaction():
         database.add_tasks("test", [("t", 3)])
     with pytest.raises((ValueError, sqlite3.IntegrityError)), database.transaction():
-        database.replay.add("test", task_id, program(0), iteration=0, source=source, priority=priority)
+        add(database, program(0), task_id=task_id, source=source, priority=priority)
     assert sum(database.replay.sizes().values()) == 0
     assert database.connection.execute("SELECT count(*) FROM program").fetchone() == (0,)
+
+
+def long(number: int) -> Program:
+    """One of 36 programs of two lines."""
+    return Program.parse(f"x1 = vmirror(I)\n{str(program(number)).replace('I', 'x1')}")
+
+
+def test_the_shortest_program_of_a_behaviour_replaces_the_others(database: RunDatabase) -> None:
+    with database.transaction():
+        database.add_tasks("train", [("t", 3)])
+        database.add_tasks("test", [("t", 3), ("u", 3)])
+        assert add(database, long(0), iteration=1, behaviour="b")
+        assert not add(database, long(1), iteration=2, behaviour="b")  # the older of equal ones stays
+        assert add(database, long(1), iteration=2, behaviour="c")
+        assert add(database, long(2), iteration=2, behaviour="b", task_id="u")
+        assert add(database, long(3), iteration=2, behaviour="b", split="train", source="mutation")
+        assert drawable(database) == {long(0), long(1), long(2), long(3)}
+        assert add(database, program(0), iteration=4, behaviour="b", source="evolution")
+        assert not add(database, long(0), iteration=5, behaviour="b")  # found again
+        assert not add(database, program_of_length(3), iteration=5, behaviour="b")
+    assert drawable(database) == {program(0), long(1), long(2), long(3)}
+    assert database.replay.sizes() == {"expert": 0, "mutation": 1, "policy": 2, "evolution": 1}
+    assert set(database.replay.programs_on("t")) == {program(0), long(1)}
+
+
+def test_a_draw_is_from_the_buffer_as_it_was_after_an_iteration(database: RunDatabase) -> None:
+    three, two, one = program_of_length(3), long(0), program(0)
+    with database.transaction():
+        database.add_tasks("test", [("t", 3)])
+        for iteration, program_ in [(1, three), (3, two), (3, one)]:
+            assert add(database, program_, iteration=iteration, behaviour="b")
+    after = [drawable(database, until=iteration) for iteration in range(5)]
+    assert after == [set(), {three}, {three}, {one}, {one}]
+    assert drawable(database) == {one}
+
+
+def test_without_distinct_all_programs_of_a_behaviour_stay(database: RunDatabase) -> None:
+    with database.transaction():
+        database.add_tasks("test", [("t", 3)])
+        for one in (long(0), long(1), program(0)):
+            assert add(database, one, behaviour="b", distinct=False)
+        assert not add(database, program(0), behaviour="b", distinct=False)
+    assert drawable(database) == {long(0), long(1), program(0)}
+
+
+def test_an_experience_that_the_policy_can_write_replaces_a_shorter_one_that_it_cannot(
+    database: RunDatabase,
+) -> None:
+    with database.transaction():
+        database.add_tasks("test", [("t", 3)])
+        assert add(database, program(0), behaviour="b", encodable=False)
+        assert add(database, long(0), behaviour="b")
+        assert not add(database, program(1), behaviour="b", encodable=False)
+        assert add(database, program(2), behaviour="b")
+    assert database.replay.programs_on("t") == [program(2)]
+
+
+def test_an_expert_is_never_replaced(database: RunDatabase) -> None:
+    def add_mutant(one: Program, behaviour: str, encodable: bool = True) -> bool:
+        kind = {"split": "train", "source": "mutation", "behaviour": behaviour}
+        return add(database, one, encodable=encodable, **kind)  # type: ignore[arg-type]
+
+    with database.transaction():
+        database.add_tasks("train", [("t", 3)])
+        assert add(database, long(0), split="train", source="expert", behaviour="b")
+        assert add(database, long(1), split="train", source="expert", behaviour="c", encodable=False)
+        assert not add_mutant(program(2), "b")
+        assert not add_mutant(program(3), "c", encodable=False)
+        assert add_mutant(program_of_length(5), "c")  # stands in for the expert
+        assert not add_mutant(program_of_length(6), "c")
+        assert add_mutant(program_of_length(4), "c")
+    assert drawable(database) == {long(0), program_of_length(4)}
+    assert database.replay.sizes() == {"expert": 1, "mutation": 1, "policy": 0, "evolution": 0}
+    tried = [one for one, _ in database.replay.experts_and_mutants(0)]
+    lengths = (5, 6, 4)
+    assert tried == [*map(long, (0, 1)), *map(program, (2, 3)), *map(program_of_length, lengths)]
+
+
+def test_replaced_experiences_are_evicted_first(database: RunDatabase) -> None:
+    with database.transaction():
+        database.add_tasks("test", [("t", 3)])
+        add(database, long(0), behaviour="b", priority=1.0)
+        add(database, program(0), behaviour="b", priority=1.0)
+        add(database, program(1), behaviour="c", priority=0.0)
+        assert database.replay.evict(2) == 1
+        assert drawable(database, until=0) == {program(0), program(1)}
+        assert not add(database, long(0), behaviour="b", priority=1.0)
+
+
+def test_equal_behaviours_of_different_priority_are_a_bug(database: RunDatabase) -> None:
+    with database.transaction():
+        database.add_tasks("test", [("t", 3)])
+        add(database, long(0), behaviour="b", priority=1.0)
+    with pytest.raises(AssertionError, match="priority"), database.transaction():
+        add(database, program(0), behaviour="b", priority=0.5)
 
 
 def test_an_experience_of_a_new_program_adds_the_program(database: RunDatabase) -> None:
@@ -258,9 +399,8 @@ def test_mutants_are_the_experts_and_mutants_of_an_iteration_oldest_first(databa
             (2, "test", "a", 0, "policy"),
             (5, "train", "b", 0, "mutation"),
         ]:
-            database.replay.add(
-                split, task_id, program(number), iteration=iteration, source=source, priority=0
-            )
+            one = program(number)
+            add(database, one, split=split, task_id=task_id, iteration=iteration, source=source, priority=0)
     assert database.replay.experts_and_mutants(0) == [(program(5), "expert"), (program(3), "mutation")]
     assert database.replay.experts_and_mutants(1) == [(program(4), "mutation")]
     assert database.replay.experts_and_mutants(2) == []
@@ -277,9 +417,7 @@ def test_programs_on_a_test_task_come_by_priority_then_newest_first(database: Ru
             (3, "test", "b", 1.0),
             (4, "train", "a", 1.0),
         ]:
-            database.replay.add(
-                split, task_id, program(number), iteration=0, source="policy", priority=priority
-            )
+            add(database, program(number), split=split, task_id=task_id, priority=priority)
     assert database.replay.programs_on("a") == [program(1), program(2), program(0)]
     assert database.replay.programs_on("none") == []
 

@@ -23,7 +23,8 @@ def database(tmp_path: Path) -> Iterator[RunDatabase]:
 def add_experience(database: RunDatabase) -> None:
     with database.transaction():
         database.add_tasks("test", [("t", 3)])
-        assert database.replay.add("test", "t", P, iteration=0, source="policy", priority=0.5)
+        kind = {"iteration": 0, "source": "policy", "priority": 0.5, "behaviour": b"P", "encodable": True}
+        assert database.replay.add("test", "t", P, **kind)
 
 
 def candidate(
@@ -54,6 +55,8 @@ def test_samples_and_candidates_are_counted_and_come_in_order(database: RunDatab
             (1, "a", 0, P, "grid", 1, False),
             (1, "a", 1, Q, "type error", 0, False),
             (2, "a", 0, Q, "grid", 2, False),
+            (2, "a", 1, P, "grid", 1, False),
+            (2, "a", 2, Q, "grid", 2, False),
         ]:
             database.add_sample(
                 iteration, task_id, ordinal, program, outcome=outcome, demonstrations_solved=solved, new=new
@@ -75,8 +78,12 @@ def test_samples_and_candidates_are_counted_and_come_in_order(database: RunDatab
         Candidate("a", P, 1, order=0, votes=1, iteration=1, source="policy"),
         Candidate("b", Q, 3, order=1, votes=1, iteration=1, source="policy"),
     ]
+    assert database.sampled_candidates(2) == [
+        Candidate("a", Q, 2, order=0, votes=2, iteration=2, source="policy"),
+        Candidate("a", P, 1, order=1, votes=1, iteration=2, source="policy"),
+    ]
     assert database.candidates() == [
-        Candidate("b", Q, 3, order=0, votes=13, iteration=1, source="policy"),
+        Candidate("b", Q, 3, order=0, votes=1 + 1 + 7 + 5, iteration=1, source="policy"),
         Candidate("a", P, 1, order=1, votes=1, iteration=1, source="policy"),
     ]
 

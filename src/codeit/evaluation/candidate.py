@@ -29,8 +29,8 @@ class Candidate:
     """When it was found: the programs tried on the task before it or by the end of its generation, or
     its row in a file. 0 where that is not recorded."""
     votes: int = 0
-    """Programs it represents: those that solve all demonstrations and answer the tests alike. 0:
-    unknown."""
+    """Programs and repeated samples it represents: those that solve all demonstrations and answer the
+    tests alike. 0: unknown."""
     answer: int | None = None
     """64-bit hash of its outputs on the test inputs. None: unknown."""
     iteration: int = 0

@@ -9,6 +9,7 @@ its priority in replay.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 from codeit.data.tasks import Pair
@@ -23,6 +24,21 @@ class Experience(NamedTuple):
     priority: float
     """See `priority`."""
 
+    @property
+    def behaviour(self) -> bytes:
+        """A digest of 16 bytes of the outputs: programs that do the same on the task share it."""
+        digest = blake2b(digest_size=16)
+        for pair in self.pairs:
+            digest.update(bytes(pair.output.shape) + bytes(pair.output))
+        return digest.digest()
+
+    @property
+    def is_trivial(self) -> bool:
+        """Whether the outputs are the inputs, or all the same grid (of two demonstrations or more)."""
+        outputs = [pair.output for pair in self.pairs]
+        is_constant = len(outputs) > 1 and all(output == outputs[0] for output in outputs)
+        return is_constant or all(pair.input == pair.output for pair in self.pairs)
+
 
 def demonstrations_solved(outcomes: Sequence[Outcome], demonstrations: Sequence[Pair]) -> int:
     """Return how many demonstrations a program solves, given its outcome on each of their inputs."""
@@ -36,13 +52,19 @@ def priority(outcomes: Sequence[Outcome], demonstrations: Sequence[Pair]) -> flo
 
 
 def relabel(
-    outcomes: Sequence[Outcome], demonstrations: Sequence[Pair], *, solvers_only: bool = False
+    outcomes: Sequence[Outcome],
+    demonstrations: Sequence[Pair],
+    *,
+    solvers_only: bool = False,
+    trivial: bool = True,
 ) -> Experience | None:
     """Turn the outcomes of a program on a task's demonstration inputs into an experience.
 
     Return None unless every outcome is a grid. With `solvers_only` (ablation A2 of the paper: no
-    relabelling), return None unless the program solves every demonstration. Outputs may equal the
-    inputs: the paper rejects such programs among mutants, not among samples.
+    relabelling), return None unless the program solves every demonstration. Without `trivial`,
+    return None for a trivial experience whose priority is 0, which teaches only to copy the input
+    or to write a grid of no meaning. The paper rejects the identity among mutants, not among
+    samples.
 
     Raises ValueError if the numbers of outcomes and demonstrations differ.
     """
@@ -54,4 +76,5 @@ def relabel(
         if outcome.grid is None:
             return None
         pairs.append(Pair(task_input, outcome.grid))
-    return Experience(tuple(pairs), share)
+    experience = Experience(tuple(pairs), share)
+    return experience if trivial or share > 0 or not experience.is_trivial else None

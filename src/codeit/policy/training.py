@@ -1,9 +1,10 @@
 """Training of the policy: cross-entropy on program tokens, in plain PyTorch steps.
 
-The optimizer is AdamW without a schedule. Gradients are accumulated to an effective batch (Butt et
-al. 2024, arXiv 2402.04858: learning rate 5e-5, batch size 512). An effective batch is cut into
-micro-batches of similar length, which saves padding. Its loss is the mean over its program tokens,
-so that neither padding nor the cut into micro-batches changes it, except for rounding.
+The optimizer is AdamW with a constant learning rate, after an optional warm-up. Gradients are
+accumulated to an effective batch (Butt et al. 2024, arXiv 2402.04858: learning rate 5e-5, batch
+size 512). An effective batch is cut into micro-batches of similar length, which saves padding. Its
+loss is the mean over its program tokens or over its programs (`training.loss`), so that neither
+padding nor the cut into micro-batches changes it, except for rounding.
 """
 
 from __future__ import annotations
@@ -127,36 +128,55 @@ class Trainer:
     def step(self, batch: Sequence[MicroBatch]) -> float:
         """Take an optimizer step on an effective batch; return its mean loss per target token.
 
+        The step minimises the mean that `config.loss` names, at the learning rate of
+        `config.warmup_steps` if that is above 0, else at that of the optimizer.
+
         Raises FloatingPointError and keeps the weights if the loss is not finite.
         """
         model = self.policy.model
         total = torch.zeros((), device=self.policy.device)
         batch_tokens = sum(micro.targets for micro in batch)
+        batch_programs = sum(len(micro.labels) for micro in batch)
+        self._warm_up()
         self.optimizer.zero_grad()
         for micro in batch:
-            loss = self._loss(micro)
-            self.scaler.scale(loss / batch_tokens).backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
-        mean = float(total) / batch_tokens
+            losses = self._losses(micro)
+            if self.config.loss == "tokens":
+                mean = losses.sum() / batch_tokens
+            else:
+                tokens = (micro.labels != IGNORED).sum(1).to(losses.device)
+                mean = (losses.sum(1) / tokens).sum() / batch_programs
+            self.scaler.scale(mean).backward()  # type: ignore[no-untyped-call]
+            total += losses.detach().sum()
+        per_token = float(total) / batch_tokens
         if not torch.isfinite(total):
             raise FloatingPointError(
-                f"training: expected a finite loss, found {mean}; lower the learning_rate (now "
+                f"training: expected a finite loss, found {per_token}; lower the learning_rate (now "
                 f"{self.config.learning_rate}), or set precision to 'bf16' or 'fp32' if it is 'fp16'"
             )
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(model.parameters(), self.config.max_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return mean
+        return per_token
+
+    def _warm_up(self) -> None:
+        """Set the learning rate of the next step, from the steps that the optimizer has counted."""
+        if warmup_steps := self.config.warmup_steps:
+            states = self.optimizer.state.values()
+            step = 1 + max((int(state["step"]) for state in states), default=0)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.config.learning_rate * min(1.0, step / warmup_steps)
 
     @torch.no_grad()
     def loss(self, batches: Sequence[MicroBatch]) -> float:
         """Return the mean loss per target token, without dropout and without training."""
         self.policy.model.eval()
-        return sum(float(self._loss(batch)) for batch in batches) / sum(batch.targets for batch in batches)
+        total = sum(float(self._losses(batch).sum()) for batch in batches)
+        return total / sum(batch.targets for batch in batches)
 
-    def _loss(self, micro: MicroBatch) -> torch.Tensor:
-        """Return the sum of the loss over the target tokens."""
+    def _losses(self, micro: MicroBatch) -> torch.Tensor:
+        """Return the loss of each target token, 0 at padding: (examples, tokens)."""
         device, encoding = self.policy.device, self.policy.encoding
         source, mask, labels = (part.to(device) for part in micro[:3])
         with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
@@ -165,7 +185,8 @@ class Trainer:
                 inputs_embeds=embedded, attention_mask=mask, decoder_input_ids=self._shift(labels)
             )
         logits = output.logits[..., : encoding.output_size].flatten(0, 1).float()
-        return functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
+        losses = functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="none")
+        return losses.view_as(labels)
 
     def _shift(self, labels: torch.Tensor) -> torch.Tensor:
         """Return the decoder's input: the start token, then all labels except the last."""
@@ -219,7 +240,8 @@ class Trainer:
                 found = of_parameter[key]
                 if found.shape != parameters[index].shape or not torch.isfinite(found).all():
                     raise ValueError(f"{index}.{key} does not fit the weights, or is not finite")
-            if of_parameter["step"].numel() != 1:
+            step = of_parameter["step"]
+            if step.numel() != 1 or not torch.isfinite(step).all():
                 raise ValueError(f"{index}.step is not a number")
 
 

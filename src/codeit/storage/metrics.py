@@ -44,10 +44,12 @@ METRICS = {
     "share_parse": Metric("samples", "share of samples that parse, 0 to 1"),
     "share_run": Metric("samples", "share of samples that give a grid for every demonstration, 0 to 1"),
     "share_new": Metric("samples", "share of samples that are new to the run, 0 to 1"),
-    **{f"buffer_{source}": Metric("buffer", f"experiences of source {source}") for source in SOURCES},
+    **{
+        f"buffer_{source}": Metric("buffer", f"experiences of source {source} that can be drawn")
+        for source in SOURCES
+    },
     "loss": Metric("training", "mean cross-entropy per program token, in nats"),
     "examples": Metric("training", "experiences trained on"),
-    "left_out": Metric("training", "experiences drawn whose program is too long to encode"),
     **{f"seconds_{phase}": Metric("seconds", f"seconds spent in phase {phase}") for phase in PHASES},
 }
 """Everything that an iteration may record, by name, in the order in which it is shown."""

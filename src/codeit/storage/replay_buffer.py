@@ -2,7 +2,7 @@
 
 An experience is a task, a program, and where they came from. No grids are stored: inputs are the
 task's demonstration inputs, and outputs are recomputed by running the program (see
-`evaluation.hindsight`, which also computes the priority).
+`evaluation.hindsight`, which also computes the priority and a digest of the outputs).
 """
 
 from __future__ import annotations
@@ -38,9 +38,13 @@ CREATE TABLE experience (
     iteration INTEGER NOT NULL,
     source TEXT NOT NULL CHECK (source IN {SOURCES}),
     priority REAL NOT NULL CHECK (priority BETWEEN 0 AND 1),
+    behaviour BLOB NOT NULL, -- digest of what the program does on the task
+    encodable INTEGER NOT NULL, -- whether the program fits into the policy's encoding
+    replaced INTEGER, -- the iteration that brought a better program of the same behaviour
     times_drawn INTEGER NOT NULL DEFAULT 0,
     UNIQUE (task_id, program_id)
 );
+CREATE INDEX experience_behaviour ON experience (task_id, behaviour);
 """
 
 
@@ -58,6 +62,20 @@ class DrawnExperience(NamedTuple):
     """Earlier draws."""
     probability: float
     """Its weight over the sum of weights in the part drawn from: the chance to be drawn first."""
+
+
+class _Present(NamedTuple):
+    """What decides whether an experience is replaced."""
+
+    id: int
+    source: str
+    priority: float
+    rank: tuple[bool, int]
+
+
+def _rank(source: str, encodable: bool, lines: int) -> tuple[bool, int]:
+    """Return the rank of an experience among those of its behaviour on a task; smaller is better."""
+    return not encodable, 0 if source == "expert" else lines
 
 
 def draw_weights(
@@ -114,24 +132,68 @@ class ReplayBuffer:
         iteration: int,
         source: str,
         priority: float,
+        behaviour: bytes,
+        encodable: bool,
+        distinct: bool = True,
     ) -> bool:
-        """Add an experience of a known task; return whether it is new. O(log N).
+        """Add an experience of a known task; return whether it is new and not replaced. O(log N).
 
-        An experience with the same task and program stays as it is: a program always does the same
-        on a task. Raises ValueError for an unknown source or a priority outside 0 to 1.
+        `behaviour` is the digest of what the program does on the task, and `encodable` says whether
+        the policy's encoding can write the program. Programs that it cannot write are never drawn,
+        but evolution starts from them. An experience with the same task and program stays as it is.
+
+        With `distinct`, the best experience for a behaviour on a task replaces the others: an
+        encodable one before others, then an expert, then the one of fewest lines, then the oldest.
+        Lines are what a draw, evolution and ranking measure length by, and every program has them,
+        while tokens depend on the policy. A replaced experience keeps its row, so that the draws of
+        earlier iterations can be repeated. An expert is never replaced. What the policy or
+        evolution found is not added if a better one is there. Mutants then enter as replaced,
+        because the mutation baseline tries all of them.
+
+        Raises ValueError for an unknown source or a priority outside 0 to 1.
         """
         if source not in SOURCES or not 0 <= priority <= 1:
             raise ValueError(
                 f"expected a source of {SOURCES} and a priority of 0 to 1, found {source!r}, {priority}"
             )
+        replaced = None
+        if distinct:
+            rank = _rank(source, encodable, len(program))
+            others = self._present(split, task_id, behaviour)
+            assert all(other.priority == priority for other in others), "priority depends on behaviour alone"
+            if source != "expert" and any(other.rank <= rank for other in others):
+                if source in FOUND_SOURCES:
+                    return False
+                replaced = iteration
+            else:
+                self._connection.executemany(
+                    "UPDATE experience SET replaced = ? WHERE id = ?",
+                    [(iteration, other.id) for other in others if other.source != "expert"],
+                )
         add_program(self._connection, program)
-        query = (
-            "INSERT INTO experience (task_id, program_id, iteration, source, priority) VALUES ("
-            "(SELECT id FROM task WHERE (split, name) = (?, ?)), (SELECT id FROM program WHERE text = ?), "
-            "?, ?, ?) ON CONFLICT (task_id, program_id) DO NOTHING"
-        )
-        values = (split, task_id, str(program), iteration, source, priority)
-        return self._connection.execute(query, values).rowcount == 1
+        query = """
+            INSERT INTO experience
+                (task_id, program_id, iteration, source, priority, behaviour, encodable, replaced)
+            VALUES (
+                (SELECT id FROM task WHERE (split, name) = (?, ?)), (SELECT id FROM program WHERE text = ?),
+                ?, ?, ?, ?, ?, ?
+            ) ON CONFLICT (task_id, program_id) DO NOTHING
+        """
+        values = (split, task_id, str(program), iteration, source, priority, behaviour, encodable, replaced)
+        return self._connection.execute(query, values).rowcount == 1 and replaced is None
+
+    def _present(self, split: str, task_id: str, behaviour: bytes) -> list[_Present]:
+        """Return the experiences with a behaviour on a task that nothing has replaced."""
+        query = """
+            SELECT e.id, e.source, e.priority, e.encodable, p.length FROM experience AS e
+            JOIN program AS p ON p.id = e.program_id JOIN task AS t ON t.id = e.task_id
+            WHERE (t.split, t.name) = (?, ?) AND e.behaviour = ? AND e.replaced IS NULL
+        """
+        rows = self._connection.read(query, (split, task_id, behaviour), int, str, float, int, int)
+        return [
+            _Present(number, source, priority, _rank(source, bool(encodable), lines))
+            for number, source, priority, encodable, lines in rows
+        ]
 
     def draw(
         self,
@@ -144,12 +206,13 @@ class ReplayBuffer:
         short_lines: int = 0,
         until: int | None = None,
     ) -> list[DrawnExperience]:
-        """Draw up to n experiences of some sources without replacement, in proportion to weight.
+        """Draw up to n encodable experiences of some sources without replacement, by weight.
 
-        `draw_weights` gives the weights. With `until`, only experiences of that iteration or an
-        earlier one are drawn. The draw is exact (see `draw_without_replacement`) and
-        depends only on the buffer and `rng`. It changes nothing: pass what is used to `mark_drawn`.
-        Takes one pass over the experiences of these sources.
+        `draw_weights` gives the weights. With `until`, the draw is from the buffer as it was after
+        that iteration: without later experiences, and with those replaced later. The draw is exact
+        (see `draw_without_replacement`) and depends only on the buffer and `rng`. It changes
+        nothing: pass what is used to `mark_drawn`. Takes one pass over the experiences of these
+        sources.
 
         Raises ValueError unless n >= 0 and floor > 0.
         """
@@ -159,9 +222,11 @@ class ReplayBuffer:
         query = (
             "SELECT e.id, e.priority, p.length "
             "FROM experience AS e JOIN program AS p ON p.id = e.program_id "
-            f"WHERE e.source IN ({marks}) AND e.iteration <= ? ORDER BY e.id"
+            f"WHERE e.source IN ({marks}) AND e.encodable AND e.iteration <= ? "
+            "AND (e.replaced IS NULL OR e.replaced > ?) ORDER BY e.id"
         )
-        values = (*sources, _MAX_ITERATION if until is None else until)
+        last = _MAX_ITERATION if until is None else until
+        values = (*sources, last, last)
         rows = np.array(self._connection.execute(query, values).fetchall(), dtype=np.float64).reshape(-1, 3)
         priorities, lengths = rows[:, 1], rows[:, 2]
         weights = draw_weights(priorities, lengths, floor, prioritized, short_lines)
@@ -194,23 +259,30 @@ class ReplayBuffer:
     def evict(self, capacity: int) -> int:
         """Remove experiences until at most `capacity` are left; return how many were removed.
 
-        The lowest priority goes first and, among equals, the oldest. Experts go last. Programs,
-        samples and candidates stay recorded. Sorts the buffer if there is anything to remove.
+        Replaced experiences go first, then the lowest priority and, among equals, the oldest.
+        Experts go last. Programs, samples and candidates stay recorded. Sorts the buffer if there
+        is anything to remove.
         """
-        excess = max(0, sum(self.sizes().values()) - capacity)
+        (size,) = self._connection.execute("SELECT count(*) FROM experience").fetchone()
+        excess: int = max(0, size - capacity)
         if excess:
-            order = "SELECT id FROM experience ORDER BY source = 'expert', priority, id LIMIT ?"
+            order = (
+                "SELECT id FROM experience ORDER BY replaced IS NULL, source = 'expert', priority, id LIMIT ?"
+            )
             self._connection.execute(f"DELETE FROM experience WHERE id IN ({order})", (excess,))
         return excess
 
     def sizes(self) -> dict[str, int]:
-        """Return the number of experiences of every source."""
-        query = "SELECT source, count(*) FROM experience GROUP BY source"
+        """Return the number of experiences of every source that can be drawn."""
+        query = "SELECT source, count(*) FROM experience WHERE encodable AND replaced IS NULL GROUP BY source"
         counts = dict(self._connection.execute(query))
         return {source: counts.get(source, 0) for source in SOURCES}
 
     def experts_and_mutants(self, iteration: int) -> list[tuple[Program, str]]:
-        """Return the experts and mutants (program, source) added in an iteration, oldest first."""
+        """Return the experts and mutants (program, source) added in an iteration, oldest first.
+
+        Replaced ones are among them.
+        """
         query = """
             SELECT p.text, e.source FROM experience AS e JOIN program AS p ON p.id = e.program_id
             WHERE e.iteration = ? AND e.source IN ('expert', 'mutation') GROUP BY p.id ORDER BY min(e.id)
@@ -219,11 +291,14 @@ class ReplayBuffer:
         return [(self._connection.program(text), source) for text, source in rows]
 
     def programs_on(self, task_id: str) -> list[Program]:
-        """Return the programs on a test task, highest priority first, then newest first."""
+        """Return the programs on a test task, highest priority first, then newest first.
+
+        Replaced ones are not among them.
+        """
         query = """
             SELECT p.text FROM experience AS e JOIN task AS t ON t.id = e.task_id
             JOIN program AS p ON p.id = e.program_id
-            WHERE (t.split, t.name) = ('test', ?) ORDER BY e.priority DESC, e.id DESC
+            WHERE (t.split, t.name) = ('test', ?) AND e.replaced IS NULL ORDER BY e.priority DESC, e.id DESC
         """
         return [self._connection.program(text) for (text,) in self._connection.execute(query, (task_id,))]
 

@@ -13,9 +13,9 @@ from codeit.evaluation.candidate import Candidate
 from codeit.language import Program
 from codeit.storage.database import Database
 from codeit.storage.metrics import METRICS
-from codeit.storage.replay_buffer import REPLAY_SCHEMA, ReplayBuffer, add_program
+from codeit.storage.replay_buffer import FOUND_SOURCES, REPLAY_SCHEMA, ReplayBuffer, add_program
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _SCHEMA = f"""{REPLAY_SCHEMA}
 CREATE TABLE run (config TEXT NOT NULL);
@@ -26,8 +26,8 @@ CREATE TABLE sample (
     demonstrations_solved INTEGER NOT NULL, new INTEGER NOT NULL,
     PRIMARY KEY (iteration, task_id, ordinal)
 ) WITHOUT ROWID;
--- Programs that solve a demonstration of a test task, in order of discovery. `votes` counts the
--- programs that a row represents, itself included: those that give the same answer to the tests.
+-- Programs that solve a demonstration of a test task, in order of discovery. `votes` counts what a row
+-- represents: programs of a population that answer the tests alike, samples of the program, and itself.
 CREATE TABLE candidate (
     id INTEGER PRIMARY KEY,
     task_id INTEGER NOT NULL REFERENCES task, program_id INTEGER NOT NULL REFERENCES program,
@@ -134,8 +134,11 @@ class RunDatabase(Database):
     def add_candidate(self, candidate: Candidate) -> bool:
         """Add a candidate of a known test task; return whether it is new. O(log N).
 
-        A candidate with the same task and program stays as it is, except that the votes of
-        evolution are added to its own: every population counts its votes from zero.
+        A candidate with the same task and program stays as it is, except that votes of evolution
+        and of the policy are added to its own. Every population counts its votes from zero, and
+        each sample of the policy that solves a demonstration is a vote, also if the program was
+        sampled before: the votes estimate how likely the policy thinks an answer is. Experts and
+        mutants are tried once, and vote only if they are the first to be the candidate.
         """
         self.add_program(candidate.program)
         query = (
@@ -145,7 +148,7 @@ class RunDatabase(Database):
         key = candidate.task_id, str(candidate.program)
         values = (*key, candidate.iteration, candidate.source, candidate.solved, candidate.votes)
         new = self.connection.execute(query, values).rowcount == 1
-        if not new and candidate.source == "evolution":
+        if not new and candidate.source in FOUND_SOURCES:
             query = (
                 "UPDATE candidate SET votes = votes + ? "
                 f"WHERE task_id = {_TEST_TASK} AND program_id = {_PROGRAM}"
@@ -162,11 +165,15 @@ class RunDatabase(Database):
         """)
 
     def sampled_candidates(self, iteration: int) -> list[Candidate]:
-        """Return an iteration's samples that solve a demonstration, by task in the order drawn."""
+        """Return the programs sampled in an iteration that solve a demonstration.
+
+        They come by task in the order first drawn, with a vote for each sample.
+        """
         query = """
-            SELECT t.name, p.text, s.demonstrations_solved, 1, s.iteration, 'policy' FROM sample AS s
+            SELECT t.name, p.text, s.demonstrations_solved, count(*), s.iteration, 'policy' FROM sample AS s
             JOIN task AS t ON t.id = s.task_id JOIN program AS p ON p.id = s.program_id
-            WHERE s.iteration = ? AND s.demonstrations_solved > 0 ORDER BY s.task_id, s.ordinal
+            WHERE s.iteration = ? AND s.demonstrations_solved > 0
+            GROUP BY s.task_id, s.program_id ORDER BY s.task_id, min(s.ordinal)
         """
         return self._candidates(query, iteration)
 
