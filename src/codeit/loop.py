@@ -229,6 +229,7 @@ class Loop:
                         seeds=[
                             derive(self.settings.run.seed, "sample", iteration, task.id) for task in tasks
                         ],
+                        threads=self.threads,
                     )
                     texts = dict(drawn)
                     for place, task in enumerate(tasks):

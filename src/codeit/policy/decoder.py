@@ -136,7 +136,7 @@ class Decoder:
 
         Torch compiles a bf16 kernel for each number of rows, which takes longer than the product.
         """
-        filled = self.head.new_zeros(_round_up(len(states)), states.shape[1])
+        filled: torch.Tensor = self.head.new_zeros(_round_up(len(states)), states.shape[1])
         filled[: len(states)] = states
         return filled
 
