@@ -155,11 +155,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--held-out", help="a policy of benchmarks/policies.py")
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of all variants")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     overrides: dict[str, object] = {"run.threads": arguments.threads}
     if arguments.held_out:
         overrides |= held_out(arguments.held_out, arguments.out / "tasks")
+    overrides |= dict(setting.split("=", 1) for setting in arguments.set)
     for variant in arguments.variants:  # reports errors at once, not after hours
         config(variant, 0, overrides)
     table = Table("variant", *COLUMNS.values(), f"tasks more than {arguments.variants[0]}")

@@ -119,6 +119,7 @@ def test_defaults_are_the_paper_s_except_for_policy_precision_memory_and_what_te
         "training.micro_batch_tokens",
         "hindsight.trivial",
         "replay.distinct",
+        "sampling.distinct",
     }
 
 

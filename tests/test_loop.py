@@ -471,7 +471,12 @@ def always_sample(texts: list[str]) -> Callable[..., Iterator[tuple[int, list[st
     """Return a sampler that gives the same texts for every task."""
 
     def sample(
-        policy: object, tasks: Sequence[object], sampling: SamplingConfig, *, seeds: Sequence[int]
+        policy: object,
+        tasks: Sequence[object],
+        sampling: SamplingConfig,
+        *,
+        seeds: Sequence[int],
+        threads: int,
     ) -> Iterator[tuple[int, list[str]]]:
         assert len(seeds) == len(tasks)
         return ((place, texts[: sampling.samples_per_task]) for place in reversed(range(len(tasks))))
