@@ -6,9 +6,9 @@ lists the sections that one command takes: `RunSettings` for `codeit run`, `Pret
 
 Defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever it gives one,
 with five exceptions: `[policy]` describes the policy shipped in this package, `training.precision`
-is fp32, `hindsight.trivial` is off, and `replay.distinct` and `sampling.distinct` are on. The description of each field states
-its unit and the source of its default ("ours" where the paper has no such value). It is also the
-command-line help.
+is fp32, `hindsight.trivial` is off, and `replay.distinct` and `sampling.distinct` are on. The
+description of each field states its unit and the source of its default ("ours" where the paper has
+no such value). It is also the command-line help.
 """
 
 from __future__ import annotations
