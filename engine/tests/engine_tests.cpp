@@ -6,6 +6,7 @@
 // The soak test checks that random texts and well-formed random programs do not crash, leak, or
 // exceed their budget.
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -14,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "attention.hpp"
 #include "primitives/table.hpp"
 #include "vary.hpp"
 
@@ -338,6 +340,94 @@ void soak_test(size_t programs, unsigned seed) {
     expect(programs < 1000 || grids > programs / 50, "too few programs give a grid for a useful test");
 }
 
+std::vector<float> random_floats(std::mt19937& rng, int64_t n) {
+    std::normal_distribution<float> normal;
+    std::vector<float> made(static_cast<size_t>(n));
+    for (float& one : made) one = normal(rng);
+    return made;
+}
+
+// The definition of attention, for one head of one row. `at(k)` gives key and value of position k.
+template <typename At>
+std::vector<double> attended(const float* query, int64_t size, int64_t n, const float* bias, At at) {
+    std::vector<double> out(size_t(size), 0.0);
+    double sum = 0;
+    for (int64_t k = 0; k < n; ++k) {
+        auto [key, value] = at(k);
+        double score = bias ? bias[k] : 0.0;
+        for (int64_t d = 0; d < size; ++d) score += double(query[d]) * key[d];
+        sum += std::exp(score);
+        for (int64_t d = 0; d < size; ++d) out[size_t(d)] += std::exp(score) * value[d];
+    }
+    for (double& one : out) one /= sum;
+    return out;
+}
+
+// Rows leave and are continued by others, as in a beam search. The cache has exactly the places that
+// it needs, so that a sanitizer sees any access beyond.
+void test_attention() {
+    std::mt19937 rng(0);
+    for (int64_t size : {1, 7, 16, 32, 37}) {
+        const int64_t heads = 3, width = heads * size, steps = 6, capacity = 5;
+        std::vector<float> cache(size_t(steps * capacity * 2 * width), NAN);
+        std::vector<std::vector<std::vector<float>>> pasts(1); // of each row: keys and values of each step
+        std::vector<int32_t> slots(size_t(steps), -1);
+        for (int64_t step = 0; step < steps; ++step) {
+            const int64_t rows = int64_t(pasts.size());
+            auto tokens = random_floats(rng, rows * 3 * width), bias = random_floats(rng, heads * (step + 1));
+            std::vector<float> out(size_t(rows * width), NAN);
+            attend_to_past({tokens.data(), rows, heads, size}, step, steps, capacity, cache.data(), slots.data(),
+                           bias.data(), out.data());
+            for (int64_t row = 0; row < rows; ++row) {
+                const float* query = tokens.data() + row * 3 * width;
+                auto& past = pasts[size_t(row)];
+                past.emplace_back(query + width, query + 3 * width);
+                for (int64_t head = 0; head < heads; ++head) {
+                    auto at = [&](int64_t k) {
+                        const float* both = past[size_t(k)].data() + head * size;
+                        return std::pair(both, both + width);
+                    };
+                    auto expected = attended(query + head * size, size, step + 1,
+                                             bias.data() + head * (step + 1), at);
+                    for (int64_t d = 0; d < size; ++d)
+                        expect(std::abs(expected[size_t(d)] - out[size_t(row * width + head * size + d)]) < 1e-4,
+                               "attention to the past differs from its definition");
+                }
+            }
+            std::vector<std::vector<std::vector<float>>> next;
+            std::vector<int32_t> next_slots;
+            for (int64_t k = 1 + int64_t(rng() % capacity); k; --k) {
+                size_t parent = rng() % pasts.size();
+                next.push_back(pasts[parent]);
+                next_slots.insert(next_slots.end(), slots.begin() + int64_t(parent) * steps,
+                                  slots.begin() + int64_t(parent + 1) * steps);
+            }
+            pasts = std::move(next);
+            slots = std::move(next_slots);
+        }
+
+        const int64_t rows = 4, longest = 3;
+        const std::vector<int32_t> sources{1, 0, 1, 1}, lengths{3, 2};
+        auto keys_values = random_floats(rng, 2 * longest * 2 * width), query = random_floats(rng, rows * width);
+        std::vector<float> out(size_t(rows * width), NAN);
+        attend_to_source(query.data(), rows, heads, size, keys_values.data(), longest, sources.data(),
+                         lengths.data(), out.data());
+        for (int64_t row = 0; row < rows; ++row)
+            for (int64_t head = 0; head < heads; ++head) {
+                int32_t source = sources[size_t(row)];
+                auto at = [&](int64_t k) {
+                    const float* both = keys_values.data() + (source * longest + k) * 2 * width + head * size;
+                    return std::pair(both, both + width);
+                };
+                auto expected = attended(query.data() + row * width + head * size, size,
+                                         lengths[size_t(source)], nullptr, at);
+                for (int64_t d = 0; d < size; ++d)
+                    expect(std::abs(expected[size_t(d)] - out[size_t(row * width + head * size + d)]) < 1e-4,
+                           "attention to a source differs from its definition");
+            }
+    }
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -349,6 +439,7 @@ int main(int argc, char** argv) {
         test_memo();
         test_limits();
         test_assemble();
+        test_attention();
         soak_test(programs, seed);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "FAILED: %s\n", error.what());

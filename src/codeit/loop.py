@@ -389,11 +389,12 @@ class Loop:
 
     def _create_trainer(self) -> Trainer:
         policy = Policy.create(self.settings.policy, derive(self.settings.run.seed, "create"))
-        return Trainer(policy, self.settings.training)
+        return Trainer(policy, self.settings.training, self.threads)
 
     def _read_trainer(self, iteration: int) -> Trainer:
         checkpoint = self.directory.checkpoint(iteration)
-        return Trainer.load(checkpoint, self.settings.training, self.settings.policy.device)
+        device = self.settings.policy.device
+        return Trainer.load(checkpoint, self.settings.training, device, self.threads)
 
     @contextmanager
     def _committing(self, iteration: int, phase: str, part: int = 0) -> Iterator[None]:

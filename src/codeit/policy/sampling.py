@@ -12,7 +12,6 @@ Temperature and top-k follow Butt et al. 2024 (arXiv 2402.04858).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import torch
@@ -23,6 +22,7 @@ from codeit.policy.encoding import CompactEncoding, Encoding
 from codeit.policy.grammar import Grammar
 from codeit.policy.grid_tokens import Demonstrations
 from codeit.policy.model import Policy
+from codeit.policy.threads import torch_threads
 
 
 def sample(
@@ -86,21 +86,12 @@ def _side_by_side(
     device: torch.device,
     threads: int,
 ) -> Iterator[list[torch.Tensor]]:
-    """Yield the samples of each batch, in order.
-
-    On a CPU each batch has one thread, whatever their number, so that the sums in a matrix product,
-    and with them the samples, do not depend on it.
-    """
+    """Yield the samples of each batch, in order. On a CPU, `threads` batches run at once."""
     if device.type != "cpu":
         yield from map(decode, batches)
         return
-    before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(max(1, threads), initializer=torch.set_num_threads, initargs=(1,))
-    try:
+    with torch_threads(threads) as pool:
         yield from pool.map(decode, batches)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)
 
 
 def _decode(

@@ -13,7 +13,7 @@ import ctypes
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +28,7 @@ from torch.nn import functional
 from codeit.config import TrainingConfig
 from codeit.policy.grid_tokens import Tokens
 from codeit.policy.model import DamagedPolicyError, Policy, cpu_has_bf16, pad_sources
+from codeit.policy.threads import torch_threads
 
 IGNORED = -100
 """The label of padding, which cross-entropy ignores."""
@@ -75,12 +76,19 @@ class TrainingReport:
     seconds: float
 
 
+Gradients = tuple[torch.Tensor, Sequence[torch.Tensor | None]]
+"""The sum of the losses of a micro-batch, and its part of the gradient for each parameter."""
+
+
 class Trainer:
     """A policy and its optimizer, whose state is kept from epoch to epoch."""
 
-    def __init__(self, policy: Policy, config: TrainingConfig) -> None:
-        """Forward passes run in `config.precision` if the device supports it. Weights are fp32."""
-        self.policy, self.config = policy, config
+    def __init__(self, policy: Policy, config: TrainingConfig, threads: int = 1) -> None:
+        """Forward passes run in `config.precision` if the device supports it. Weights are fp32.
+
+        On a CPU, `threads` micro-batches are computed at once.
+        """
+        self.policy, self.config, self.threads = policy, config, threads
         self.dtype = _DTYPES[config.precision]
         if policy.device.type == "cpu" and not (self.dtype == torch.bfloat16 and cpu_has_bf16()):
             self.dtype = torch.float32
@@ -133,21 +141,28 @@ class Trainer:
 
         Raises FloatingPointError and keeps the weights if the loss is not finite.
         """
-        model = self.policy.model
+        parameters = list(self.policy.model.parameters())
         total = torch.zeros((), device=self.policy.device)
         batch_tokens = sum(micro.targets for micro in batch)
         batch_programs = sum(len(micro.labels) for micro in batch)
-        self._warm_up()
-        self.optimizer.zero_grad()
-        for micro in batch:
+
+        def gradients(micro: MicroBatch) -> Gradients:
             losses = self._losses(micro)
             if self.config.loss == "tokens":
                 mean = losses.sum() / batch_tokens
             else:
                 tokens = (micro.labels != IGNORED).sum(1).to(losses.device)
                 mean = (losses.sum(1) / tokens).sum() / batch_programs
-            self.scaler.scale(mean).backward()  # type: ignore[no-untyped-call]
-            total += losses.detach().sum()
+            parts = torch.autograd.grad(self.scaler.scale(mean), parameters, allow_unused=True)
+            return losses.detach().sum(), parts
+
+        self._warm_up()
+        self.optimizer.zero_grad()
+        for loss, parts in self._map(gradients, batch):
+            total += loss
+            for parameter, part in zip(parameters, parts, strict=True):
+                if part is not None:
+                    parameter.grad = part if parameter.grad is None else parameter.grad.add_(part)
         per_token = float(total) / batch_tokens
         if not torch.isfinite(total):
             raise FloatingPointError(
@@ -155,10 +170,21 @@ class Trainer:
                 f"{self.config.learning_rate}), or set precision to 'bf16' or 'fp32' if it is 'fp16'"
             )
         self.scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), self.config.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return per_token
+
+    def _map(
+        self, gradients: Callable[[MicroBatch], Gradients], batch: Sequence[MicroBatch]
+    ) -> Iterator[Gradients]:
+        """Yield the gradients of each micro-batch, in order."""
+        # With dropout, the order in which threads draw random numbers would change the result.
+        if self.policy.device.type != "cpu" or self.policy.model.config.dropout_rate:
+            yield from map(gradients, batch)
+            return
+        with torch_threads(self.threads) as pool:
+            yield from pool.map(gradients, batch)
 
     def _warm_up(self) -> None:
         """Set the learning rate of the next step, from the steps that the optimizer has counted."""
@@ -206,12 +232,12 @@ class Trainer:
         save_file(tensors, directory / _STATE, metadata={"scaler": json.dumps(self.scaler.state_dict())})
 
     @classmethod
-    def load(cls, directory: Path, config: TrainingConfig, device: str = "auto") -> Trainer:
+    def load(cls, directory: Path, config: TrainingConfig, device: str = "auto", threads: int = 1) -> Trainer:
         """Read a directory written by `save`; settings come from `config`.
 
         Raises PolicyError, which is a DamagedPolicyError if a file is lost or damaged.
         """
-        trainer = cls(Policy.load(directory, device), config)
+        trainer = cls(Policy.load(directory, device), config, threads)
         path = directory / _STATE
         if not path.exists():
             raise DamagedPolicyError(f"{path}: no such file", "expected a directory written by Trainer.save")
