@@ -113,7 +113,7 @@ def _decode(
             logits = logits.masked_fill(~grammar.allowed(state, step), -torch.inf)
         chosen = draw(logits / temperature, uniforms[rows.flatten(), step], top_k)
         if grammar and state is not None:
-            state = grammar.advance(state, chosen)
+            grammar.advance(state, chosen)
         tokens = chosen.view_as(rows)
         written[rows[live], step] = tokens[live]
         live = live & (tokens != encoding.eos_id) & (tokens != encoding.pad_id)
@@ -127,7 +127,7 @@ def _decode(
             order = live[live_tasks].int().sort(dim=1, descending=True, stable=True).indices[:, :columns]
             kept = live_tasks[:, None] * live.shape[1] + order
             rows, tokens, live = (block.flatten()[kept] for block in (rows, tokens, live))
-            state = [state[k] for k in kept.flatten().tolist()] if state is not None else None
+            state = state.select(kept.flatten().cpu()) if state is not None else None
             cache = decoder.select_rows(cache, kept, step + 1)
             memory = memory.select_tasks(live_tasks)
     return written.view(tasks, samples, steps)
