@@ -10,6 +10,7 @@
 
 #include "attention.hpp"
 #include "calls.hpp"
+#include "grammar.hpp"
 #include "primitives/table.hpp"
 #include "vary.hpp"
 
@@ -412,6 +413,30 @@ void bound_attend_to_source(Array<const float, 3> query, Array<const float, 5> k
                      lengths.data(), out.data());
 }
 
+nb::list py_infer_static_types(const Program& program) {
+    nb::list lines;
+    for (const LineTypes& line : infer_static_types(program)) {
+        nb::list atoms;
+        for (int a = 0; a < kAtoms; ++a)
+            if (has(line.kinds, Atom(a))) atoms.append(name(Atom(a)));
+        lines.append(nb::make_tuple(nb::frozenset(atoms), line.admitted));
+    }
+    return lines;
+}
+
+using TokenArray = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+std::span<const int64_t> span_of(const TokenArray& array) { return {array.data(), array.size()}; }
+
+nb::ndarray<nb::numpy, bool, nb::ndim<2>> py_allowed(PartialPrograms& state, int64_t position) {
+    if (position < 0) reject("position: expected 0 or more, found " + std::to_string(position));
+    size_t rows = state.size(), size = state.grammar().size();
+    auto data = std::make_unique<uint8_t[]>(rows * size);
+    state.allowed(position, data.get());
+    nb::capsule owner(data.get(), [](void* p) noexcept { delete[] static_cast<uint8_t*>(p); });
+    return {data.release(), {rows, size}, owner};
+}
+
 } // namespace
 
 NB_MODULE(_engine, m) {
@@ -518,6 +543,41 @@ NB_MODULE(_engine, m) {
     m.def("call_primitive", &py_call_primitive, "name"_a, "arguments"_a, "budget"_a = Budget{},
           "Call one primitive with Python values; a function is given by the name of a primitive. Return "
           "('ok', result), or (kind of fault, None). For tests.");
+
+    m.def("infer_static_types", &py_infer_static_types, "program"_a,
+          "For each line, return the types that its result may have, and whether the rules of static "
+          "types admit it. For tests.");
+
+    nb::class_<PartialPrograms>(m, "PartialPrograms",
+                                "The state of a Grammar: a batch of unfinished programs, the rows. For one "
+                                "thread at a time, together with all states of the same grammar.")
+        .def("__len__", &PartialPrograms::size, "Return the number of rows.")
+        .def("allowed", &py_allowed, "position"_a,
+             "Return the tokens allowed after `position` tokens: a new bool array (rows, size of the "
+             "vocabulary). Takes about a microsecond per row.")
+        .def(
+            "advance", [](PartialPrograms& state, TokenArray tokens) { state.advance(span_of(tokens)); },
+            "tokens"_a.noconvert(),
+            "Add a token to each row; `tokens` is an int64 array (rows,). An end or a pad token between two "
+            "lines leaves its row unchanged. Raises ValueError, and changes no row, if a token breaks a "
+            "syntax rule. A token that only a type rule or the limit excludes is taken.")
+        .def(
+            "select",
+            [](const PartialPrograms& state, TokenArray rows) { return state.select(span_of(rows)); },
+            "rows"_a.noconvert(),
+            "Return a state of the given rows (an int64 array), in this order. A row may occur several "
+            "times. Raises IndexError.");
+    nb::class_<Grammar>(m, "Grammar",
+                        "The next tokens of a program in the compact encoding: see engine/grammar.hpp.")
+        .def(nb::init<const std::vector<std::string>&, int64_t, int64_t, int64_t, bool>(), "words"_a, "pad"_a,
+             "end"_a, "max_tokens"_a, "typed"_a,
+             "Make a grammar of a vocabulary, the words by token. Raises ValueError.")
+        .def(
+            "start",
+            [](std::shared_ptr<Grammar> grammar, size_t rows) {
+                return PartialPrograms(std::move(grammar), rows);
+            },
+            "rows"_a, "Return the state of `rows` empty programs.");
 
     nb::dict admits;
     for (const Type& type : types()) {

@@ -16,6 +16,7 @@
 #include <string>
 
 #include "attention.hpp"
+#include "grammar.hpp"
 #include "primitives/table.hpp"
 #include "vary.hpp"
 
@@ -308,6 +309,114 @@ void check_variation(std::span<const ProgramRef> batch, std::span<const std::vec
     check_evaluation(children, grids.front(), grids.back(), {budget.steps / 1000, budget.cells / 100});
 }
 
+void test_static_types() {
+    auto last = [](const std::string& text) { return infer_static_types(*must_parse(text)).back(); };
+    for (const char* fits :
+         {"x1 = ofcolor(I, ONE)\nO = fill(I, ONE, x1)", "x1 = rbind(add, ONE)\nO = x1(ONE)"})
+        expect(last(fits).admitted, std::string("a line is not admitted: ") + fits);
+    for (const char* fails :
+         {"O = fill(I, ONE, I)", "O = compose(add, size)", "x1 = rbind(add, ONE)\nO = x1(I)",
+          "x1 = rbind(add, ONE)\nO = x1(ONE, ONE)", "x1 = size(I)\nO = x1(I)"})
+        expect(!last(fails).admitted, std::string("a line is admitted: ") + fails);
+    expect(last("x1 = compose(rot90, identity)\nO = x1(I)").kinds == bit(Atom::Grid),
+           "inference follows functions");
+    // x20(add) nests a million functions. Their types are followed up to kMaxCalls.
+    std::string nested = "x1 = fork(compose, identity, identity)\n";
+    for (int k = 1; k < 20; ++k) {
+        std::string from = "x" + std::to_string(k);
+        nested += "x" + std::to_string(k + 1) + " = compose(" + from + ", " + from + ")\n";
+    }
+    auto unknown = last(nested + "x21 = x20(increment)\nO = x21(ONE)").kinds;
+    expect(has(unknown, Atom::Grid) && has(unknown, Atom::Integer),
+           "the results of deeply nested functions are unknown");
+}
+
+// The words of the compact encoding, by token: see policy/encoding.py.
+std::vector<std::string> grammar_words(int variables) {
+    std::vector<std::string> words{"<pad>", "</s>", "I"};
+    for (const Primitive& p : primitives()) words.push_back(p.name);
+    for (const Constant& c : constants()) words.push_back(c.name);
+    for (int n = 1; n <= kMaxArguments; ++n) words.push_back("call" + std::to_string(n));
+    for (int n = 1; n <= variables; ++n) words.push_back("x" + std::to_string(n));
+    return words;
+}
+
+// The text of the words of a program.
+std::string text_of(const std::vector<std::string>& words) {
+    std::vector<std::string> calls;
+    for (size_t at = 0; at < words.size();) {
+        bool call = words[at].starts_with("call");
+        std::string function = call ? words[at + 1] : words[at], arguments;
+        int n = call ? words[at].back() - '0' : primitives()[size_t(find_primitive(function))].arity;
+        at += call ? 2 : 1;
+        for (int k = 0; k < n; ++k) arguments += (k ? ", " : "") + words.at(at++);
+        calls.push_back(function + "(" + arguments + ")");
+    }
+    std::string text;
+    for (size_t k = 0; k < calls.size(); ++k)
+        text += (k + 1 < calls.size() ? "x" + std::to_string(k + 1) : "O") + " = " + calls[k] + "\n";
+    return text;
+}
+
+// Random walks through the grammar are programs within the limit: their texts parse. Tokens that
+// break a rule of syntax are rejected, and change nothing.
+void test_grammar(size_t walks, unsigned seed) {
+    constexpr int64_t kEnd = 1;
+    constexpr size_t kRows = 50;
+    std::mt19937 rng(seed);
+    size_t rejected = 0;
+    for (size_t walk = 0; walk < walks; ++walk) {
+        auto words = grammar_words(1 + int(rng() % 20));
+        int64_t limit = 8 + int64_t(rng() % 60);
+        bool typed = rng() % 2;
+        PartialPrograms state(std::make_shared<Grammar>(words, 0, kEnd, limit, typed), kRows);
+        std::vector<std::vector<std::string>> written(kRows);
+        std::vector<bool> ended(kRows);
+        std::vector<uint8_t> allowed(kRows * words.size()), again(allowed.size());
+        for (int64_t position = 0; position < limit; ++position) {
+            state.allowed(position, allowed.data());
+            std::vector<int64_t> tokens;
+            for (size_t row = 0; row < kRows; ++row) {
+                std::vector<int64_t> some;
+                for (size_t token = 0; token < words.size(); ++token)
+                    if (allowed[row * words.size() + token]) some.push_back(int64_t(token));
+                expect(!some.empty(), "no token is allowed");
+                bool end = some.front() == kEnd && rng() % 6 == 0;
+                tokens.push_back(end ? kEnd : some[rng() % some.size()]);
+            }
+            auto odd = tokens;
+            odd[rng() % kRows] = int64_t(rng() % (words.size() * 2)) - int64_t(words.size() / 2);
+            auto copy = state;
+            try {
+                copy.advance(odd);
+            } catch (const std::invalid_argument&) {
+                copy.allowed(position, again.data());
+                expect(allowed == again, "a rejected token changes a state");
+                ++rejected;
+            }
+            state.advance(tokens);
+            std::vector<int64_t> kept;
+            for (size_t row = 0; row < kRows; ++row) {
+                ended[row] = ended[row] || tokens[row] == kEnd;
+                if (!ended[row]) written[row].push_back(words[size_t(tokens[row])]);
+                kept.push_back(rng() % 10 ? int64_t(row) : int64_t(rng() % kRows));
+            }
+            state = state.select(kept);
+            auto copied = written;
+            auto which = ended;
+            for (size_t row = 0; row < kRows; ++row) {
+                written[row] = copied[size_t(kept[row])];
+                ended[row] = which[size_t(kept[row])];
+            }
+        }
+        for (size_t row = 0; row < kRows; ++row) {
+            expect(ended[row], "a program does not end within the limit");
+            must_parse(text_of(written[row]));
+        }
+    }
+    expect(rejected > walks, "too few tokens are rejected for a useful test");
+}
+
 void soak_test(size_t programs, unsigned seed) {
     constexpr Budget kBudget{200'000, 50'000};
     std::mt19937 rng(seed);
@@ -440,6 +549,8 @@ int main(int argc, char** argv) {
         test_limits();
         test_assemble();
         test_attention();
+        test_static_types();
+        test_grammar(200, seed);
         soak_test(programs, seed);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "FAILED: %s\n", error.what());

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from random_values import BY_ARITY, Draws
 
 from codeit import _engine
-from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Line, Program
-from codeit.language.types import ADMITTED
+from codeit.language import CONSTANTS, PRIMITIVES, TYPES, Budget, Grid, Line, Program
 
 BUDGET = Budget(steps=50_000, cells=50_000)
 """Budget of the engine for one call. The oracle does not run calls that exceed it."""
@@ -88,7 +87,7 @@ class Script:
 
 def returning(parameter: str) -> tuple[str, ...]:
     """Return the functions of one argument whose result fits a parameter."""
-    fits = tuple(name for name in BY_ARITY[1] if ADMITTED[PRIMITIVES[name].result] <= ADMITTED[parameter])
+    fits = tuple(name for name in BY_ARITY[1] if set(TYPES[PRIMITIVES[name].result]) <= set(TYPES[parameter]))
     return fits or BY_ARITY[1]
 
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from codeit import language
 from codeit.config import PolicyConfig
 from codeit.data.tasks import Task
-from codeit.language import CONSTANTS, PRIMITIVES, Grid, Line, Program
+from codeit.language import CONSTANTS, PRIMITIVES, Grid, Line, PartialPrograms, Program
 from codeit.policy.encoding import VARIABLES, CompactEncoding, NotEncodableError, smallest
 from codeit.policy.grammar import Grammar
 
@@ -209,7 +210,7 @@ def walk(encoding: CompactEncoding, rows: int, seed: int, bias_to_end: float = 0
         weights[:, encoding.eos_id] *= 1 + bias_to_end
         tokens = torch.multinomial(weights, 1, generator=random_)[:, 0]
         written.append(tokens)
-        state = grammar.advance(state, tokens)
+        grammar.advance(state, tokens)
     rows_ = torch.stack(written, dim=1).tolist()
     assert all(encoding.eos_id in row for row in rows_), "a row without an end"
     return [row[: row.index(encoding.eos_id) + 1] for row in rows_]
@@ -233,7 +234,7 @@ def test_grammar_allows_every_program(program: Program) -> None:
     state = grammar.start(1)
     for position, token in enumerate(ids):
         assert grammar.allowed(state, position)[0, token], f"{position}: {token}"
-        state = grammar.advance(state, torch.tensor([token]))
+        grammar.advance(state, torch.tensor([token]))
 
 
 def test_grammar_forbids_tokens_that_would_not_parse() -> None:
@@ -243,7 +244,7 @@ def test_grammar_forbids_tokens_that_would_not_parse() -> None:
         state = grammar.start(1)
         ids = ENCODING.tokenizer.encode(words).ids
         for token in ids:
-            state = grammar.advance(state, torch.tensor([token]))
+            grammar.advance(state, torch.tensor([token]))
         return {ENCODING.tokenizer.id_to_token(k) for k in grammar.allowed(state, len(ids))[0].nonzero()}
 
     assert allowed("") == set(PRIMITIVES)
@@ -252,6 +253,82 @@ def test_grammar_forbids_tokens_that_would_not_parse() -> None:
     assert allowed("vmirror I") == {*PRIMITIVES, *calls, "</s>"}
     assert allowed("vmirror I call2") == {"x1"}
     assert allowed("vmirror I call1 x1 I paint I") == {"I", "x1", "x2", *CONSTANTS, *PRIMITIVES}
+
+
+def state_after(words: str, grammar: Grammar, rows: int = 1) -> PartialPrograms:
+    state = grammar.start(rows)
+    for token in ENCODING.tokenizer.encode(words).ids:
+        grammar.advance(state, torch.full((rows,), token))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("words", "token", "message"),
+    [
+        ("", "I", r"tokens\[1\]: expected the first word of a line, or the end, found \d+ \(I\)"),
+        ("", "call1", r"expected the first word of a line.*\(call1\)"),
+        ("vmirror", "x1", r"tokens\[1\]: expected an argument of vmirror, found \d+ \(x1\)"),
+        ("vmirror", "</s>", r"an argument of vmirror, found 1 \(</s>\)"),
+        ("vmirror", "call1", r"an argument of vmirror"),
+        ("vmirror I call1", "I", r"an argument of call1, found \d+ \(I\)"),
+        ("vmirror I", -1, r"the first word of a line, or the end, found -1$"),
+        ("vmirror I paint", ENCODING.output_size, r"an argument of paint, found \d+$"),
+        ("vmirror I", 2**63 - 1, r"found 9223372036854775807$"),
+        ("vmirror I", -(2**63), r"found -9223372036854775808$"),
+    ],
+)
+def test_tokens_that_break_the_syntax_are_errors(words: str, token: str | int, message: str) -> None:
+    grammar = Grammar(ENCODING, CPU)
+    state = state_after(words, grammar, rows=2)
+    before = grammar.allowed(state, 5)
+    good = int(before[0].nonzero()[0])
+    bad = ENCODING.ids[token] if isinstance(token, str) else token
+    with pytest.raises(ValueError, match=message):
+        grammar.advance(state, torch.tensor([good, bad]))
+    assert torch.equal(grammar.allowed(state, 5), before)  # neither row has changed
+
+
+def test_states_check_shapes_rows_and_positions() -> None:
+    state = Grammar(ENCODING, CPU).start(2)
+    with pytest.raises(ValueError, match="tokens: expected one for each of 2 rows, found 3"):
+        state.advance(torch.zeros(3, dtype=torch.long))
+    for rows in ([0, 2], [-1], [2**62]):
+        with pytest.raises(IndexError, match="expected a row below 2, found"):
+            state.select(torch.tensor(rows))
+    for odd in (torch.zeros(2), torch.zeros(2, 1, dtype=torch.long), [0, 0]):
+        with pytest.raises(TypeError):
+            state.advance(odd)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="position: expected 0 or more, found -1"):
+        state.allowed(-1)
+    assert state.allowed(2**62).sum() == 2  # beyond the limit a program may only end
+    assert len(state.select(torch.tensor([], dtype=torch.long))) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "pad", "end", "limit", "message"),
+    [
+        (["<pad>", "</s>", "I", "I"], 0, 1, 9, "words: expected distinct words, found I twice"),
+        (["<pad>", "</s>", "x2"], 0, 1, 9, "words: expected x1, found only x2"),
+        (["<pad>", "</s>"], 0, 2, 9, "end: expected the token of a word that programs do not use, found 2"),
+        (["<pad>", "</s>", "I"], 2, 1, 9, "pad: expected the token .* found 2"),
+        (["<pad>", "</s>"], 0, 1, -1, "max_tokens: expected 0 to 2147483647, found -1"),
+    ],
+)
+def test_vocabularies_are_checked(words: list[str], pad: int, end: int, limit: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        language.Grammar(words, pad, end, limit, True)
+
+
+def test_selected_rows_are_independent_copies() -> None:
+    grammar = Grammar(ENCODING, CPU)
+    state = state_after("vmirror", grammar, rows=2)
+    grammar.advance(state, torch.tensor([ENCODING.ids["I"], ENCODING.ids["I"]]))
+    grammar.advance(state, torch.tensor([ENCODING.ids["paint"], ENCODING.ids["size"]]))
+    before = grammar.allowed(state, 3)
+    selected = state.select(torch.tensor([1, 0, 0]))
+    assert torch.equal(grammar.allowed(selected, 3), before[[1, 0, 0]])
+    grammar.advance(selected, torch.tensor([ENCODING.ids["x1"], ENCODING.ids["I"], ENCODING.ids["x1"]]))
+    assert torch.equal(grammar.allowed(state, 3), before)
 
 
 def test_vocabulary_words_are_unique() -> None:

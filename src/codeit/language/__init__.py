@@ -1,4 +1,4 @@
-"""The language of programs: parsing, running, static types, rewriting, simplification.
+"""The language of programs: parsing, running, rewriting, simplification.
 
 Only this package uses the C++ engine.
 """
@@ -11,11 +11,13 @@ from codeit.language.program import (
     TYPES,
     Budget,
     ExecutionError,
+    Grammar,
     Grid,
     GridLike,
     Line,
     Outcome,
     ParseError,
+    PartialPrograms,
     Primitive,
     Program,
     Step,
@@ -37,12 +39,14 @@ __all__ = [
     "TYPES",
     "Budget",
     "ExecutionError",
+    "Grammar",
     "Grid",
     "GridError",
     "GridLike",
     "Line",
     "Outcome",
     "ParseError",
+    "PartialPrograms",
     "Primitive",
     "Program",
     "Step",

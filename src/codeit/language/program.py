@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeit import _engine
-from codeit._engine import Budget, Grid, Outcome, TypedProgram
+from codeit._engine import Budget, Grammar, Grid, Outcome, PartialPrograms, TypedProgram
 from codeit.language.grids import check_rows
 
 __all__ = [
@@ -30,11 +30,13 @@ __all__ = [
     "TYPES",
     "Budget",
     "ExecutionError",
+    "Grammar",
     "Grid",
     "GridLike",
     "Line",
     "Outcome",
     "ParseError",
+    "PartialPrograms",
     "Primitive",
     "Program",
     "Step",

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from codeit.language import CONSTANTS, Grid, ParseError, Program, count_solved, run_batch
 from codeit.language.rewriting import EditableProgram
-from codeit.language.types import atom_of
 
 _FIRST_GOALS = 4  # goals that all candidates are checked on before any is checked on the others
 
@@ -132,9 +131,14 @@ def _candidates_without_line(
     return sorted(candidates, key=lambda candidate: len(candidate.lines))
 
 
+def _constant_type(value: int | bool | tuple[int, int]) -> str:
+    return "IntegerTuple" if isinstance(value, tuple) else "Boolean" if isinstance(value, bool) else "Integer"
+
+
 def _types(program: EditableProgram, grid: Grid) -> dict[str, str]:
     """Return the observed type of every name that a line may use."""
     observed = program.to_program().types(grid)
-    return {name: atom_of(name) for name in ("I", *CONSTANTS)} | {
+    constants = {name: _constant_type(value) for name, value in CONSTANTS.items()}
+    return {"I": "Grid", **constants} | {
         line.target: kind for line, kind in zip(program.lines, observed, strict=True)
     }

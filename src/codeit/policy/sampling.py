@@ -163,7 +163,8 @@ def _write(
             break
         cache.select(parents)
         if grammar and state is not None:
-            state = grammar.advance([state[k] for k in parents.tolist()], tokens)
+            state = state.select(parents.cpu())
+            grammar.advance(state, tokens)
     return choice.samples()
 
 
