@@ -2,9 +2,10 @@
 
     python benchmarks/sampling.py POLICY [--device cuda]
 
-Draws 24 programs for each of 16 evaluation tasks in three ways: with `generate`, limited to the
-words of programs; with our sampler without the grammar, so that both draw from the same
-distribution; and with our sampler and the grammar, as it is used. Also measures the seconds from
+Draws 24 programs for each of 32 evaluation tasks in four ways: with `generate`, limited to the words
+of programs; with our sampler without the grammar, so that both draw from the same distribution;
+with the grammar; and with the grammar and without replacement, as it is used. All use the same
+number of CPU threads. Also measures the seconds from
 the start of Python to 24 programs for one task. Prints a table and adds the figures to a JSON file.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -30,8 +32,9 @@ from codeit.policy.model import Policy, pad_sources
 from codeit.policy.sampling import sample_tokens
 
 LATEST = Path(__file__).parent / "latest.json"
-TASKS = 16
-SETTINGS = SamplingConfig(samples_per_task=24, temperature=0.95, top_k=50, batch_rows=384)
+TASKS = 32
+SETTINGS = SamplingConfig(samples_per_task=24, temperature=0.95, top_k=50, batch_rows=384, distinct=False)
+DISTINCT = SETTINGS.model_copy(update={"distinct": True})
 ROUNDS = 3
 COLD = """
 import sys
@@ -70,10 +73,17 @@ def generated(policy: Policy, tasks: list[Task], seed: int) -> int:
     return tokens
 
 
-def sampled(policy: Policy, tasks: list[Task], seed: int, grammar: Grammar | None) -> int:
+def sampled(
+    policy: Policy,
+    tasks: list[Task],
+    seed: int,
+    grammar: Grammar | None,
+    settings: SamplingConfig,
+    threads: int,
+) -> int:
     """Return the tokens written by our sampler."""
     seeds = [seed * TASKS + k for k in range(len(tasks))]
-    drawn = sample_tokens(policy, [task.train for task in tasks], SETTINGS, grammar, seeds)
+    drawn = sample_tokens(policy, [task.train for task in tasks], settings, grammar, seeds, threads)
     return sum(int((rows != policy.encoding.pad_id).sum()) for _, rows in drawn)
 
 
@@ -84,8 +94,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--out", type=Path, default=LATEST, help="JSON file to add the figures to")
     arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    threads = arguments.threads or os.cpu_count() or 1
+    torch.set_num_threads(threads)
     policy = Policy.load(arguments.policy, arguments.device)
     tasks = load_tasks("arc-agi-1/evaluation")
     tasks = by_size(tasks[:: len(tasks) // TASKS][:TASKS])
@@ -94,8 +104,9 @@ def main() -> None:
     grammar = Grammar(policy.encoding, policy.device)
     ways = {
         "generate": lambda seed: generated(policy, tasks, seed),
-        "ours, free": lambda seed: sampled(policy, tasks, seed, None),
-        "ours, grammar": lambda seed: sampled(policy, tasks, seed, grammar),
+        "ours, free": lambda seed: sampled(policy, tasks, seed, None, SETTINGS, threads),
+        "ours, grammar": lambda seed: sampled(policy, tasks, seed, grammar, SETTINGS, threads),
+        "ours, distinct": lambda seed: sampled(policy, tasks, seed, grammar, DISTINCT, threads),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     tokens: dict[str, list[int]] = {name: [] for name in ways}
