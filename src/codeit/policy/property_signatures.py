@@ -284,7 +284,7 @@ def _change_properties(demonstrations: Demonstrations) -> Iterator[tuple[str, st
             yield subject, f"{text}={relation}"
 
 
-@lru_cache(maxsize=512)  # enough for the tasks of a run, which are encoded repeatedly: 30 MB
+@lru_cache(maxsize=1024)  # enough for the 800 tasks of a run, which are encoded repeatedly: 60 MB
 def _masks(inputs: tuple[Grid, ...]) -> list[tuple[str, str, list[int]]]:
     """Run the programs of `CHANGES`; return subject, text and cells of those that find any.
 
@@ -307,14 +307,17 @@ def _bits(cells: bytes) -> int:
 
 def _compare(masks: Sequence[int], changed: Sequence[int]) -> str:
     """Return how sets of cells relate to the cells that change, or "" if in no way."""
-    pairs = list(zip(masks, changed, strict=True))
-    if all(a == b for a, b in pairs):
-        return "same"
-    if all((a & b).bit_count() >= _NEAR * (a | b).bit_count() for a, b in pairs):
-        return "near"
-    if not any(a & ~b for a, b in pairs):
-        return "within"
-    return "" if any(b & ~a for a, b in pairs) else "around"
+    same = near = within = around = True
+    for a, b in zip(masks, changed, strict=True):
+        if a == b:
+            continue
+        same, common = False, a & b
+        near = near and common.bit_count() >= _NEAR * (a | b).bit_count()
+        within = within and common == a
+        around = around and common == b
+        if not (near or within or around):
+            return ""
+    return "same" if same else "near" if near else "within" if within else "around"
 
 
 def _output_properties(demonstrations: Demonstrations) -> Iterator[tuple[str, str]]:
