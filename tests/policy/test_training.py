@@ -125,6 +125,21 @@ def test_the_learning_rate_rises_over_the_first_steps_of_a_run(tmp_path: Path) -
     assert rates(make_trainer(learning_rate=0.5), 2) == [0.5, 0.5]
 
 
+def test_losses_and_weights_do_not_depend_on_the_number_of_threads() -> None:
+    examples, trainers = toy(100), []
+    for threads in (1, 2, 5):
+        trainers.append(make_trainer())
+        trainers[-1].threads = threads
+    reports = [[trainer.epoch(examples, seed).loss for seed in range(3)] for trainer in trainers]
+    assert reports[0] == reports[1] == reports[2]
+    assert reports[0][0] != reports[0][2]
+    assert equal(weights(trainers[0]), weights(trainers[1])) and equal(
+        weights(trainers[0]), weights(trainers[2])
+    )
+    batch = [examples[k] for k in range(16)]
+    assert len(micro_batches(batch, trainers[0].config.micro_batch_tokens)) > 2  # there is work to share
+
+
 def test_labels_are_padded_with_the_ignored_label() -> None:
     micro = collate(
         [TrainingExample(np.array([5, 6, 7]), [8, 1]), TrainingExample(np.array([9]), [8, 8, 8, 1])]

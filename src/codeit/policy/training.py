@@ -13,7 +13,8 @@ import ctypes
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -142,7 +143,6 @@ class Trainer:
         Raises FloatingPointError and keeps the weights if the loss is not finite.
         """
         parameters = list(self.policy.model.parameters())
-        total = torch.zeros((), device=self.policy.device)
         batch_tokens = sum(micro.targets for micro in batch)
         batch_programs = sum(len(micro.labels) for micro in batch)
 
@@ -156,9 +156,18 @@ class Trainer:
             parts = torch.autograd.grad(self.scaler.scale(mean), parameters, allow_unused=True)
             return losses.detach().sum(), parts
 
+        # With dropout, the order in which threads draw random numbers would change the result.
+        shared = self.policy.device.type == "cpu" and not self.policy.model.config.dropout_rate
+        with torch_threads(self.threads) if shared else nullcontext() as pool:
+            return self._apply((pool.map if pool else map)(gradients, batch), batch_tokens)
+
+    def _apply(self, gradients: Iterable[Gradients], batch_tokens: int) -> float:
+        """Add up the gradients of micro-batches in order, and take the step."""
+        parameters = list(self.policy.model.parameters())
+        total = torch.zeros((), device=self.policy.device)
         self._warm_up()
         self.optimizer.zero_grad()
-        for loss, parts in self._map(gradients, batch):
+        for loss, parts in gradients:
             total += loss
             for parameter, part in zip(parameters, parts, strict=True):
                 if part is not None:
@@ -174,17 +183,6 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return per_token
-
-    def _map(
-        self, gradients: Callable[[MicroBatch], Gradients], batch: Sequence[MicroBatch]
-    ) -> Iterator[Gradients]:
-        """Yield the gradients of each micro-batch, in order."""
-        # With dropout, the order in which threads draw random numbers would change the result.
-        if self.policy.device.type != "cpu" or self.policy.model.config.dropout_rate:
-            yield from map(gradients, batch)
-            return
-        with torch_threads(self.threads) as pool:
-            yield from pool.map(gradients, batch)
 
     def _warm_up(self) -> None:
         """Set the learning rate of the next step, from the steps that the optimizer has counted."""
