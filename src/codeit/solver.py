@@ -124,7 +124,7 @@ class TaskSearch:
     """Populations for a task, one after the other, with a policy that may help them.
 
     Results depend only on the task, the starters, the seed, the settings, the policy and the number
-    of programs tried. The policy's arithmetic depends on the machine and its number of threads.
+    of programs tried. The policy's arithmetic depends on the machine.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class TaskSearch:
         carried: Sequence[Program] = (),
         threads: int = 0,
     ) -> None:
-        """Set up a search. `policy` is a directory; `threads` limits its arithmetic (0: torch's).
+        """Set up a search. `policy` is a directory; `threads` limits its cores (0: all).
 
         Programs `carried` over from another search join the first population.
         """

@@ -22,6 +22,7 @@ import io
 import json
 import logging
 import math
+import os
 import queue
 import re
 import threading
@@ -190,8 +191,8 @@ class _Training:
         self.directory, self.config, self.progress = directory, config, progress
         started = time.perf_counter()
         settings = config.pretraining
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
+        self.threads = settings.threads or os.cpu_count() or 1
+        torch.set_num_threads(self.threads)
         training = TrainingConfig(
             learning_rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
@@ -207,7 +208,7 @@ class _Training:
             self._load(training)
         else:
             policy = Policy.create(config.policy, derive(settings.seed, "create"))
-            self.trainer = Trainer(policy, training)
+            self.trainer = Trainer(policy, training, self.threads)
         self.unsaved = not self._checkpoints
         self._saved_at, self._started = self.seconds, started - self.seconds
         examples = held_out(config, progress)
@@ -236,7 +237,7 @@ class _Training:
                 return
 
     def _load_checkpoint(self, checkpoint: Path, training: TrainingConfig) -> None:
-        self.trainer = Trainer.load(checkpoint, training, self.config.policy.device)
+        self.trainer = Trainer.load(checkpoint, training, self.config.policy.device, self.threads)
         path = checkpoint / "state.json"
         try:
             state = json.loads(path.read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,15 +36,15 @@ class TestTimeTraining:
         budget: Budget,
         threads: int = 0,
     ) -> None:
-        """Load the policy. `threads` sets torch's CPU threads (0: torch's default).
+        """Load the policy, which uses `threads` cores of a CPU (0: all).
 
         Raises PolicyError.
         """
-        if threads:
-            torch.set_num_threads(threads)
+        threads = threads or os.cpu_count() or 1
+        torch.set_num_threads(threads)
         self._task, self._seed, self._settings = task, seed, settings
         self._budget, self._threads = budget, threads
-        self._trainer = Trainer(Policy.load(directory), settings.training)
+        self._trainer = Trainer(Policy.load(directory), settings.training, threads)
         self._turn = 0
 
     def propose(self) -> list[Program]:
