@@ -364,7 +364,7 @@ def test_equal_behaviours_of_different_priority_are_a_bug(database: RunDatabase)
     with database.transaction():
         database.add_tasks("test", [("t", 3)])
         add(database, long(0), behaviour="b", priority=1.0)
-    with pytest.raises(AssertionError, match="priority"), database.transaction():
+    with pytest.raises(StoreError, match="priorities other than"), database.transaction():
         add(database, program(0), behaviour="b", priority=0.5)
 
 

@@ -150,7 +150,8 @@ class ReplayBuffer:
         evolution found is not added if a better one is there. Mutants then enter as replaced,
         because the mutation baseline tries all of them.
 
-        Raises ValueError for an unknown source or a priority outside 0 to 1.
+        Raises ValueError for an unknown source or a priority outside 0 to 1, and StoreError if an
+        experience of the same behaviour has another priority.
         """
         if source not in SOURCES or not 0 <= priority <= 1:
             raise ValueError(
@@ -160,7 +161,8 @@ class ReplayBuffer:
         if distinct:
             rank = _rank(source, encodable, len(program))
             others = self._present(split, task_id, behaviour)
-            assert all(other.priority == priority for other in others), "priority depends on behaviour alone"
+            if any(other.priority != priority for other in others):  # it depends on the behaviour alone
+                raise damaged(self._connection.path, f"priorities other than {priority} of one behaviour")
             if source != "expert" and any(other.rank <= rank for other in others):
                 if source in FOUND_SOURCES:
                     return False
