@@ -16,7 +16,8 @@ class Grammar:
     all within `max_program_tokens` tokens. Every text that follows them parses. Type rules, if
     `typed`, exclude calls that can only fail and results that cannot be a grid. They are relaxed
     where they would allow no token. The rules are in engine/grammar.hpp and
-    engine/static_types.hpp.
+    engine/static_types.hpp. Threads may share a grammar, because its calls keep the interpreter's
+    lock.
     """
 
     def __init__(self, encoding: CompactEncoding, device: torch.device, typed: bool = True) -> None:
