@@ -17,7 +17,6 @@ import csv
 import json
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -60,8 +59,6 @@ def measure(
     config = PretrainingSettings.load("pretrain", {**overrides, **VARIANTS[name]})
     policy = pretrain(path, config, report=lambda share, row: print(f"{name} {share:.0%} {row['loss']:.3f}"))
     _, tasks = split(load_tasks(config.data.train), HOLD_OUT_EVERY)
-    if threads:
-        torch.set_num_threads(threads)
     settings = {"kind": "policy evaluation", "seed": 0, "samples": samples}
     with SearchLog(path / "evaluation", settings) as log:
         counts = evaluate_policy(

@@ -5,8 +5,8 @@
 Draws 24 programs for each of 32 evaluation tasks in four ways: with `generate`, limited to the words
 of programs; with our sampler without the grammar, so that both draw from the same distribution;
 with the grammar; and with the grammar and without replacement, as it is used. All use the same
-number of CPU threads. Also measures the seconds from
-the start of Python to 24 programs for one task. Prints a table and adds the figures to a JSON file.
+number of CPU threads. Also measures the seconds from the start of Python to 24 programs for one
+task. Prints a table and adds the figures to a JSON file.
 """
 
 from __future__ import annotations

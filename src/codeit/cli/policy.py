@@ -130,16 +130,12 @@ def evaluate_policy(
     """
     require_learn("codeit evaluate-policy")
 
-    import torch
-
     from codeit.data.tasks import load_tasks
     from codeit.experiments.policy_evaluation import curve_points, evaluate_policy, total_counts
     from codeit.policy.model import Policy
     from codeit.storage.files import write_atomically
     from codeit.storage.search_log import SearchLog
 
-    if threads:
-        torch.set_num_threads(threads)
     to_solve, loaded = load_tasks(tasks), Policy.load(policy, device)
     sampling = SamplingConfig(
         samples_per_task=samples, temperature=temperature, top_k=top_k, distinct=distinct

@@ -77,8 +77,9 @@ def evaluate_policy(
             total += counts
             found += solvers
         wall, cores = time.monotonic() - wall, time.process_time() - cores
-        state = json.dumps(SampleCounts(*total.tolist())._asdict()).encode()
-        log.commit(number, Part(int(total[0]), wall, cores, state), found)
+        of_chunk = SampleCounts(*total.tolist())
+        state = json.dumps(of_chunk._asdict()).encode()
+        log.commit(number, Part(of_chunk.drawn, wall, cores, state), found)
     progress(len(tasks), len(tasks))
     return total_counts(log)
 
