@@ -129,12 +129,13 @@ struct Facts {
     int8_t function_of[kMaxArguments]{};
 };
 
-struct Named {
-    Rule rule;
+// A fact and the primitives of which it holds.
+template <class Fact> struct Named {
+    Fact fact;
     std::initializer_list<const char*> primitives;
 };
 
-const Named kRules[] = {
+const Named<Rule> kRules[] = {
     {Rule::ElementOfFirst,
      {"first", "last", "argmax", "argmin", "extract", "mostcommon", "leastcommon", "other"}},
     {Rule::Numerical,
@@ -186,11 +187,7 @@ const Parameter kUnary[] = {
 };
 const Parameter kBinary[] = {{"fork", 0}, {"papply", 0}, {"mpapply", 0}, {"prapply", 0}};
 
-struct NamedSecond {
-    Second second;
-    std::initializer_list<const char*> primitives;
-};
-const NamedSecond kSeconds[] = {
+const Named<Second> kSeconds[] = {
     {Second::Kind, {"combine", "difference", "intersection"}},
     {Second::Member, {"contained"}},
     {Second::Key, {"order", "valmax", "valmin", "argmax", "argmin"}},
@@ -242,16 +239,16 @@ const std::vector<Facts>& table() {
             if (p < 0) throw std::logic_error("static types: no primitive " + std::string(name));
             return all[size_t(p)];
         };
-        for (const Named& named : kRules)
-            for (const char* name : named.primitives) facts(name).rule = named.rule;
+        for (const auto& named : kRules)
+            for (const char* name : named.primitives) facts(name).rule = named.fact;
         for (const Parameter& p : kSame) {
             facts(p.primitive).rule = Rule::Same;
             facts(p.primitive).same = p.index;
         }
         for (const Parameter& p : kUnary) facts(p.primitive).function_of[p.index] = 1;
         for (const Parameter& p : kBinary) facts(p.primitive).function_of[p.index] = 2;
-        for (const NamedSecond& named : kSeconds)
-            for (const char* name : named.primitives) facts(name).second = named.second;
+        for (const auto& named : kSeconds)
+            for (const char* name : named.primitives) facts(name).second = named.fact;
         for (const char* name : kTakesAnything)
             std::fill_n(facts(name).parameters, facts(name).arity, kAll);
         return all;
