@@ -7,7 +7,7 @@
 Each run is the shipped configuration `laptop`, smaller and without evolution, so that only the
 policy's samples solve tasks. A variant is the full method, an ablation (with the changes of the
 shipped configurations `ablations/a1` to `a6`), `frozen` (the same samples from a policy that is not
-trained), or any settings. The table has one row per variant. The last column compares the tasks
+trained), or any settings. The table has one row per variant. Its last columns compare the tasks
 solved with those of the first variant, paired by task: difference, 95 % interval, sign test (see
 `codeit.evaluation.comparison`). With `--held-out`, the tasks to solve are the training tasks that
 `benchmarks/policies.py` held out from the policy. A run that was stopped is resumed, and a finished
@@ -61,6 +61,9 @@ COLUMNS = {
     "share_run": "share that run",
     "share_new": "share new",
 }
+
+
+SCOPES = {"cumulative": "any sample", "policy": "the last iteration's samples"}
 
 
 class IterationPrinter:
@@ -121,8 +124,8 @@ class Measured(NamedTuple):
 
     metrics: dict[str, float]
     """Of the last iteration."""
-    solved: list[str]
-    """Tasks solved by all programs, at top 3."""
+    solved: dict[str, list[str]]
+    """Tasks solved at top 3, by what solves them (see `SCOPES`)."""
     tasks: list[str]
     """All tasks to solve."""
 
@@ -135,7 +138,7 @@ def measure(variant: str, seed: int, out: Path, overrides: dict[str, object]) ->
         loop.run()
         metrics = directory.database.metrics()
         last = max(metrics)
-        solved = directory.database.scores(last, "cumulative")
+        solved = {scope: directory.database.scores(last, scope) for scope in SCOPES}
     return Measured(metrics[last], solved, [task.id for task in loop.test_tasks])
 
 
@@ -164,14 +167,18 @@ def main() -> None:
     overrides |= dict(setting.split("=", 1) for setting in arguments.set)
     for variant in arguments.variants:  # reports errors at once, not after hours
         config(variant, 0, overrides)
-    table = Table("variant", *COLUMNS.values(), f"tasks more than {arguments.variants[0]}")
+    differences = [f"tasks more than {arguments.variants[0]}, {name}" for name in SCOPES.values()]
+    table = Table("variant", *COLUMNS.values(), *differences)
     first: list[Measured] = []
     for variant in arguments.variants:
         runs = [measure(variant, seed, arguments.out, overrides) for seed in arguments.seeds]
         first = first or runs
         figures = [spread([run.metrics[key] for run in runs]) for key in COLUMNS]
-        solved, of_first = ([run.solved for run in some] for some in (runs, first))
-        table.add_row(variant, *figures, str(compare(runs[0].tasks, solved, of_first)))
+        compared = [
+            str(compare(runs[0].tasks, *([run.solved[scope] for run in some] for some in (runs, first))))
+            for scope in SCOPES
+        ]
+        table.add_row(variant, *figures, *compared)
     Console().print(table)
 
 
