@@ -1,6 +1,6 @@
 // Hashes of words and bytes: for hash tables, and to distinguish programs and grids. Searches store
 // `identity` and `behaviour` on disk, so a change of these functions must raise SCHEMA_VERSION in
-// src/codeit/record.py.
+// src/codeit/storage/search_log.py.
 #pragma once
 
 #include <cstddef>
