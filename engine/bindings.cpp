@@ -12,7 +12,6 @@
 #include "calls.hpp"
 #include "grammar.hpp"
 #include "primitives/table.hpp"
-#include "value_bank.hpp"
 #include "vary.hpp"
 
 namespace nb = nanobind;
@@ -438,27 +437,6 @@ nb::ndarray<nb::numpy, bool, nb::ndim<2>> py_allowed(PartialPrograms& state, int
     return {data.release(), {rows, size}, owner};
 }
 
-nb::list py_matches(const TaskValues& values, std::vector<GridRef> outputs, size_t most) {
-    expect_no_none<GridRef>("outputs", outputs, "Grid");
-    if (values.size()) expect_one_each("outputs", outputs.size(), values.inputs().size(), "inputs");
-    std::vector<Match> matches;
-    {
-        nb::gil_scoped_release release;
-        matches = values.matches(outputs, most);
-    }
-    nb::list made;
-    for (const Match& match : matches)
-        made.append(nb::make_tuple(match.expression, name(match.aspect), name(match.relation), match.colour,
-                                   match.but_one, match.score));
-    return made;
-}
-
-std::shared_ptr<const TaskValues> py_values(const ValueBank& bank, std::vector<GridRef> inputs, Budget budget) {
-    expect_no_none<GridRef>("inputs", inputs, "Grid");
-    nb::gil_scoped_release release;
-    return bank.values(inputs, budget);
-}
-
 } // namespace
 
 NB_MODULE(_engine, m) {
@@ -569,32 +547,6 @@ NB_MODULE(_engine, m) {
     m.def("infer_static_types", &py_infer_static_types, "program"_a,
           "For each line, return the types that its result may have, and whether the rules of static "
           "types admit it. For tests.");
-
-    nb::class_<TaskValues>(m, "TaskValues", "The values of a ValueBank on the inputs of a task.")
-        .def("__len__", &TaskValues::size, "Return the number of expressions with different values.")
-        .def("matches", &py_matches, "outputs"_a, "most"_a,
-             "Return the best matches with outputs, one for each input, as tuples (expression, aspect, "
-             "relation, colour or -1, whether it fails on one demonstration, score): see "
-             "engine/value_bank.hpp.");
-    nb::class_<ValueBank>(m, "ValueBank", "The distinct lines of programs, as expressions.")
-        .def(
-            "__init__",
-            [](ValueBank* self, std::vector<ProgramRef> programs) {
-                expect_no_none<ProgramRef>("programs", programs, "Program");
-                new (self) ValueBank(programs);
-            },
-            "programs"_a, "Collect the distinct lines, 65,535 at most. Raises ValueError beyond.")
-        .def("__len__", &ValueBank::size, "Return the number of expressions.")
-        .def(
-            "program",
-            [](const ValueBank& bank, size_t k) {
-                if (k >= bank.size()) throw nb::index_error("expected the index of an expression");
-                return bank.program(k);
-            },
-            "expression"_a, "Return the program whose result is an expression. Raises IndexError.")
-        .def("values", &py_values, "inputs"_a, "budget"_a,
-             "Compute all expressions on the inputs of a task. `budget.steps` is for one expression on one "
-             "input, without what it uses; `budget.cells` for all on one input.");
 
     nb::class_<PartialPrograms>(m, "PartialPrograms",
                                 "The state of a Grammar: a batch of unfinished programs, the rows. For one "

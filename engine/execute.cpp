@@ -17,6 +17,8 @@
 
 namespace codeit {
 
+namespace {
+
 Value input_value(Run& run, const Grid& input) {
     if (const GridNode* node = input.counted()) return input_grid(run, node);
     int8_t* cells;
@@ -24,8 +26,6 @@ Value input_value(Run& run, const Grid& input) {
     std::memcpy(cells, input.cells(), input.area());
     return v;
 }
-
-namespace {
 
 // How a run ended: with a value, which is valid until the next start of the Run, or with a fault.
 struct Ending {

@@ -58,9 +58,6 @@ struct Outcome {
     bool operator==(const Outcome& other) const;
 };
 
-// The value of a run's input. It must outlive the run.
-Value input_value(Run& run, const Grid& input);
-
 // Runs a program on a grid. Never throws for what the program does.
 Outcome execute(Run& run, const Program& program, const Grid& input, Budget budget);
 // Like `execute`. Calls `on_line` with the index and the value of each line when it is computed.
