@@ -26,7 +26,7 @@ from codeit.settings import (
 ALL_SETTINGS = [RunSettings, PretrainingSettings, EvolveSettings, SolveSettings]
 SHIPPED = [
     *(f"ablations/a{n}" for n in range(1, 7)),
-    *("laptop", "paper", "pretrain", "pretrain-gpu", "smoke"),
+    *("codeit", "laptop", "paper", "pretrain", "pretrain-gpu", "smoke"),
 ]
 
 

@@ -44,8 +44,8 @@ def run(config: Name, /, *, out: Name | None = None, **settings: Overrides) -> i
     Parameters
     ----------
     config:
-        A TOML file, or the name of a shipped configuration: laptop, smoke, paper, ablations/a1 to
-        a6.
+        A TOML file, or the name of a shipped configuration: codeit, laptop, smoke, paper,
+        ablations/a1 to a6.
     out:
         The run's directory, created if needed: run.sqlite, config.toml, metrics.csv,
         solutions.jsonl, checkpoints and TensorBoard events. By default runs/ and the name of the
