@@ -1,13 +1,16 @@
 """Compares searches by what is right, not by what fits, on training tasks.
 
-    python benchmarks/development.py evolution --programs 20000 --seeds 0 1 2 --out runs/development
-    python benchmarks/development.py evolution --set evolution.splice=4 --out runs/development
+    python benchmarks/development.py enumeration.expressions=0 default --seeds 0 1 2 \\
+        --out runs/development
 
 A task has at most three of its published demonstrations, so that fitting them says little. What a
 search finds is then run on 20 fresh inputs of the task's generator, whose outputs the published
 verifier gives, and on the published tests. A task is *fitted* if a program solves all
 demonstrations, and *right* if one of the three best-ranked programs also gives the outputs of all 20
 fresh inputs. `public` counts the tasks whose published tests one of the three gives.
+
+A variant is `codeit solve` without a policy, with some settings or the default ones, and with
+`--programs` programs of evolution a task.
 
 The tasks are every second training task with an expert. The search may use all experts but those of
 the same task: its own, and any whose task it could be mistaken for (each of the two experts solves
@@ -31,15 +34,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from codeit.config import EvolveSettings
+from codeit.config import SolveSettings
 from codeit.data.experts import load_experts, load_inputs, published
 from codeit.data.tasks import Pair, Task, TestPair, load_tasks
 from codeit.evaluation.candidate import TOP, Candidate
 from codeit.evaluation.comparison import compare
 from codeit.language import Grid, Program, count_solved, run_batch
 from codeit.parallel import map_unordered
-from codeit.search.evolution import EvolutionJob, evolve
 from codeit.seeds import derive
+from codeit.solver import TaskSearch
 
 DEMONSTRATIONS, FRESH = 3, 20
 EVERY = 2
@@ -115,20 +118,18 @@ class Job(NamedTuple):
     task: DevelopmentTask
     programs: int
     seed: int
-    settings: EvolveSettings
+    settings: SolveSettings
 
 
 def search(job: Job) -> dict[str, object]:
     """Search for a task; return what was found and whether it is right."""
     started = time.process_time()
-    task, starters = job.task.task, job.task.starters
-    answers, _ = evolve(
-        EvolutionJob(
-            task, starters, job.programs, derive(job.seed, "evolve", task.id), job.settings.evolution
-        )
-    )
-    seconds = time.process_time() - started
-    return {"task": task.id, "seconds": seconds, **judge(job.task, answers)}
+    task, seed = job.task.task, derive(job.seed, "solve", job.task.task.id, 0)
+    one = TaskSearch(task, job.task.starters, seed, settings=job.settings, threads=1)
+    for _ in one.run(job.programs):
+        pass
+    found = judge(job.task, one.state().answers)
+    return {"task": task.id, "seconds": time.process_time() - started, **found}
 
 
 def judge(task: DevelopmentTask, ranked: Sequence[Candidate]) -> dict[str, object]:
@@ -150,7 +151,7 @@ def run(
     tasks: Sequence[DevelopmentTask], variant: str, seed: int, programs: int, threads: int, out: Path
 ) -> list[dict[str, object]]:
     """Search for all tasks; return a row for each. Rows are written as they come."""
-    settings = EvolveSettings.from_overrides(
+    settings = SolveSettings.from_overrides(
         dict(one.split("=", 1) for one in variant.split(",") if "=" in one)
     )
     path = out / f"{variant}-{programs}-{seed}.jsonl".replace("/", "_")
@@ -169,7 +170,7 @@ def run(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("variants", nargs="+", help="'evolution', or settings: key=value[,key=value]")
+    parser.add_argument("variants", nargs="+", help="'default', or settings: key=value[,key=value]")
     parser.add_argument("--programs", type=int, default=20_000, help="programs a task")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--threads", type=int, default=0)

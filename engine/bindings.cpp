@@ -10,6 +10,7 @@
 
 #include "attention.hpp"
 #include "calls.hpp"
+#include "enumeration.hpp"
 #include "grammar.hpp"
 #include "primitives/table.hpp"
 #include "vary.hpp"
@@ -547,6 +548,44 @@ NB_MODULE(_engine, m) {
     m.def("infer_static_types", &py_infer_static_types, "program"_a,
           "For each line, return the types that its result may have, and whether the rules of static "
           "types admit it. For tests.");
+
+    nb::class_<Library>(m, "Library", "Slices and statistics of programs: see engine/enumeration.hpp.")
+        .def(
+            "__init__",
+            [](Library* self, std::vector<ProgramRef> programs) {
+                expect_no_none<ProgramRef>("programs", programs, "Program");
+                new (self) Library(programs);
+            },
+            "programs"_a)
+        .def(
+            "__len__", [](const Library& library) { return library.slices().size(); },
+            "Return the number of distinct slices.");
+    nb::class_<Solution>(m, "Solution", "A program that solves all demonstrations.")
+        .def_ro("program", &Solution::program)
+        .def_ro("bits", &Solution::bits, "Its cost.")
+        .def_ro("tried", &Solution::tried, "Expressions that were tried before it.");
+    nb::class_<Enumeration>(m, "Enumeration",
+                            "Programs for a task in the order of cost: see engine/enumeration.hpp.")
+        .def(
+            "__init__",
+            [](Enumeration* self, std::shared_ptr<const Library> library,
+               std::vector<std::pair<GridRef, GridRef>> pairs, Budget budget) {
+                auto examples = examples_of({pairs});
+                new (self) Enumeration(std::move(library), std::move(examples[0]), budget);
+            },
+            "library"_a, "pairs"_a, "budget"_a)
+        .def(
+            "run", [](Enumeration& self, uint64_t most) { return self.run(most); }, "most"_a,
+            nb::call_guard<nb::gil_scoped_release>(),
+            "Try expressions until about `most` were tried in all; return whether more can be tried.")
+        .def("finish", &Enumeration::finish, nb::call_guard<nb::gil_scoped_release>(),
+             "Look for last steps that lead from the values so far to the outputs.")
+        .def_prop_ro("solutions",
+                     &Enumeration::solutions,
+                     "Solutions with different outputs on the tests, cheapest first.")
+        .def_prop_ro("tried", &Enumeration::tried)
+        .def_prop_ro("bits", &Enumeration::bits, "All expressions of lower cost were tried.")
+        .def("__len__", &Enumeration::size, "The number of expressions with different values.");
 
     nb::class_<PartialPrograms>(m, "PartialPrograms",
                                 "The state of a Grammar: a batch of unfinished programs, the rows. For one "

@@ -19,6 +19,54 @@ namespace codeit {
 
 namespace {
 
+// Whether all cells are colours, 0 to 9.
+bool are_colours(const int8_t* cells, size_t n) {
+    typedef uint8_t Bytes __attribute__((vector_size(16)));
+    typedef uint64_t Words __attribute__((vector_size(16)));
+    auto is_none = [](int8_t cell) { return uint8_t(cell) >= kColours; }; // negative ones become large
+    if (n < sizeof(Bytes)) return std::none_of(cells, cells + n, is_none);
+    Bytes greatest{};
+    auto include = [&](size_t k) {
+        Bytes some;
+        std::memcpy(&some, cells + k, sizeof some);
+        greatest = some > greatest ? some : greatest;
+    };
+    for (size_t k = 0; k + sizeof greatest < n; k += sizeof greatest) include(k);
+    include(n - sizeof greatest); // the last cells, which the loop may skip
+    auto words = reinterpret_cast<Words>(greatest >= uint8_t(kColours));
+    return (words[0] | words[1]) == 0;
+}
+
+bool check_result(Value v, const char*& what, Kind& kind) {
+    if (v.tag != Tag::Grid) {
+        kind = Kind::NotAGrid;
+        what = "the result to be a grid";
+        return false;
+    }
+    GridView g = grid(v);
+    kind = Kind::BadGrid;
+    if (g.h > kMaxSide || g.w > kMaxSide || g.w == 0) {
+        what = "a result of 1 to 30 rows and columns";
+        return false;
+    }
+    what = "a result of colours 0 to 9";
+    return are_colours(g.cells, g.area());
+}
+
+} // namespace
+
+bool is_output(Value v) {
+    const char* what;
+    Kind kind;
+    return check_result(v, what, kind);
+}
+
+bool is_grid(Value v, const Grid& want) {
+    if (v.tag != Tag::Grid) return false;
+    GridView g = grid(v);
+    return g.h == want.height() && g.w == want.width() && std::memcmp(g.cells, want.cells(), g.area()) == 0;
+}
+
 Value input_value(Run& run, const Grid& input) {
     if (const GridNode* node = input.counted()) return input_grid(run, node);
     int8_t* cells;
@@ -26,6 +74,8 @@ Value input_value(Run& run, const Grid& input) {
     std::memcpy(cells, input.cells(), input.area());
     return v;
 }
+
+namespace {
 
 // How a run ended: with a value, which is valid until the next start of the Run, or with a fault.
 struct Ending {
@@ -163,40 +213,6 @@ class SharedRun {
     std::vector<RunState> states_; // of the run, after each of these lines
 };
 
-// Whether all cells are colours, 0 to 9.
-bool are_colours(const int8_t* cells, size_t n) {
-    typedef uint8_t Bytes __attribute__((vector_size(16)));
-    typedef uint64_t Words __attribute__((vector_size(16)));
-    auto is_none = [](int8_t cell) { return uint8_t(cell) >= kColours; }; // negative ones become large
-    if (n < sizeof(Bytes)) return std::none_of(cells, cells + n, is_none);
-    Bytes greatest{};
-    auto include = [&](size_t k) {
-        Bytes some;
-        std::memcpy(&some, cells + k, sizeof some);
-        greatest = some > greatest ? some : greatest;
-    };
-    for (size_t k = 0; k + sizeof greatest < n; k += sizeof greatest) include(k);
-    include(n - sizeof greatest); // the last cells, which the loop may skip
-    auto words = reinterpret_cast<Words>(greatest >= uint8_t(kColours));
-    return (words[0] | words[1]) == 0;
-}
-
-bool check_result(Value v, const char*& what, Kind& kind) {
-    if (v.tag != Tag::Grid) {
-        kind = Kind::NotAGrid;
-        what = "the result to be a grid";
-        return false;
-    }
-    GridView g = grid(v);
-    kind = Kind::BadGrid;
-    if (g.h > kMaxSide || g.w > kMaxSide || g.w == 0) {
-        what = "a result of 1 to 30 rows and columns";
-        return false;
-    }
-    what = "a result of colours 0 to 9";
-    return are_colours(g.cells, g.area());
-}
-
 Outcome outcome(const Run& run, const Program& program, const Ending& end) {
     Outcome out;
     out.steps = run.steps();
@@ -219,11 +235,7 @@ Outcome outcome(const Run& run, const Program& program, const Ending& end) {
     return out;
 }
 
-bool result_is(const Ending& end, const Grid& want) {
-    if (end.fault || end.value.tag != Tag::Grid) return false;
-    GridView g = grid(end.value);
-    return g.h == want.height() && g.w == want.width() && std::memcmp(g.cells, want.cells(), g.area()) == 0;
-}
+bool result_is(const Ending& end, const Grid& want) { return !end.fault && is_grid(end.value, want); }
 
 // A SharedRun from a pool, for the lifetime of a thread's work. Its memory was touched by earlier
 // uses, which saves page faults.
@@ -497,9 +509,7 @@ uint64_t hash_grid(uint64_t hash, GridView g) {
 }
 
 void add_example(Verdict& verdict, const Example& example, const Ending& end) {
-    const char* what;
-    Kind kind;
-    bool ran = !end.fault && check_result(end.value, what, kind);
+    bool ran = !end.fault && is_output(end.value);
     verdict.behaviour = ran ? hash_grid(verdict.behaviour, grid(end.value)) : mix(verdict.behaviour, kNoGrid);
     if (!ran) return;
     ++verdict.ran;

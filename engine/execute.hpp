@@ -58,6 +58,13 @@ struct Outcome {
     bool operator==(const Outcome& other) const;
 };
 
+// Whether a value may be the result of a program: a grid of 1 to 30 rows and columns, and of colours.
+bool is_output(Value v);
+// Whether a value equals a grid.
+bool is_grid(Value v, const Grid& want);
+// The value of a run's input. The grid must outlive the run's values.
+Value input_value(Run& run, const Grid& input);
+
 // Runs a program on a grid. Never throws for what the program does.
 Outcome execute(Run& run, const Program& program, const Grid& input, Budget budget);
 // Like `execute`. Calls `on_line` with the index and the value of each line when it is computed.

@@ -1,24 +1,11 @@
 #include "memo.hpp"
 
 #include "hash.hpp"
+#include "values.hpp"
 
 namespace codeit {
 
 namespace {
-
-uint64_t hash_value(Value v) {
-    uint64_t hash = mix(1, uint64_t(v.tag));
-    switch (v.tag) {
-    case Tag::Grid: return hash_bytes(mix(hash, v.grid->width), v.grid->cells, v.grid->area());
-    case Tag::Indices: return hash_bytes(hash, v.indices->keys, v.indices->n * sizeof(uint32_t));
-    case Tag::Object: return hash_bytes(hash, v.object->keys, v.object->n * sizeof(uint64_t));
-    case Tag::Tuple:
-    case Tag::Set:
-        for (uint32_t k = 0; k < v.items->n; ++k) hash = mix(hash, hash_value(v.items->items[k]));
-        return hash;
-    default: return mix(hash, v.key); // an inline value, or a function: by its node
-    }
-}
 
 // Whether two values are equal. Unlike `compare` it charges no steps, and functions are equal only
 // if they share a node.

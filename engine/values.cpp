@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "hash.hpp"
 #include "primitives/table.hpp"
 
 namespace codeit {
@@ -299,6 +300,24 @@ void sort(Run& run, Buffer<Value>& items) {
         std::sort(items.begin(), items.end(), [](Value a, Value b) { return a.num < b.num; });
     } else {
         std::sort(items.begin(), items.end(), [&](Value a, Value b) { return compare(run, a, b) < 0; });
+    }
+}
+
+uint64_t hash_value(Value v) {
+    uint64_t hash = mix(1, uint64_t(v.tag));
+    switch (v.tag) {
+    case Tag::Grid: return hash_bytes(mix(hash, v.grid->width), v.grid->cells, v.grid->area());
+    case Tag::Indices: return hash_bytes(hash, v.indices->keys, v.indices->n * sizeof(uint32_t));
+    case Tag::Object: return hash_bytes(hash, v.object->keys, v.object->n * sizeof(uint64_t));
+    case Tag::Tuple:
+    case Tag::Set:
+        for (uint32_t k = 0; k < v.items->n; ++k) hash = mix(hash, hash_value(v.items->items[k]));
+        return hash;
+    case Tag::Function:
+        hash = mix(mix(hash, uint64_t(v.function->kind)), v.function->n ? 0 : v.function->primitive);
+        for (int k = 0; k < v.function->n; ++k) hash = mix(hash, hash_value(v.function->captured[k]));
+        return hash;
+    default: return mix(hash, v.key);
     }
 }
 

@@ -119,6 +119,9 @@ inline bool equal(Run& run, Value a, Value b) {
     }
     return a.tag == b.tag && compare(run, a, b) == 0; // a value has one representation
 }
+// A hash of a value. Functions have equal hashes if they are made of the same parts. Charges no steps:
+// the weight of a value bounds the time.
+uint64_t hash_value(Value v);
 // Python's `a < b`: numbers by size, tuples element by element, sets by inclusion. Type fault for
 // other values.
 bool less(Run& run, Value a, Value b);

@@ -15,7 +15,15 @@ from puzzles import SMALL, STARTERS, solvable_tasks, unsolvable_task, without_ou
 
 import codeit.policy
 import codeit.policy.test_time_training
-from codeit.config import PolicyConfig, SamplingConfig, SearchConfig, SolveSettings, TrainingConfig
+from codeit.config import (
+    EnumerationConfig,
+    PolicyConfig,
+    SamplingConfig,
+    SearchConfig,
+    SolveSettings,
+    TrainingConfig,
+)
+from codeit.data.experts import published
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import Candidate
 from codeit.language import Budget, Grid, Program
@@ -58,11 +66,15 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(
-    search: dict[str, int] | None = None, samples: int | None = None, **training: Any
+    search: dict[str, int] | None = None, samples: int | None = None, expressions: int = 0, **training: Any
 ) -> SolveSettings:
-    """Settings with a small population. Whatever is not given has the defaults of `SolveSettings`."""
+    """Settings with a small population, and no enumeration unless `expressions` are given.
+
+    Whatever else is not given has the defaults of `SolveSettings`.
+    """
     default = SolveSettings()
     return SolveSettings(
+        enumeration=EnumerationConfig(expressions=expressions),
         search=SearchConfig(**(search or {})),
         evolution=SMALL,
         sampling=SamplingConfig(samples_per_task=samples or default.sampling.samples_per_task),
@@ -180,6 +192,27 @@ def test_search_settles_once_votes_are_counted(tasks: list[Task]) -> None:
     assert search.settled
     enough = max(MIN_PROGRAMS_FOR_VOTES, VOTES_FACTOR * solved_at)
     assert enough <= search.tried < enough + SMALL.offspring
+
+
+def test_a_sure_answer_of_the_enumeration_ends_the_search(tasks: list[Task]) -> None:
+    enumerating = settings(expressions=20_000)
+    for task in tasks:
+        search = TaskSearch(task, list(published().programs.values()), 0, settings=enumerating)
+        working_on = {search.working_on for _ in search.run()}
+        assert working_on == {"enumeration"} and search.settled and search.tried == 0
+        result = search.state().result(task)
+        assert [attempts[0] for attempts in result.attempts] == [pair.output for pair in task.test]
+    once, again = (comparable(solve_small(tasks[0], 500, settings=enumerating)) for _ in range(2))
+    assert once == again
+
+
+def test_without_a_sure_answer_evolution_follows_the_enumeration() -> None:
+    search = TaskSearch(NOISE, STARTERS, 0, settings=settings(expressions=1000))
+    working_on = [search.working_on for _ in search.run(300)]
+    assert list(dict.fromkeys(working_on)) == ["enumeration", "evolution"]
+    assert search.tried == 300 and not search.settled
+    other = TaskSearch(NOISE, STARTERS, 0, settings=settings(expressions=1000), enumerates=False)
+    assert {other.working_on for _ in other.run(300)} == {"evolution"}
 
 
 def test_unsolved_population_is_replaced_by_a_new_one(tasks: list[Task]) -> None:
@@ -381,7 +414,8 @@ def test_script_without_main_guard_can_use_several_populations(source: str, tmp_
         cwd=tmp_path,
         timeout=60,
     )
-    assert (ended.stdout, ended.stderr) == ("100 True O = vmirror(I)\n", "")
+    # Enumeration solves the task at once in the first process; the second tries its share.
+    assert (ended.stdout, ended.stderr) == ("50 True O = vmirror(I)\n", "")
 
 
 def test_solve_of_the_package_is_the_function_in_any_order_of_imports() -> None:

@@ -16,7 +16,9 @@
 #include <string>
 
 #include "attention.hpp"
+#include "enumeration.hpp"
 #include "grammar.hpp"
+#include "pieces.hpp"
 #include "primitives/table.hpp"
 #include "vary.hpp"
 
@@ -449,6 +451,88 @@ void soak_test(size_t programs, unsigned seed) {
     expect(programs < 1000 || grids > programs / 50, "too few programs give a grid for a useful test");
 }
 
+// The cheapest cover against all sets of pieces.
+void test_covers(size_t rounds, unsigned seed) {
+    std::mt19937 rng(seed);
+    size_t covered = 0;
+    for (size_t round = 0; round < rounds; ++round) {
+        Mask target{rng() & rng() & 0xfff, uint64_t(rng() & 0x3) << 62};
+        std::vector<Piece> pieces(1 + rng() % 8);
+        for (Piece& piece : pieces)
+            piece = {{rng() & 0xfff, uint64_t(rng() & 0xf) << 60}, 1 + int(rng() % 20)};
+        int least = INT32_MAX;
+        for (unsigned some = 0; some < 1u << pieces.size(); ++some) {
+            Mask left = target;
+            int bits = 0, n = 0;
+            for (size_t p = 0; p < pieces.size(); ++p)
+                if (some >> p & 1) {
+                    ++n;
+                    bits += pieces[p].bits;
+                    for (size_t w = 0; w < left.size(); ++w) left[w] &= ~pieces[p].cells[w];
+                }
+            if (n <= 3 && left == Mask(left.size())) least = std::min(least, bits);
+        }
+        auto covers = cheapest_covers(target, pieces, 3, 4);
+        expect(covers.empty() == (least == INT32_MAX), "a cover is missed, or is none");
+        int before = 0;
+        for (const auto& cover : covers) {
+            int bits = 0;
+            for (uint32_t p : cover) bits += pieces[p].bits;
+            expect(cover.size() <= 3 && bits >= before, "covers have few pieces and are ordered by cost");
+            expect(&cover != &covers[0] || bits == least, "the first cover is the cheapest");
+            before = bits;
+        }
+        covered += !covers.empty();
+    }
+    expect(covered > rounds / 4, "too few targets can be covered for a useful test");
+}
+
+// Enumerates toward what random programs do, with random libraries and budgets.
+void test_enumeration(size_t rounds, unsigned seed) {
+    std::mt19937 rng(seed);
+    Run run;
+    size_t solved = 0;
+    for (size_t round = 0; round < rounds; ++round) {
+        std::vector<ProgramRef> programs;
+        for (size_t k = 0; k < 1 + rng() % 40; ++k)
+            programs.push_back(must_parse(random_program(rng, 1 + int(rng() % 6))));
+        for (const char* text : {"x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nO = subgrid(x2, I)",
+                                 "x1 = ofcolor(I, ONE)\nx2 = box(x1)\nO = fill(I, TWO, x2)", "O = vmirror(I)"})
+            programs.push_back(must_parse(text));
+        auto library = std::make_shared<Library>(programs);
+        ProgramRef wanted = programs[rng() % programs.size()];
+        std::vector<Example> examples;
+        for (size_t k = 0; k < rng() % 4; ++k) {
+            GridRef input = counted(*random_grid(rng));
+            Outcome outcome = execute(run, *wanted, *input, {});
+            examples.push_back({input, outcome.grid && rng() % 4 ? outcome.grid : nullptr});
+        }
+        Budget budget{1 + rng() % 20'000, 1 + rng() % (rng() % 2 ? 2'000 : 200'000)};
+        Enumeration first(library, examples, budget), second(library, examples, budget);
+        for (uint64_t most : {100, 1000, 4000}) {
+            bool more = first.run(most);
+            expect(more == second.run(most), "enumeration depends on more than its arguments");
+            first.finish();
+            second.finish();
+        }
+        auto found = first.solutions(), again = second.solutions();
+        expect(found.size() == again.size() && first.size() == second.size() && first.tried() == second.tried(),
+               "enumeration depends on more than its arguments");
+        for (size_t k = 0; k < found.size(); ++k) {
+            expect(found[k].bits == again[k].bits && found[k].program->text() == again[k].program->text(),
+                   "enumeration depends on more than its arguments");
+            expect(k == 0 || found[k - 1].bits <= found[k].bits, "solutions are ordered by cost");
+            for (const Example& example : examples) {
+                Outcome outcome = execute(run, *found[k].program, *example.input, {});
+                expect(outcome.grid && (!example.output || *outcome.grid == *example.output),
+                       "a solution does not solve the task:\n" + found[k].program->text());
+            }
+        }
+        solved += !found.empty();
+    }
+    expect(solved > rounds / 20, "too few tasks are solved for a useful test");
+}
+
 std::vector<float> random_floats(std::mt19937& rng, int64_t n) {
     std::normal_distribution<float> normal;
     std::vector<float> made(static_cast<size_t>(n));
@@ -551,6 +635,8 @@ int main(int argc, char** argv) {
         test_attention();
         test_static_types();
         test_grammar(200, seed);
+        test_covers(2000, seed);
+        test_enumeration(150, seed);
         soak_test(programs, seed);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "FAILED: %s\n", error.what());

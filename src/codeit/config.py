@@ -166,6 +166,28 @@ class RunEvolutionConfig(EvolutionConfig):
     )
 
 
+class EnumerationConfig(Section):
+    """[enumeration]: programs in the order of their cost, by the values they compute. All ours."""
+
+    expressions: int = Field(
+        default=200_000,
+        ge=0,
+        description="Expressions tried before evolution begins: about half a second. 0: no enumeration.",
+    )
+    max_steps: int = Field(
+        default=50_000,
+        ge=1,
+        le=2**31 - 1,
+        description="Step budget of an expression on a grid, without what it depends on.",
+    )
+    max_cells: int = Field(
+        default=2_000_000,
+        ge=1,
+        le=2**28,
+        description="Memory budget of all values on one grid, in cells of 16 bytes.",
+    )
+
+
 class SearchConfig(Section):
     """[search] of `codeit solve`: how evolution and the policy share the work. All ours."""
 
@@ -536,6 +558,7 @@ class EvolveSettings(Settings):
 class SolveSettings(Settings):
     """Settings of `codeit solve` besides its options."""
 
+    enumeration: EnumerationConfig = EnumerationConfig()
     search: SearchConfig = SearchConfig()
     evolution: EvolutionConfig = EvolutionConfig()
     sampling: SamplingConfig = SamplingConfig(samples_per_task=128)

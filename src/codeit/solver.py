@@ -1,10 +1,11 @@
 """One task, one budget, an answer.
 
-Everything works on the task together. The experts are tried as they are. A population evolves from
-them toward the demonstrations. As long as nothing is solved, the policy proposes programs from time
-to time, which join the population; before each turn but the first it is trained, in hindsight, on
-the best of the population. Several populations can evolve side by side, each in its own process;
-the policy helps the first.
+Everything works on the task together. First come the cheapest programs, enumerated by the values
+that they compute; if one of them is cheap enough, that is all. Then the experts are tried as they
+are. A population evolves from them toward the demonstrations. As long as nothing is solved, the
+policy proposes programs from time to time, which join the population; before each turn but the
+first it is trained, in hindsight, on the best of the population. Several populations can evolve
+side by side, each in its own process; enumeration and the policy help the first.
 
     solve(task, seconds=30)             the result when the time is over
     iter_solve(task, seconds=30)        intermediate results, again and again, and the final one
@@ -27,8 +28,10 @@ from codeit.data.experts import load_experts
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import KEPT, Candidate, rank_answers
 from codeit.language import Budget, Grid, Program, run_batch
+from codeit.language.enumeration import Library
 from codeit.parallel import stream_results
 from codeit.policy import can_learn, policy_directory
+from codeit.search.enumeration import enumerate_programs
 from codeit.search.evolution import Evolution, by_fitness
 from codeit.seeds import derive
 
@@ -52,12 +55,12 @@ class SolveResult:
 
     task: Task
     tried: int
-    """Programs tried."""
+    """Programs tried, without the expressions of the enumeration."""
     programs: tuple[Candidate, ...]
     """The best programs. First come those that solve all demonstrations, one for each answer to the
     tests, the answer with most votes first; then those that come closest."""
     working_on: str = ""
-    """What the search does now, for display: "evolution" or "policy"."""
+    """What the search does now, for display: "enumeration", "evolution" or "policy"."""
 
     @property
     def solved(self) -> bool:
@@ -91,7 +94,7 @@ class SearchState(NamedTuple):
     closest: list[Program]
     """The best of all programs."""
     settled: bool
-    """Whether all demonstrations are solved and the votes are counted."""
+    """Whether all demonstrations are solved, and an answer is sure or the votes are counted."""
     working_on: str = ""
 
     def result(self, task: Task) -> SolveResult:
@@ -136,15 +139,18 @@ class TaskSearch:
         policy: Path | None = None,
         settings: SolveSettings | None = None,
         carried: Sequence[Program] = (),
+        enumerates: bool = True,
         threads: int = 0,
     ) -> None:
         """Set up a search. `policy` is a directory; `threads` limits its cores (0: all).
 
-        Programs `carried` over from another search join the first population.
+        Programs `carried` over from another search join the first population. `enumerates` tells
+        whether the search begins with enumeration, which would find the same again in a second one.
         """
         self._task, self._starters, self._carried, self._seed = task, starters, carried, seed
         self._policy, self._threads = policy, threads
         self._settings = settings or SolveSettings()
+        self._enumerates, self._sure = enumerates, False
         self._trainee: TestTimeTraining | None = None
         self._finished: list[SearchState] = []  # of earlier populations
         self._evolution: Evolution | None = None
@@ -154,8 +160,13 @@ class TaskSearch:
     def run(self, programs: int = sys.maxsize, deadline: float = math.inf) -> Iterator[None]:
         """Search until `programs` are tried, `deadline` (of time.monotonic), or all is settled.
 
-        Yields after each generation and before each turn of the policy. Raises PolicyError.
+        Yields after each part of the enumeration, after each generation, and before each turn of the
+        policy. Raises PolicyError.
         """
+        if self._enumerates:
+            yield from self._enumerate(deadline)
+            if self.settled or time.monotonic() >= deadline:
+                return
         settings = self._settings.search
         due = settings.policy_every
         turn_seconds = _FIRST_TURN_SECONDS + ("torch" not in sys.modules) * _IMPORT_SECONDS
@@ -182,15 +193,32 @@ class TaskSearch:
             if self._enough < math.inf or self.tried == before or self.tried >= programs:
                 return
 
+    def _enumerate(self, deadline: float) -> Iterator[None]:
+        """Enumerate programs. What solves the task also joins the first population."""
+        if not self._settings.enumeration.expressions:
+            return
+        self.working_on = "enumeration"
+        yield
+        library = Library(self._starters)
+        for found in enumerate_programs(self._task, library, self._settings.enumeration):
+            answers = rank_answers(found.answers)[:KEPT]
+            self._finished = [SearchState(0, answers, [one.program for one in answers], found.sure)]
+            self._sure = found.sure
+            yield
+            if time.monotonic() >= deadline:
+                break
+        self._carried = [*self._carried, *(program for state in self._finished for program in state.closest)]
+        self.working_on = "evolution"
+
     @property
     def tried(self) -> int:
-        """Programs tried so far."""
+        """Programs tried so far. Expressions of the enumeration do not count."""
         return sum(s.tried for s in self._finished) + (self._evolution.tried if self._evolution else 0)
 
     @property
     def settled(self) -> bool:
-        """Whether all demonstrations are solved and the votes are counted."""
-        return self._evolution is not None and self._evolution.tried >= self._enough
+        """Whether all demonstrations are solved, and an answer is sure or the votes are counted."""
+        return self._sure or (self._evolution is not None and self._evolution.tried >= self._enough)
 
     def state(self, closest: int = CLOSEST) -> SearchState:
         """Return what was reached so far, with up to `closest` of the best programs."""
@@ -260,7 +288,7 @@ def iter_solve(
         share = sys.maxsize if programs is None else (programs + populations - 1 - k) // populations
         own_seed = derive(seed, "solve", task.id, k)
         helper = directory if k == 0 else None
-        jobs.append(_Job(task, starters, own_seed, share, deadline, helper, settings, populations))
+        jobs.append(_Job(task, starters, own_seed, share, deadline, helper, settings, populations, k == 0))
     states: dict[int, SearchState] = {}
 
     def name(number: int) -> str:
@@ -333,13 +361,20 @@ class _Job(NamedTuple):
     policy: Path | None
     settings: SolveSettings | None
     populations: int
+    enumerates: bool
 
 
 def _search(job: _Job) -> Iterator[SearchState]:
     # With several populations every process has a core to itself.
     threads = 1 if job.populations > 1 else 0
     search = TaskSearch(
-        job.task, job.starters, job.seed, policy=job.policy, settings=job.settings, threads=threads
+        job.task,
+        job.starters,
+        job.seed,
+        policy=job.policy,
+        settings=job.settings,
+        enumerates=job.enumerates,
+        threads=threads,
     )
     reported, working_on = -math.inf, search.working_on
     for _ in search.run(job.programs, job.deadline):

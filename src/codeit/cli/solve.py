@@ -310,11 +310,15 @@ def _show(result: SolveResult) -> None:
     table = Table("program", "demonstrations", "votes", show_lines=True)
     for one in (solvers or result.programs)[:_SHOWN]:
         share = f"{one.solved} of {len(result.task.train)}"
-        table.add_row(Text(str(one.program)), share, str(one.votes or ""))
+        table.add_row(Text(str(one.program)), share, f"{one.votes:,}" if one.votes else "")
     if table.row_count:
         console.print(table)
     if solvers:
-        console.print("votes: programs that solve all demonstrations and answer the tests alike", style="dim")
+        console.print(
+            "votes: programs that solve all demonstrations and answer the tests alike; a cheap program "
+            "counts as many",
+            style="dim",
+        )
     for number, attempts in enumerate(result.attempts):
         pictures = []
         for k, grid in enumerate(attempts, start=1):

@@ -245,7 +245,15 @@ def _search(job: _Job) -> _Found | None:
     if wall >= job.end:
         return None
     task, seed = job.task, derive(job.seed, job.task.id)
-    search = TaskSearch(task, job.starters, seed, policy=job.policy, carried=job.carried, threads=1)
+    search = TaskSearch(
+        task,
+        job.starters,
+        seed,
+        policy=job.policy,
+        carried=job.carried,
+        enumerates=not job.carried,  # a later pass would find the same again
+        threads=1,
+    )
     for _ in search.run(deadline=min(wall + job.seconds, job.end)):
         pass
     state = search.state(CARRIED)

@@ -1,0 +1,141 @@
+"""Enumeration finds cheap programs first, by value, within its budgets, and always the same."""
+
+import re
+import time
+
+import pytest
+
+from codeit import _engine
+from codeit.data.experts import published
+from codeit.data.tasks import load_tasks
+from codeit.language import Budget, Grid, Program
+from codeit.language.enumeration import Enumeration, Library
+
+EXPERTS = published().programs
+LIBRARY = Library(EXPERTS.values())
+BUDGET = Budget(steps=50_000, cells=2_000_000)
+GRIDS = [
+    Grid([[0, 0, 0, 0, 0], [0, 5, 5, 5, 0], [0, 5, 0, 5, 0], [0, 5, 5, 5, 0], [0, 0, 0, 0, 0]]),
+    Grid([[8, 8, 8, 8, 0, 0], [8, 0, 0, 8, 0, 0], [8, 0, 0, 8, 0, 0], [8, 8, 8, 8, 0, 0]]),
+    Grid([[0, 3, 3, 3, 0], [0, 3, 0, 3, 0], [0, 3, 3, 3, 0], [0, 0, 0, 0, 1]]),
+]
+
+
+def pairs_of(text: str) -> list[tuple[Grid, Grid | None]]:
+    """Demonstrations of a program on all grids but the last, which is a test."""
+    program = Program.parse(text)
+    return [*((grid, program(grid)) for grid in GRIDS[:-1]), (GRIDS[-1], None)]
+
+
+def enumerated(text: str, most: int, finish: bool = False) -> Enumeration:
+    enumeration = Enumeration(LIBRARY, pairs_of(text), BUDGET)
+    enumeration.run(most)
+    if finish:
+        enumeration.finish()
+    return enumeration
+
+
+def answers(text: str, found: list[tuple[Program, int]]) -> list[bool]:
+    """Whether each program gives the output of the test."""
+    return [program(GRIDS[-1]) == Program.parse(text)(GRIDS[-1]) for program, _ in found]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "O = vmirror(I)",
+        "x1 = hmirror(I)\nO = vconcat(I, x1)",
+        "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nO = subgrid(x2, I)",
+        "x1 = leastcolor(I)\nO = replace(I, x1, TWO)",
+    ],
+)
+def test_small_programs_are_found_and_cheaper_ones_come_first(text: str) -> None:
+    found = enumerated(text, 150_000).solutions()
+    bits = [cost for _, cost in found]
+    assert found and bits == sorted(bits)
+    assert any(answers(text, found))
+    for program, _ in found:
+        assert all(program(a) == b for a, b in pairs_of(text) if b is not None)
+        assert program.run(GRIDS[-1]).grid is not None
+    tests = [program(GRIDS[-1]) for program, _ in found]
+    assert len(set(tests)) == len(tests)  # each gives another answer
+
+
+def test_last_steps_paint_pieces_and_cut() -> None:
+    text = (
+        "x1 = objects(I, T, F, T)\nx2 = mapply(delta, x1)\nx3 = fill(I, TWO, x2)\nx4 = merge(x1)\n"
+        "O = fill(x3, THREE, x4)"
+    )
+    enumeration = enumerated(text, 20_000)
+    assert not enumeration.solutions()
+    enumeration.finish()
+    found = enumeration.solutions()
+    assert any(answers(text, found))
+    assert all({"TWO", "THREE"} <= set(re.findall("[A-Z]+", str(program))) for program, _ in found[:1])
+    crop = "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nx3 = outbox(x2)\nO = subgrid(x3, I)"
+    inside = Enumeration(LIBRARY, [(GRIDS[0], Program.parse(crop)(GRIDS[0])), (GRIDS[2], None)], BUDGET)
+    inside.run(20_000)
+    inside.finish()
+    assert inside.solutions()
+
+
+def test_results_do_not_depend_on_how_the_budget_is_given() -> None:
+    text = "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nx3 = subgrid(x2, I)\nO = hmirror(x3)"
+    whole, parts = enumerated(text, 60_000), Enumeration(LIBRARY, pairs_of(text), BUDGET)
+    for most in (1, 500, 20_000, 60_000):
+        parts.run(most)
+    again = enumerated(text, 60_000)
+    assert [(str(p), bits) for p, bits in whole.solutions()] == [
+        (str(p), bits) for p, bits in again.solutions()
+    ]
+    assert len(whole) == len(again) and whole.tried == again.tried
+    assert [(str(p), bits) for p, bits in whole.solutions()] == [
+        (str(p), bits) for p, bits in parts.solutions()
+    ]
+    assert len(whole) == len(parts) and whole.tried == parts.tried
+
+
+def test_all_solutions_run_within_the_language(tmp_path: object) -> None:
+    """Solutions for real tasks are programs that give the same outside the enumeration."""
+    solved = 0
+    for task in load_tasks("arc-agi-1/training")[:30]:
+        library = Library(program for task_id, program in EXPERTS.items() if task_id != task.id)
+        pairs = [*((p.input, p.output) for p in task.train), *((p.input, None) for p in task.test)]
+        enumeration = Enumeration(library, pairs, BUDGET)
+        enumeration.run(20_000)
+        enumeration.finish()
+        found = enumeration.solutions()
+        solved += bool(found)
+        for program, bits in found:
+            assert bits > 0 and Program.parse(str(program)).identity == program.identity
+            assert all(program.run(pair.input).grid == pair.output for pair in task.train)
+    assert solved >= 5
+
+
+def test_budgets_bound_time_and_memory() -> None:
+    large = Grid([[(i * j) % 10 for j in range(30)] for i in range(30)])
+    other = Grid([[(i + j) % 7 for j in range(30)] for i in range(30)])
+    small = Enumeration(LIBRARY, [(large, other), (other, None)], Budget(steps=2000, cells=20_000))
+    started = time.monotonic()
+    assert not small.run(10**9)  # the memory is full
+    assert time.monotonic() - started < 30
+    small.finish()
+    assert not small.run(10**9)
+    tiny = Enumeration(LIBRARY, [(GRIDS[0], GRIDS[0])], Budget(steps=1, cells=1000))
+    tiny.run(10_000)
+    tiny.finish()
+    assert tiny.solutions()[0][0](GRIDS[1]) == GRIDS[1] if tiny.solutions() else True
+
+
+def test_tasks_without_examples_and_bad_arguments() -> None:
+    empty = Enumeration(LIBRARY, [], BUDGET)
+    assert not empty.run(1000)
+    empty.finish()
+    assert empty.solutions() == []
+    nothing = Enumeration(Library([]), pairs_of("O = vmirror(I)"), BUDGET)
+    nothing.run(20_000)
+    assert nothing.solutions()
+    with pytest.raises(ValueError, match="None"):
+        _engine.Library([None])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="255"):
+        Enumeration(LIBRARY, [(GRIDS[0], None)] * 256, BUDGET)
