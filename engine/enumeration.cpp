@@ -14,13 +14,13 @@ namespace codeit {
 
 namespace {
 
-constexpr uint32_t kInput = UINT32_MAX - 1; // as the root of a slice
-
-constexpr long kMostBits = 60;
+constexpr uint32_t kInput = UINT32_MAX - 1;   // as the root of a slice
 constexpr uint64_t kMaxKept = 1500;           // weight of a value
 constexpr uint64_t kStepsOfExpression = 4000; // of those that cost more, a part counts as one
 
-Bits bits_of(double share) { return Bits(std::clamp(std::lround(-std::log2(share)), 1L, kMostBits)); }
+Bits bits_of(double share) {
+    return Bits(std::clamp(std::lround(-std::log2(share)), 1L, long(kMaxBits)));
+}
 
 // Makes `type` the type of values of which one more has the type `own`. An empty set is a set of any
 // type, an empty tuple likewise. False if the types differ.
@@ -142,6 +142,8 @@ Enumeration::Enumeration(std::shared_ptr<const Library> library, std::vector<Exa
     } catch (const Fault&) { // the inputs alone exceed the budget: there is nothing to try
         examples_.clear();
     }
+    results_.resize(examples_.size());
+    marks_.resize(examples_.size());
 }
 
 Enumeration::~Enumeration() = default;
@@ -164,8 +166,6 @@ uint32_t Enumeration::known_expression(const Key& call, int bits) {
 uint32_t Enumeration::expression(const Key& call, int bits, bool is_last) {
     ++tried_;
     size_t n = examples_.size();
-    std::array<Run::Mark, UINT8_MAX> marks;
-    Value results[UINT8_MAX];
     uint64_t hash = 0;
     Atom type = Atom::None;
     size_t done = 0;
@@ -173,18 +173,18 @@ uint32_t Enumeration::expression(const Key& call, int bits, bool is_last) {
     bool failed = false;
     for (size_t k = 0; k < n && !failed; ++k) {
         Run& run = *runs_[k];
-        marks[k] = run.mark();
+        marks_[k] = run.mark();
         done = k + 1;
         Value arguments[kMaxArguments];
         for (int a = 0; a < call.n; ++a) arguments[a] = value(call.arguments[a], k);
         run.steps_left = int64_t(budget_.steps);
         run.depth = 0;
         try {
-            results[k] = codeit::call(run, value(call.function, k), arguments, call.n);
-            Atom own = atom(results[k]);
+            results_[k] = codeit::call(run, value(call.function, k), arguments, call.n);
+            Atom own = atom(results_[k]);
             if (k == 0) type = own;
-            failed = own == Atom::None || !unify(type, own) || weight(results[k]) > kMaxKept;
-            hash = mix(hash, hash_value(results[k]));
+            failed = own == Atom::None || !unify(type, own) || weight(results_[k]) > kMaxKept;
+            hash = mix(hash, hash_value(results_[k]));
         } catch (const Fault& fault) {
             failed = true;
             // A value that is too large by itself is no reason to stop.
@@ -194,7 +194,7 @@ uint32_t Enumeration::expression(const Key& call, int bits, bool is_last) {
     }
     tried_ += steps / kStepsOfExpression;
     auto forget = [&] {
-        for (size_t k = 0; k < done; ++k) runs_[k]->release(marks[k]);
+        for (size_t k = 0; k < done; ++k) runs_[k]->release(marks_[k]);
     };
     if (failed) {
         forget();
@@ -210,7 +210,7 @@ uint32_t Enumeration::expression(const Key& call, int bits, bool is_last) {
         by_type_[int(type)][size_t(bits)].push_back(made);
     }
     expressions_.push_back({call, type, bits});
-    values_.insert(values_.end(), results, results + n);
+    values_.insert(values_.end(), results_.begin(), results_.end());
     if (type == Atom::Grid) found(made, hash);
     return made;
 }
@@ -221,8 +221,9 @@ void Enumeration::found(uint32_t expression, uint64_t hash) {
         if (examples_[k].output ? !is_grid(result, *examples_[k].output) : !is_output(result)) return;
     }
     int bits = expressions_[expression].bits;
-    auto [known, is_new] = solutions_.try_emplace(hash, Solution{nullptr, bits, tried_});
-    if (is_new || bits < known->second.bits) known->second = {program(expression), bits, tried_};
+    auto known = solutions_.find(hash);
+    if (known != solutions_.end() && known->second.bits <= bits) return;
+    if (ProgramRef made = program(expression)) solutions_.insert_or_assign(hash, Solution{made, bits, tried_});
 }
 
 std::vector<Solution> Enumeration::solutions() const {

@@ -18,6 +18,7 @@
 namespace codeit {
 
 using Bits = uint8_t;
+inline constexpr int kMaxBits = 60; // of a part; what is rarer costs no more
 
 // The slices of programs, and how often programs call and use what.
 class Library {
@@ -100,7 +101,6 @@ class Enumeration {
         int bits;
     };
     static constexpr uint32_t kNone = UINT32_MAX;
-    static constexpr int kMaxBits = 60;
 
     // Returns the expression with the value of a call, or kNone if it fails. This may be an earlier one,
     // unless it is a last step: these are not combined further.
@@ -119,7 +119,7 @@ class Enumeration {
     int argument_bits(uint16_t primitive, int position, Argument a) const;
     Value value(Argument a, size_t input) const;
     void found(uint32_t expression, uint64_t hash);
-    ProgramRef program(uint32_t expression) const;
+    ProgramRef program(uint32_t expression) const; // nullptr if it is too long
     bool stopped() const { return tried_ >= most_ || full_; }
 
     std::shared_ptr<const Library> library_;
@@ -127,6 +127,8 @@ class Enumeration {
     Budget budget_;
     std::vector<std::unique_ptr<Run>> runs_; // one for each example; they hold the values
     std::vector<Value> inputs_;
+    std::vector<Value> results_; // of the expression that is tried
+    std::vector<Run::Mark> marks_;
     std::vector<size_t> demonstrations_; // examples with an output
     std::vector<Expression> expressions_;
     std::vector<Value> values_; // of expression e on example k: values_[e * examples + k]
