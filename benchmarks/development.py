@@ -39,6 +39,7 @@ from codeit.data.experts import load_experts, load_inputs, published
 from codeit.data.tasks import Pair, Task, TestPair, load_tasks
 from codeit.evaluation.candidate import TOP, Candidate
 from codeit.evaluation.comparison import compare
+from codeit.evaluation.scoring import solves
 from codeit.language import Grid, Program, count_solved, run_batch
 from codeit.parallel import map_unordered
 from codeit.seeds import derive
@@ -107,7 +108,7 @@ def _solved(programs: Sequence[Program], pairs: Sequence[Sequence[Pair]]) -> lis
     """Return whether programs[k] gives the outputs of pairs[k]."""
     outcomes = run_batch(programs, [[pair.input for pair in some] for some in pairs])
     return [
-        all(one.grid == pair.output for one, pair in zip(of_program, some, strict=True))
+        solves(of_program, [pair.output for pair in some])
         for of_program, some in zip(outcomes, pairs, strict=True)
     ]
 

@@ -142,6 +142,8 @@ Enumeration::Enumeration(std::shared_ptr<const Library> library, std::vector<Exa
     } catch (const Fault&) { // the inputs alone exceed the budget: there is nothing to try
         examples_.clear();
     }
+    for (size_t k = 0; k < examples_.size(); ++k)
+        if (examples_[k].output) demonstrations_.push_back(k);
     results_.resize(examples_.size());
     marks_.resize(examples_.size());
 }
@@ -261,7 +263,7 @@ ProgramRef Enumeration::program(uint32_t expression) const {
 // --- the order of trying ----------------------------------------------------------------------------
 
 bool Enumeration::run(uint64_t most) {
-    if (std::ranges::none_of(examples_, [](const Example& e) { return bool(e.output); })) return false;
+    if (demonstrations_.empty()) return false;
     most_ = most;
     // A cost that was left halfway is gone through again from its beginning, without what was tried.
     for (; bits_ < kMaxBits && !stopped(); ++bits_, tried_of_cost_ = 0) {
@@ -285,7 +287,7 @@ bool Enumeration::run(uint64_t most) {
     return !full_ && bits_ < kMaxBits;
 }
 
-uint32_t Enumeration::instantiate(const Library::Slice& slice, uint32_t root, int bits) {
+void Enumeration::instantiate(const Library::Slice& slice, uint32_t root, int bits) {
     uint32_t made[kMaxLines];
     for (size_t k = 0; k < slice.lines.size(); ++k) {
         const Line& line = slice.lines[k];
@@ -297,9 +299,8 @@ uint32_t Enumeration::instantiate(const Library::Slice& slice, uint32_t root, in
         Key call{argument(line.function), line.n, {}};
         for (int a = 0; a < line.n; ++a) call.arguments[a] = argument(line.arguments[a]);
         made[k] = known_expression(call, bits);
-        if (made[k] == kNone) return kNone;
+        if (made[k] == kNone) return;
     }
-    return made[slice.lines.size() - 1];
 }
 
 void Enumeration::try_calls(const Library::Call& call, int rest) {

@@ -106,7 +106,7 @@ class Enumeration {
     // unless it is a last step: these are not combined further.
     uint32_t expression(const Key& call, int bits, bool is_last = false);
     uint32_t known_expression(const Key& call, int bits); // makes a call once
-    uint32_t instantiate(const Library::Slice& slice, uint32_t root, int bits);
+    void instantiate(const Library::Slice& slice, uint32_t root, int bits);
     void try_calls(const Library::Call& call, int rest);
     bool try_arguments(const Library::Call& call, Key& key, int position, int rest);
     struct Base { // a grid to paint on or to cut

@@ -55,9 +55,6 @@ std::vector<Enumeration::Base> Enumeration::bases() const {
 }
 
 void Enumeration::finish() {
-    demonstrations_.clear();
-    for (size_t k = 0; k < examples_.size(); ++k)
-        if (examples_[k].output) demonstrations_.push_back(k);
     bool same_shape = true;
     for (size_t k : demonstrations_) {
         const Example& e = examples_[k];
@@ -194,6 +191,7 @@ void Enumeration::finish_painting() {
 
 void Enumeration::finish_cutting() {
     const uint16_t subgrid = primitive("subgrid");
+    const std::vector<Base> grids = bases();
     for (Atom type : {Atom::Indices, Atom::Object})
         for (const auto& of_bits : by_type_[int(type)])
             for (size_t p = 0; p < of_bits.size(); ++p) {
@@ -211,7 +209,7 @@ void Enumeration::finish_cutting() {
                     corners.push_back({top, left});
                 }
                 if (corners.size() < demonstrations_.size()) continue;
-                for (const Base& base : bases()) {
+                for (const Base& base : grids) {
                     bool right = true;
                     for (size_t d = 0; d < corners.size() && right; ++d) {
                         const Grid& want = *examples_[demonstrations_[d]].output;

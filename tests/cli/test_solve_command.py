@@ -106,8 +106,8 @@ def test_json_has_a_line_per_task_and_nothing_else_on_stdout(
     assert [one["solved"] for one in (asked, noise, reached)] == [True, False, True]
     assert [one["correct"] for one in (asked, noise, reached)] == [[None, None], [None], [True, True]]
     assert {one["demonstrations"] for one in (asked, noise, reached)} == {3}
-    assert noise["tried"] == 3000
-    assert {one["tried"] for one in (asked, reached)} <= {0, 3000}  # 0: enumeration was sure
+    # Enumeration, whose expressions do not count, is sure of two tasks before evolution begins.
+    assert [one["tried"] for one in (asked, noise, reached)] == [0, 3000, 0]
     best = asked["programs"][0]
     assert best.keys() == {"program", "demonstrations_solved", "votes"}
     assert best["demonstrations_solved"] == 3 and best["votes"] > 0
@@ -319,6 +319,6 @@ def test_several_populations_print_nothing_but_their_results(directory: Path) ->
         capture_output=True,
         text=True,
     )
-    # Enumeration ends the search of the first population, if it is sure.
-    assert ended.returncode in (0, 1) and json.loads(ended.stdout)["tried"] in (1000, 2000)
+    # Enumeration is sure in the first process; the second tries its share.
+    assert ended.returncode == 0 and json.loads(ended.stdout)["tried"] == 1000
     assert all(line.startswith(("simplify experts", "asked: ")) for line in ended.stderr.splitlines())

@@ -27,11 +27,9 @@ def pairs_of(text: str) -> list[tuple[Grid, Grid | None]]:
     return [*((grid, program(grid)) for grid in GRIDS[:-1]), (GRIDS[-1], None)]
 
 
-def enumerated(text: str, most: int, finish: bool = False) -> Enumeration:
+def enumerated(text: str, most: int) -> Enumeration:
     enumeration = Enumeration(LIBRARY, pairs_of(text), BUDGET)
     enumeration.run(most)
-    if finish:
-        enumeration.finish()
     return enumeration
 
 
