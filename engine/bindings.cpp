@@ -583,6 +583,8 @@ NB_MODULE(_engine, m) {
         .def_prop_ro("solutions",
                      &Enumeration::solutions,
                      "Solutions with different outputs on the tests, cheapest first.")
+        .def("closest", &Enumeration::closest, "most"_a, nb::call_guard<nb::gil_scoped_release>(),
+             "Return programs that come closest to the outputs, best first.")
         .def_prop_ro("tried", &Enumeration::tried)
         .def_prop_ro("bits", &Enumeration::bits, "All expressions of lower cost were tried.")
         .def("__len__", &Enumeration::size, "The number of expressions with different values.");

@@ -1,13 +1,11 @@
 #include "enumeration.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <map>
 #include <set>
-#include <unordered_map>
 
 #include "calls.hpp"
 #include "hash.hpp"
+#include "last_steps.hpp"
 #include "primitives/table.hpp"
 
 namespace codeit {
@@ -17,10 +15,6 @@ namespace {
 constexpr uint32_t kInput = UINT32_MAX - 1;   // as the root of a slice
 constexpr uint64_t kMaxKept = 1500;           // weight of a value
 constexpr uint64_t kStepsOfExpression = 4000; // of those that cost more, a part counts as one
-
-Bits bits_of(double share) {
-    return Bits(std::clamp(std::lround(-std::log2(share)), 1L, long(kMaxBits)));
-}
 
 // Makes `type` the type of values of which one more has the type `own`. An empty set is a set of any
 // type, an empty tuple likewise. False if the types differ.
@@ -35,96 +29,16 @@ bool unify(Atom& type, Atom own) {
     return true;
 }
 
-bool is_variable(const Operand& o) { return o.kind == Operand::Kind::Variable; }
-
-// What a parameter with these types may be given besides an expression.
-template <class Visit> void each_choice(Atoms admitted, Visit visit) {
-    if (has(admitted, Atom::Grid)) visit(Operand{Operand::Kind::Input, 0});
-    for (size_t c = 0; c < constants().size(); ++c)
-        if (has(admitted, atom(constants()[c].value))) visit(Operand{Operand::Kind::Constant, uint16_t(c)});
-    if (has(admitted, Atom::Callable))
-        for (size_t p = 0; p < primitives().size(); ++p) visit(Operand{Operand::Kind::Primitive, uint16_t(p)});
-}
-
 } // namespace
-
-// --- the library ------------------------------------------------------------------------------------
-
-Library::Library(std::span<const ProgramRef> programs) {
-    struct Counts {
-        double calls = 0;
-        std::map<uint32_t, double> operands[kMaxArguments];
-    };
-    constexpr double kUnseenCall = 0.3, kUnseenOperand = 0.1;
-    auto key_of = [](const Operand& o) { return uint32_t(o.kind) << 16 | (is_variable(o) ? 0 : o.index); };
-    std::vector<Counts> counts(primitives().size());
-    double lines = 0;
-    // Slices by the hash of their program, which ignores names.
-    struct Counted {
-        std::vector<Line> lines;
-        double programs = 0;
-    };
-    std::map<uint64_t, Counted> slices;
-    for (const ProgramRef& program : programs) {
-        std::set<uint64_t> own;
-        for (size_t k = 0; k < program->lines.size(); ++k) {
-            const Line& line = program->lines[k];
-            if (line.function.kind == Operand::Kind::Primitive) {
-                Counts& of = counts[line.function.index];
-                ++of.calls;
-                ++lines;
-                for (int a = 0; a < line.n; ++a) ++of.operands[a][key_of(line.arguments[a])];
-            }
-            ProgramRef slice = assemble(program->lines, k, kMaxLines);
-            if (!slice || !own.insert(identity(*slice)).second) continue;
-            Counted& counted = slices[identity(*slice)];
-            counted.lines = slice->lines;
-            ++counted.programs;
-        }
-    }
-    double total = 0;
-    for (const auto& [_, counted] : slices) total += counted.programs;
-    for (auto& [_, counted] : slices)
-        slices_.push_back({std::move(counted.lines), bits_of(counted.programs / total)});
-    std::ranges::stable_sort(slices_, {}, [](const Slice& s) { return std::pair(s.bits, s.lines.size()); });
-
-    double all = lines + kUnseenCall * double(primitives().size());
-    for (size_t p = 0; p < primitives().size(); ++p) {
-        Call call{uint16_t(p), bits_of((counts[p].calls + kUnseenCall) / all), {}};
-        for (int a = 0; a < primitives()[p].arity; ++a) {
-            auto& seen = counts[p].operands[a];
-            auto weight = [&](const Operand& o) {
-                auto found = seen.find(key_of(o));
-                return kUnseenOperand + (found == seen.end() ? 0 : found->second);
-            };
-            Operand variable{Operand::Kind::Variable, 0};
-            Atoms admitted = signature(int(p)).parameters[a];
-            double sum = weight(variable) + 1;
-            each_choice(admitted, [&](Operand o) { sum += weight(o); });
-            Parameter parameter{{}, bits_of((weight(variable) + 1) / sum)};
-            each_choice(admitted, [&](Operand o) {
-                parameter.choices.push_back({o, bits_of(weight(o) / sum)});
-            });
-            std::ranges::stable_sort(parameter.choices, {}, &Choice::bits);
-            call.parameters.push_back(std::move(parameter));
-        }
-        calls_.push_back(std::move(call));
-    }
-}
 
 // --- expressions ------------------------------------------------------------------------------------
 
 struct Enumeration::Known {
-    std::unordered_map<Key, uint32_t, KeyHash> calls;
+    std::unordered_map<Application, uint32_t, ApplicationHash> calls;
+    std::unordered_map<uint64_t, uint32_t> slices; // the value of a slice on a root
     std::unordered_map<uint64_t, uint32_t> values; // expressions by a hash of their values
+    static uint64_t key(uint32_t slice, uint32_t root) { return uint64_t(root) << 32 | slice; }
 };
-
-size_t Enumeration::KeyHash::operator()(const Key& key) const {
-    auto word = [](const Argument& a) { return uint64_t(a.kind) << 32 | a.index; };
-    uint64_t hash = mix(key.n, word(key.function));
-    for (int a = 0; a < key.n; ++a) hash = mix(hash, word(key.arguments[a]));
-    return hash;
-}
 
 Enumeration::Enumeration(std::shared_ptr<const Library> library, std::vector<Example> examples, Budget budget)
     : library_(std::move(library)), examples_(std::move(examples)), budget_(budget),
@@ -159,13 +73,13 @@ Value Enumeration::value(Argument a, size_t k) const {
     }
 }
 
-uint32_t Enumeration::known_expression(const Key& call, int bits) {
+uint32_t Enumeration::known_expression(const Application& call, int bits) {
     auto [known, is_new] = known_->calls.try_emplace(call, kNone);
     if (is_new) known->second = expression(call, bits);
     return known->second;
 }
 
-uint32_t Enumeration::expression(const Key& call, int bits, bool is_last) {
+uint32_t Enumeration::expression(const Application& call, int bits, bool is_last) {
     ++tried_;
     size_t n = examples_.size();
     uint64_t hash = 0;
@@ -237,10 +151,42 @@ std::vector<Solution> Enumeration::solutions() const {
     return made;
 }
 
+std::vector<ProgramRef> Enumeration::closest(size_t most) const {
+    struct Rank {
+        int solved, shaped;
+        double right; // share of cells, summed over the demonstrations
+        uint32_t expression;
+    };
+    std::vector<Rank> ranks;
+    for (const auto& of_bits : by_type_[int(Atom::Grid)])
+        for (uint32_t e : of_bits) {
+            Rank rank{0, 0, 0, e};
+            for (size_t k : demonstrations_) {
+                const Grid& want = *examples_[k].output;
+                GridView g = grid(values_[e * examples_.size() + k]);
+                if (g.h != want.height() || g.w != want.width()) continue;
+                size_t right = 0;
+                for (size_t at = 0; at < want.area(); ++at) right += g.cells[at] == want.cells()[at];
+                ++rank.shaped;
+                rank.solved += right == want.area();
+                rank.right += double(right) / double(want.area());
+            }
+            if (rank.shaped) ranks.push_back(rank);
+        }
+    std::ranges::stable_sort(ranks, std::ranges::greater{},
+                             [](const Rank& r) { return std::tuple(r.solved, r.shaped, r.right); });
+    std::vector<ProgramRef> made;
+    for (const Rank& rank : ranks) {
+        if (made.size() == most) break;
+        if (ProgramRef one = program(rank.expression)) made.push_back(std::move(one));
+    }
+    return made;
+}
+
 ProgramRef Enumeration::program(uint32_t expression) const {
     std::set<uint32_t> needed{expression};
     for (auto at = needed.rbegin(); at != needed.rend(); ++at) {
-        const Key& call = expressions_[*at].call;
+        const Application& call = expressions_[*at].call;
         for (int a = 0; a < call.n; ++a)
             if (call.arguments[a].kind == Operand::Kind::Variable) needed.insert(call.arguments[a].index);
         if (call.function.kind == Operand::Kind::Variable) needed.insert(call.function.index);
@@ -251,7 +197,7 @@ ProgramRef Enumeration::program(uint32_t expression) const {
         return Operand{a.kind, a.kind == Operand::Kind::Variable ? place.at(a.index) : uint16_t(a.index)};
     };
     for (uint32_t k : needed) {
-        const Key& call = expressions_[k].call;
+        const Application& call = expressions_[k].call;
         Line line{operand(call.function), call.n, {}, ""};
         for (int a = 0; a < call.n; ++a) line.arguments[a] = operand(call.arguments[a]);
         place.emplace(k, uint16_t(lines.size()));
@@ -260,74 +206,120 @@ ProgramRef Enumeration::program(uint32_t expression) const {
     return assemble(lines, lines.size() - 1, kMaxLines);
 }
 
+// --- last steps -------------------------------------------------------------------------------------
+
+void Enumeration::finish() {
+    if (!demonstrations_.empty()) LastSteps(*this).find();
+}
+
+std::vector<Argument> Enumeration::of_type(Atom type) const {
+    std::vector<Argument> made;
+    for (const auto& of_bits : by_type_[int(type)])
+        for (uint32_t e : of_bits) made.push_back({Operand::Kind::Variable, e});
+    return made;
+}
+
+int Enumeration::argument_bits(uint16_t primitive, int position, Argument a) const {
+    const Library::Parameter& parameter = library_->calls()[primitive].parameters[size_t(position)];
+    if (a.kind == Operand::Kind::Variable) return parameter.expression + expressions_[a.index].bits;
+    for (const Library::Choice& choice : parameter.choices)
+        if (choice.operand.kind == a.kind && choice.operand.index == a.index) return choice.bits;
+    return kMaxBits;
+}
+
+std::optional<Argument> Enumeration::last_step(const char* primitive, std::span<const Argument> arguments) {
+    auto called = uint16_t(find_primitive(primitive));
+    Application call{{Operand::Kind::Primitive, called}, 0, {}};
+    int bits = call_bits(called);
+    for (const Argument& a : arguments) {
+        bits += argument_bits(called, call.n, a);
+        call.arguments[call.n++] = a;
+    }
+    uint32_t made = expression(call, bits, true);
+    if (made == kNone) return std::nullopt;
+    return Argument{Operand::Kind::Variable, made};
+}
+
 // --- the order of trying ----------------------------------------------------------------------------
 
 bool Enumeration::run(uint64_t most) {
     if (demonstrations_.empty()) return false;
     most_ = most;
-    // A cost that was left halfway is gone through again from its beginning, without what was tried.
-    for (; bits_ < kMaxBits && !stopped(); ++bits_, tried_of_cost_ = 0) {
-        passed_ = 0;
-        for (const Library::Slice& slice : library_->slices()) {
-            if (slice.bits > bits_ || stopped()) break;
-            if (slice.bits == bits_) instantiate(slice, kInput, bits_);
-            // Grids are visited by index, as new ones are added on the way.
-            else {
-                const auto& roots = by_type_[int(Atom::Grid)][size_t(bits_ - slice.bits)];
-                for (size_t k = 0; k < roots.size() && !stopped(); ++k) instantiate(slice, roots[k], bits_);
-            }
-        }
-        for (const Library::Call& call : library_->calls()) {
-            if (stopped()) break;
+    for (; bits_ < kMaxBits; ++bits_, next_ = {}) {
+        try_slices();
+        for (; next_.call < library_->calls().size() && !stopped(); ++next_.call, next_.tried = 0) {
+            const Library::Call& call = library_->calls()[next_.call];
+            passed_ = 0;
             if (call.bits < bits_ && !has(signature(call.primitive).result, Atom::Callable))
                 try_calls(call, bits_ - call.bits);
+            if (stopped()) break;
         }
         if (stopped()) break;
     }
     return !full_ && bits_ < kMaxBits;
 }
 
-void Enumeration::instantiate(const Library::Slice& slice, uint32_t root, int bits) {
-    uint32_t made[kMaxLines];
-    for (size_t k = 0; k < slice.lines.size(); ++k) {
-        const Line& line = slice.lines[k];
-        auto argument = [&](const Operand& o) -> Argument {
-            if (o.kind == Operand::Kind::Input && root != kInput) return {Operand::Kind::Variable, root};
-            if (is_variable(o)) return {o.kind, made[o.index]};
-            return {o.kind, o.index};
-        };
-        Key call{argument(line.function), line.n, {}};
-        for (int a = 0; a < line.n; ++a) call.arguments[a] = argument(line.arguments[a]);
-        made[k] = known_expression(call, bits);
-        if (made[k] == kNone) return;
+void Enumeration::try_slices() {
+    for (; next_.slice < library_->slices().size() && !stopped(); ++next_.slice, next_.root = 0) {
+        const Library::Slice& slice = library_->slices()[next_.slice];
+        if (slice.bits > bits_) break;
+        if (slice.bits == bits_) {
+            instantiate(uint32_t(next_.slice), kInput);
+            continue;
+        }
+        // Roots are visited by index, as new ones are added on the way.
+        const auto& roots = by_type_[int(Atom::Grid)][size_t(bits_ - slice.bits)];
+        for (; next_.root < roots.size() && !stopped(); ++next_.root) 
+            instantiate(uint32_t(next_.slice), roots[next_.root]);
     }
 }
 
-void Enumeration::try_calls(const Library::Call& call, int rest) {
-    Key key{{Operand::Kind::Primitive, call.primitive}, uint8_t(call.parameters.size()), {}};
-    try_arguments(call, key, 0, rest);
+void Enumeration::instantiate(uint32_t slice, uint32_t root) {
+    const Library::Slice& one = library_->slices()[slice];
+    if (!one.uses_input && root != kInput) return; // it is known on the input
+    Application call = one.result;
+    bool possible = true;
+    auto resolve = [&](Argument& a) {
+        if (a.kind == Operand::Kind::Input && root != kInput) a = {Operand::Kind::Variable, root};
+        else if (a.kind == Operand::Kind::Variable) {
+            uint32_t own = library_->slices()[a.index].uses_input ? root : kInput;
+            auto known = known_->slices.find(Known::key(a.index, own));
+            if (known == known_->slices.end()) possible = false;
+            else a.index = known->second;
+        }
+    };
+    resolve(call.function);
+    for (int a = 0; a < call.n && possible; ++a) resolve(call.arguments[a]);
+    if (!possible) return;
+    uint32_t made = known_expression(call, bits_);
+    if (made != kNone) known_->slices.emplace(Known::key(slice, root), made);
 }
 
-bool Enumeration::try_arguments(const Library::Call& call, Key& key, int position, int rest) {
+void Enumeration::try_calls(const Library::Call& call, int rest) {
+    Application made{{Operand::Kind::Primitive, call.primitive}, uint8_t(call.parameters.size()), {}};
+    try_arguments(call, made, 0, rest);
+}
+
+bool Enumeration::try_arguments(const Library::Call& call, Application& made, int position, int rest) {
     const Library::Parameter& parameter = call.parameters[size_t(position)];
-    bool last = position + 1 == key.n;
+    bool last = position + 1 == made.n;
     int least = 0; // bits that the later arguments need at least
-    for (size_t p = size_t(position) + 1; p < key.n; ++p) {
+    for (size_t p = size_t(position) + 1; p < made.n; ++p) {
         const auto& later = call.parameters[p];
         int of_expression = later.expression + 1;
         least += later.choices.empty() ? of_expression : std::min<int>(later.choices[0].bits, of_expression);
     }
     auto next = [&](int bits) {
-        if (!last) return try_arguments(call, key, position + 1, rest - bits);
-        if (passed_++ < tried_of_cost_) return true;
-        ++tried_of_cost_;
-        expression(key, bits_);
+        if (!last) return try_arguments(call, made, position + 1, rest - bits);
+        if (passed_++ < next_.tried) return true;
+        ++next_.tried;
+        expression(made, bits_);
         return !stopped();
     };
     for (const Library::Choice& choice : parameter.choices) {
         if (choice.bits > rest - least) break;
         if (last && choice.bits != rest) continue;
-        key.arguments[position] = {choice.operand.kind, choice.operand.index};
+        made.arguments[position] = {choice.operand.kind, choice.operand.index};
         if (!next(choice.bits)) return false;
     }
     Atoms admitted = signature(call.primitive).parameters[position];
@@ -338,7 +330,7 @@ bool Enumeration::try_arguments(const Library::Call& call, Key& key, int positio
             if (!has(admitted, Atom(type))) continue;
             const auto& some = by_type_[type][size_t(own)];
             for (size_t k = 0; k < some.size(); ++k) {
-                key.arguments[position] = {Operand::Kind::Variable, some[k]};
+                made.arguments[position] = {Operand::Kind::Variable, some[k]};
                 if (!next(bits)) return false;
             }
         }

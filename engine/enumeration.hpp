@@ -5,52 +5,17 @@
 // expressions whose values are equal on all inputs of a task, those of the tests included, are one:
 // the cheaper one is kept. So what is combined are values, not programs.
 //
-// The cost of an expression is its negative logarithm of probability, in bits, under a model that a
-// Library derives from programs, usually the experts: an expression is either a slice of one of
-// them, that is a line and all that it depends on, or a call. Slices are also applied to other grids
-// than the input. What fits the demonstrations at low cost is likely right.
+// The cost of an expression is its negative logarithm of probability, in bits, under the model of a
+// Library: an expression is either a slice of one of its programs or a call. Slices are also applied
+// to other grids than the input. What fits the demonstrations at low cost is likely right.
 #pragma once
 
+#include <optional>
 #include <unordered_map>
 
-#include "execute.hpp"
+#include "library.hpp"
 
 namespace codeit {
-
-using Bits = uint8_t;
-inline constexpr int kMaxBits = 60; // of a part; what is rarer costs no more
-
-// The slices of programs, and how often programs call and use what.
-class Library {
-  public:
-    explicit Library(std::span<const ProgramRef> programs);
-
-    // An argument that a call may have, or the input.
-    struct Choice {
-        Operand operand; // not a Variable
-        Bits bits;
-    };
-    // One argument of a primitive.
-    struct Parameter {
-        std::vector<Choice> choices; // in the order of bits
-        Bits expression;             // the bits of any expression, without its own
-    };
-    struct Call {
-        uint16_t primitive;
-        Bits bits; // without those of the arguments
-        std::vector<Parameter> parameters;
-    };
-    struct Slice {
-        std::vector<Line> lines; // the last is the result
-        Bits bits;
-    };
-    std::span<const Call> calls() const { return calls_; }
-    std::span<const Slice> slices() const { return slices_; } // in the order of bits, then of lines
-
-  private:
-    std::vector<Call> calls_;
-    std::vector<Slice> slices_;
-};
 
 // A program that solves all demonstrations.
 struct Solution {
@@ -71,32 +36,41 @@ class Enumeration {
     // Tries expressions in the order of cost, until about `most` were tried in all calls of `run`
     // together, or the memory is full. Returns whether more can be tried.
     bool run(uint64_t most);
-    // Looks for last steps that lead from the values so far to the outputs.
+    // Looks for last steps that lead from the values so far to the outputs: see last_steps.hpp.
     void finish();
 
     // Solutions with different outputs on the tests, cheapest first.
     std::vector<Solution> solutions() const;
+    // Programs that come closest to the outputs: by demonstrations solved, outputs of the right
+    // shape, and the share of right cells; then the cheapest.
+    std::vector<ProgramRef> closest(size_t most) const;
     uint64_t tried() const { return tried_; } // expressions; one that takes long counts as several
     size_t size() const { return expressions_.size(); } // with different values
     int bits() const { return bits_; }                  // all expressions of lower cost were tried
 
+    // --- for last steps: see last_steps.hpp ---
+
+    size_t demonstrations() const { return demonstrations_.size(); }
+    const Grid& output(size_t demonstration) const {
+        return *examples_[demonstrations_[demonstration]].output;
+    }
+    // Expressions with values of a type, but no last steps, in the order of bits.
+    std::vector<Argument> of_type(Atom type) const;
+    Value value_of(Argument a, size_t demonstration) const {
+        return value(a, demonstrations_[demonstration]);
+    }
+    // The bits of a call without its arguments, and of an argument with the expression that it is.
+    int call_bits(uint16_t primitive) const { return library_->calls()[primitive].bits; }
+    int argument_bits(uint16_t primitive, int position, Argument a) const;
+    // Tries an expression that `run` does not combine further. Nothing if it fails.
+    std::optional<Argument> last_step(const char* primitive, std::span<const Argument> arguments);
+    std::optional<Argument> last_step(const char* primitive, std::initializer_list<Argument> arguments) {
+        return last_step(primitive, std::span(arguments.begin(), arguments.size()));
+    }
+
   private:
-    struct Argument {
-        Operand::Kind kind;
-        uint32_t index; // of an expression, if it is a Variable
-        bool operator==(const Argument&) const = default;
-    };
-    struct Key { // a call
-        Argument function;
-        uint8_t n;
-        Argument arguments[kMaxArguments];
-        bool operator==(const Key&) const = default;
-    };
-    struct KeyHash {
-        size_t operator()(const Key& key) const;
-    };
     struct Expression {
-        Key call;
+        Application call; // its Variables are earlier expressions
         Atom type;
         int bits;
     };
@@ -104,19 +78,12 @@ class Enumeration {
 
     // Returns the expression with the value of a call, or kNone if it fails. This may be an earlier one,
     // unless it is a last step: these are not combined further.
-    uint32_t expression(const Key& call, int bits, bool is_last = false);
-    uint32_t known_expression(const Key& call, int bits); // makes a call once
-    void instantiate(const Library::Slice& slice, uint32_t root, int bits);
+    uint32_t expression(const Application& call, int bits, bool is_last = false);
+    uint32_t known_expression(const Application& call, int bits); // makes a call once
+    void instantiate(uint32_t slice, uint32_t root);
+    void try_slices();
     void try_calls(const Library::Call& call, int rest);
-    bool try_arguments(const Library::Call& call, Key& key, int position, int rest);
-    struct Base { // a grid to paint on or to cut
-        Argument argument;
-        int bits;
-    };
-    std::vector<Base> bases() const;
-    void finish_painting();
-    void finish_cutting();
-    int argument_bits(uint16_t primitive, int position, Argument a) const;
+    bool try_arguments(const Library::Call& call, Application& made, int position, int rest);
     Value value(Argument a, size_t input) const;
     void found(uint32_t expression, uint64_t hash);
     ProgramRef program(uint32_t expression) const; // nullptr if it is too long
@@ -137,8 +104,14 @@ class Enumeration {
     std::unique_ptr<Known> known_;
     std::unordered_map<uint64_t, Solution> solutions_; // by a hash of their outputs
     uint64_t tried_ = 0, most_ = 0;
-    uint64_t tried_of_cost_ = 0, passed_ = 0; // calls of the present cost that were tried, and passed by now
     int bits_ = 0;
+    // Where `run` goes on among the expressions of the present cost. A call that was left halfway is
+    // gone through again, without the expressions that were tried.
+    struct {
+        size_t slice = 0, root = 0, call = 0;
+        uint64_t tried = 0;
+    } next_;
+    uint64_t passed_ = 0; // expressions of the present call that were gone through
     bool full_ = false;
 };
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from codeit.config import EvolutionConfig
+import numpy as np
+
+from codeit.config import EnumerationConfig, EvolutionConfig, SearchSettings
 from codeit.data.tasks import Pair, Task, TestPair, load_tasks
 from codeit.language import Grid, Program
 
@@ -17,6 +19,7 @@ STARTERS = [
     )
 ]
 SMALL = EvolutionConfig(population=40, offspring=128)
+SMALL_SEARCH = SearchSettings(enumeration=EnumerationConfig(expressions=0), evolution=SMALL)
 
 
 def small_inputs() -> list[Grid]:
@@ -43,13 +46,11 @@ def solvable_tasks() -> list[Task]:
 
 
 def unsolvable_task() -> Task:
-    """Return a task without a rule: each output is noise of the size of the input."""
-    pairs = []
-    for k, grid in enumerate(small_inputs()[:3]):
-        rows, columns = grid.shape
-        noise = [[(7 * i + 3 * j * j + 5 * i * j + k) % 10 for j in range(columns)] for i in range(rows)]
-        pairs.append(Pair(grid, Grid(noise)))
-    return Task("noise", tuple(pairs), (TestPair(small_inputs()[3], None),))
+    """Return a task without a rule: all grids are noise of the same size."""
+    rng = np.random.default_rng(0)
+    first, second, third, test, *outputs = (Grid(rng.integers(0, 10, (8, 8)).tolist()) for _ in range(7))
+    pairs = zip((first, second, third), outputs, strict=True)
+    return Task("noise", tuple(Pair(a, b) for a, b in pairs), (TestPair(test, None),))
 
 
 def without_outputs(task: Task) -> Task:

@@ -6,10 +6,10 @@ import pytest
 
 from codeit.config import (
     EvolutionConfig,
-    EvolveSettings,
     OperatorWeights,
     PretrainingSettings,
     RunSettings,
+    SearchSettings,
     SolveSettings,
 )
 from codeit.settings import (
@@ -23,7 +23,7 @@ from codeit.settings import (
     shipped_configs,
 )
 
-ALL_SETTINGS = [RunSettings, PretrainingSettings, EvolveSettings, SolveSettings]
+ALL_SETTINGS = [RunSettings, PretrainingSettings, SearchSettings, SolveSettings]
 SHIPPED = [
     *(f"ablations/a{n}" for n in range(1, 7)),
     *("codeit", "laptop", "paper", "pretrain", "pretrain-gpu", "smoke"),
@@ -191,13 +191,13 @@ def test_overrides_are_parsed_as_toml_if_possible(tmp_path: Path) -> None:
 
 
 def test_overrides_apply_to_the_defaults_without_a_file() -> None:
-    assert EvolveSettings.from_overrides({}) == EvolveSettings()
-    settings = EvolveSettings.from_overrides({"evolution.population": "50", "evolution.starter_mates": 0.5})
+    assert SearchSettings.from_overrides({}) == SearchSettings()
+    settings = SearchSettings.from_overrides({"evolution.population": "50", "evolution.starter_mates": 0.5})
     assert (settings.evolution.population, settings.evolution.starter_mates) == (50, 0.5)
     assert settings.evolution.offspring == EvolutionConfig().offspring
-    assert EvolveSettings().evolution.population == 200  # the defaults are not changed
+    assert SearchSettings().evolution.population == 200  # the defaults are not changed
     with pytest.raises(ConfigError) as caught:
-        EvolveSettings.from_overrides({"evolution.population": "0", "evolution.brood": "9"})
+        SearchSettings.from_overrides({"evolution.population": "0", "evolution.brood": "9"})
     assert str(caught.value).splitlines() == [
         "command line: evolution.population: expected greater than or equal to 1, found 0",
         "command line: evolution.brood: unknown key; it is now 'evolution.offspring'",
@@ -205,7 +205,7 @@ def test_overrides_apply_to_the_defaults_without_a_file() -> None:
 
 
 def test_an_override_of_one_weight_keeps_the_other_weights(tmp_path: Path) -> None:
-    settings = EvolveSettings.from_overrides({"evolution.weights.splice": "3"})
+    settings = SearchSettings.from_overrides({"evolution.weights.splice": "3"})
     assert settings.evolution.weights == OperatorWeights(splice=3)
     path = write(tmp_path / "c.toml", "[evolution.weights]\nsplice = 3\ndrop = 5\n")
     config = RunSettings.load(path, {"evolution.weights.drop": "0.5"})

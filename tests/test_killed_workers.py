@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 from killable import Work, count_to, square
-from puzzles import SMALL, STARTERS, solvable_tasks, unsolvable_task
+from puzzles import SMALL, SMALL_SEARCH, STARTERS, solvable_tasks, unsolvable_task
 
 import codeit.experiments.submission
 from codeit.config import SolveSettings
-from codeit.experiments.evolution_run import run_evolution
+from codeit.experiments.search_run import run_search
 from codeit.experiments.submission import Submission, log_settings
 from codeit.parallel import REPEATS, WorkerError, Workers, map_ordered, map_unordered, stream_results
 from codeit.solver import SolveResult, iter_solve
@@ -184,7 +184,7 @@ def rows(directory: Path, kill_at: int = -1) -> Any:
             kill_children()
 
     with SearchLog(directory, {}) as log:
-        run_evolution(log, STARTERS, tasks, 2000, 0, settings=SMALL, workers=2, progress=progress)
+        run_search(log, STARTERS, tasks, 2000, 0, settings=SMALL_SEARCH, workers=2, progress=progress)
         parts = {number: (part.programs, part.state) for number, part in log.parts().items()}
         return parts, log.candidates()
 
@@ -230,7 +230,7 @@ def worker_processes(parent: int) -> list[int]:
 
 def test_command_whose_workers_are_killed_ends_with_one_line(tmp_path: Path) -> None:
     command = [
-        *(sys.executable, "-m", "codeit", "evolve", "--out", str(tmp_path / "out"), "--workers", "2"),
+        *(sys.executable, "-m", "codeit", "search", "--out", str(tmp_path / "out"), "--workers", "2"),
         *("--programs", "1000000000"),
     ]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

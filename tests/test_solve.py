@@ -19,7 +19,7 @@ from codeit.config import (
     EnumerationConfig,
     PolicyConfig,
     SamplingConfig,
-    SearchConfig,
+    SolveSearchConfig,
     SolveSettings,
     TrainingConfig,
 )
@@ -75,7 +75,7 @@ def settings(
     default = SolveSettings()
     return SolveSettings(
         enumeration=EnumerationConfig(expressions=expressions),
-        search=SearchConfig(**(search or {})),
+        search=SolveSearchConfig(**(search or {})),
         evolution=SMALL,
         sampling=SamplingConfig(samples_per_task=samples or default.sampling.samples_per_task),
         training=TrainingConfig(**(default.training.model_dump() | training)),

@@ -2,7 +2,7 @@
 
 A *section* (`PolicyConfig`, `ReplayConfig`, …) groups settings of one part. A `Settings` subclass
 lists the sections that one command takes: `RunSettings` for `codeit run`, `PretrainingSettings` for
-`codeit pretrain`, `EvolveSettings` for `codeit evolve`, `SolveSettings` for `codeit solve`.
+`codeit pretrain`, `SearchSettings` for `codeit search`, `SolveSettings` for `codeit solve`.
 
 Defaults are the values of the paper (Butt et al. 2024, arXiv 2402.04858) wherever it gives one,
 with five exceptions: `[policy]` describes the policy shipped in this package, `training.precision`
@@ -37,7 +37,7 @@ DEFAULT_STEPS = 5_000_000
 BASELINE_STEPS = 300_000
 """The mutation baseline (`codeit baseline --max-steps`)."""
 EVOLUTION_STEPS = 200_000
-"""Evolution (`evolution.max_steps`), in `evolve`, `solve`, `submit` and `run`."""
+"""Evolution (`evolution.max_steps`), in `search`, `solve`, `submit` and `run`."""
 CORPUS_STEPS = 200_000
 """The pre-training corpus (`corpus.max_steps`)."""
 SIGNATURE_STEPS = 20_000
@@ -170,9 +170,9 @@ class EnumerationConfig(Section):
     """[enumeration]: programs in the order of their cost, by the values they compute. All ours."""
 
     expressions: int = Field(
-        default=200_000,
+        default=400_000,
         ge=0,
-        description="Expressions tried before evolution begins: about half a second. 0: no enumeration.",
+        description="Expressions tried before evolution begins: about a second. 0: no enumeration.",
     )
     max_steps: int = Field(
         default=50_000,
@@ -181,15 +181,20 @@ class EnumerationConfig(Section):
         description="Step budget of an expression on a grid, without what it depends on.",
     )
     max_cells: int = Field(
-        default=2_000_000,
+        default=4_000_000,
         ge=1,
         le=2**28,
         description="Memory budget of all values on one grid, in cells of 16 bytes.",
     )
+    elites: int = Field(
+        default=400,
+        ge=0,
+        description="Programs whose grids come closest to the outputs that join the first population.",
+    )
 
 
 class SearchConfig(Section):
-    """[search] of `codeit solve`: how evolution and the policy share the work. All ours."""
+    """[search]: how the parts of a search share the work. All ours."""
 
     restart_after: int = Field(
         default=100_000,
@@ -197,6 +202,11 @@ class SearchConfig(Section):
         description="Programs after which a population without a solution is replaced by a new one. Each "
         "later population gets twice as many, up to 16 times.",
     )
+
+
+class SolveSearchConfig(SearchConfig):
+    """[search] of `codeit solve`: also when the policy helps. All ours."""
+
     policy_every: int = Field(
         default=100_000,
         ge=1,
@@ -549,17 +559,17 @@ class PretrainingSettings(Settings):
     pretraining: PretrainingConfig = PretrainingConfig()
 
 
-class EvolveSettings(Settings):
-    """Settings of `codeit evolve` besides its options."""
-
-    evolution: EvolutionConfig = EvolutionConfig()
-
-
-class SolveSettings(Settings):
-    """Settings of `codeit solve` besides its options."""
+class SearchSettings(Settings):
+    """Settings of `codeit search` besides its options."""
 
     enumeration: EnumerationConfig = EnumerationConfig()
     search: SearchConfig = SearchConfig()
     evolution: EvolutionConfig = EvolutionConfig()
+
+
+class SolveSettings(SearchSettings):
+    """Settings of `codeit solve` besides its options."""
+
+    search: SolveSearchConfig = SolveSearchConfig()
     sampling: SamplingConfig = SamplingConfig(samples_per_task=128)
     training: TrainingConfig = TrainingConfig(learning_rate=3e-4, batch_size=16, precision="bf16")

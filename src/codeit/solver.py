@@ -194,20 +194,20 @@ class TaskSearch:
                 return
 
     def _enumerate(self, deadline: float) -> Iterator[None]:
-        """Enumerate programs. What solves the task also joins the first population."""
+        """Enumerate programs. What solves the task, or comes close, joins the first population."""
         if not self._settings.enumeration.expressions:
             return
         self.working_on = "enumeration"
         yield
-        library = Library(self._starters)
+        carried, library = self._carried, Library(self._starters)
         for found in enumerate_programs(self._task, library, self._settings.enumeration):
             answers = rank_answers(found.answers)[:KEPT]
             self._finished = [SearchState(0, answers, [one.program for one in answers], found.sure)]
             self._sure = found.sure
+            self._carried = [*carried, *(one.program for one in answers), *found.elites]
             yield
             if time.monotonic() >= deadline:
                 break
-        self._carried = [*self._carried, *(program for state in self._finished for program in state.closest)]
         self.working_on = "evolution"
 
     @property
@@ -219,6 +219,10 @@ class TaskSearch:
     def settled(self) -> bool:
         """Whether all demonstrations are solved, and an answer is sure or the votes are counted."""
         return self._sure or (self._evolution is not None and self._evolution.tried >= self._enough)
+
+    def answers(self) -> list[Candidate]:
+        """Return the KEPT answers with most votes: programs that solve all demonstrations."""
+        return self.state(closest=0).answers
 
     def state(self, closest: int = CLOSEST) -> SearchState:
         """Return what was reached so far, with up to `closest` of the best programs."""

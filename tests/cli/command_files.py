@@ -104,7 +104,7 @@ def make_files(folder: Path, codeit: Callable[..., Any]) -> list[str]:
     for arguments in (
         "run small.toml --out run",
         "pretrain pretrain.toml --out pretraining",
-        "evolve --out search --programs 30 --workers 1",
+        "search --out search --programs 30 --workers 1",
         "baseline --out baseline --count 20 --threads 1",
         "evaluate-policy pretraining/policy --out evaluation --samples 2 --threads 1",
         "mutate --count 20 --out mutants.jsonl --threads 1",

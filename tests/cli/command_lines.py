@@ -15,13 +15,13 @@ from cyclopts.argument import Argument
 from hypothesis import strategies as st
 
 from codeit.cli.main import app
-from codeit.config import EvolveSettings, PretrainingSettings, RunSettings, SolveSettings
+from codeit.config import PretrainingSettings, RunSettings, SearchSettings, SolveSettings
 from codeit.settings import Settings, describe
 
 SETTINGS: dict[str, type[Settings]] = {
     "run": RunSettings,
     "pretrain": PretrainingSettings,
-    "evolve": EvolveSettings,
+    "search": SearchSettings,
     "solve": SolveSettings,
 }
 """The settings that a command takes as options with dotted names."""

@@ -150,15 +150,15 @@ COMMAND_LINES = {
         "policy.device: expected 'auto', 'cpu' or 'cuda[:N]', found 'tpu'",
     ),
     "section with a value": (
-        ["evolve", "--out", "x", "--evolution", "3", "--evolution.offspring", "2"],
+        ["search", "--out", "x", "--evolution", "3", "--evolution.offspring", "2"],
         "--evolution: expected a value or --evolution.KEY VALUE, found both",
     ),
     "setting with keys": (
-        ["evolve", "--out", "x", "--evolution.max-steps.x=2", "--evolution.max_steps=3"],
+        ["search", "--out", "x", "--evolution.max-steps.x=2", "--evolution.max_steps=3"],
         "--evolution.max_steps: expected a value or --evolution.max_steps.KEY VALUE, found both",
     ),
     "many offspring": (
-        ["evolve", "--out", "x", "--evolution.offspring", "9" * 18],
+        ["search", "--out", "x", "--evolution.offspring", "9" * 18],
         "evolution.offspring: expected less than or equal to 10000000, found 9999",
     ),
     "freezing": (
@@ -169,13 +169,13 @@ COMMAND_LINES = {
         ["run", "smoke", "--out", "x", "--sampling.temperature", "1e300"],
         "sampling.temperature: expected less than or equal to 1000000, found 1e+300",
     ),
-    "empty name to write": (["evolve", "--out", ""], "--out: expected a name, found ''"),
+    "empty name to write": (["search", "--out", ""], "--out: expected a name, found ''"),
     "empty name to read": (["report", "", "--out", "x"], "RUN: expected a name, found ''"),
     "endless program": (["explain", "/dev/zero", "00576224"], "/dev/zero: expected a program, found more"),
     "endless solutions": (["verify", "/dev/zero"], "/dev/zero, line 1: expected an object like"),
     "endless settings": (["run", "/dev/zero"], "/dev/zero: expected TOML of at most 1,000,000 characters"),
     "tasks without experts": (
-        ["evolve", "--out", "x", "--train", "a.json"],
+        ["search", "--out", "x", "--train", "a.json"],
         "a.json: expected tasks with expert programs, found none.",
     ),
     "baseline without experts": (

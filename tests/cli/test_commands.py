@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from codeit import __version__
-from codeit.config import EvolveSettings, PolicyConfig, PretrainingSettings, RunSettings, SolveSettings
+from codeit.config import PolicyConfig, PretrainingSettings, RunSettings, SearchSettings, SolveSettings
 from codeit.settings import describe
 
 processes = multiprocessing.get_context("forkserver")
@@ -26,7 +26,7 @@ COMMANDS = [
     "resume",
     "mutate",
     "baseline",
-    "evolve",
+    "search",
     "pretrain",
     "evaluate-policy",
     "verify",
@@ -146,7 +146,7 @@ def test_version_is_printed(codeit: Any) -> None:
     [
         ("run", RunSettings),
         ("pretrain", PretrainingSettings),
-        ("evolve", EvolveSettings),
+        ("search", SearchSettings),
         ("solve", SolveSettings),
     ],
 )
@@ -171,7 +171,7 @@ def test_help_imports_nothing_slow() -> None:
 
 USER_ERRORS = {
     "unknown command": (["fly"], "fly: unknown command; see codeit --help"),
-    "misspelled command": (["evlove"], "evlove: unknown command; did you mean evolve? See codeit --help"),
+    "misspelled command": (["saerch"], "saerch: unknown command; did you mean search? See codeit --help"),
     "unknown command of a group": (["tasks", "fly"], "fly: unknown command; see codeit tasks --help"),
     "unknown option without a command": (["--bogus"], "--bogus: unknown option; see codeit --help"),
     "unknown option": (
@@ -190,7 +190,7 @@ USER_ERRORS = {
         ["mutate", "--count", "3", "--count", "4"],
         "--count: expected once, found twice; see codeit mutate --help",
     ),
-    "required option missing": (["evolve"], "expected --out, found none; see codeit evolve --help"),
+    "required option missing": (["search"], "expected --out, found none; see codeit search --help"),
     "argument missing": (["solve"], "expected PUZZLE, found none; see codeit solve --help"),
     "too many arguments": (
         ["resume", "a", "b"],
@@ -235,8 +235,9 @@ USER_ERRORS = {
         "--seed: unknown option; did you mean --run.seed?",
     ),
     "option of another command": (
-        ["evolve", "--out", "x", "--brood", "9"],
-        "--brood: unknown option; settings are given as --section.key VALUE, such as --evolution.population",
+        ["search", "--out", "x", "--brood", "9"],
+        "--brood: unknown option; settings are given as --section.key VALUE, "
+        "such as --enumeration.expressions",
     ),
     "value for a section": (
         ["solve", "x", "--sampling", "9"],
@@ -253,11 +254,11 @@ USER_ERRORS = {
         "command line: run.seed: expected a valid integer, found 'one'",
     ),
     "setting out of range": (
-        ["evolve", "--out", "x", "--evolution.offspring", "0"],
+        ["search", "--out", "x", "--evolution.offspring", "0"],
         "command line: evolution.offspring: expected greater than or equal to 1, found 0",
     ),
     "nested setting of another type": (
-        ["evolve", "--out", "x", "--evolution.weights.splice", "much"],
+        ["search", "--out", "x", "--evolution.weights.splice", "much"],
         "command line: evolution.weights.splice: expected a valid number, found 'much'",
     ),
     "no run to resume": (["resume", "none"], "none: expected a run directory, found no config.toml"),
@@ -400,7 +401,7 @@ def files_of(directory: Path) -> tuple[bytes, bytes]:
     return (directory / "solutions.jsonl").read_bytes(), (directory / "curve.csv").read_bytes()
 
 
-@pytest.mark.parametrize("search", ["baseline", "evolve"])
+@pytest.mark.parametrize("search", ["baseline", "search"])
 def test_search_writes_solutions_and_a_curve_and_can_be_repeated(
     search: str, directory: Path, tmp_path: Path
 ) -> None:
@@ -423,14 +424,14 @@ def test_search_writes_solutions_and_a_curve_and_can_be_repeated(
     code, _, stderr = codeit_in_child(tmp_path, *command, *size, "--seed", "1")
     assert code == 2
     assert "seed: expected 0, as the search began, found 1" in " ".join(stderr.split())
-    if search == "evolve":  # the overrides have reached the settings of the search
+    if search == "search":  # the overrides have reached the settings of the search
         changed = [*size[:2], "--evolution.weights.splice", "4", "--evolution.max-lines=20"]
         code, _, stderr = codeit_in_child(tmp_path, *command, *changed)
         assert code == 2
         assert "evolution.weights.splice: expected 3.0, as the search began, found 4.0" in stderr
 
 
-@pytest.mark.parametrize(("search", "size"), [("baseline", "--count"), ("evolve", "--programs")])
+@pytest.mark.parametrize(("search", "size"), [("baseline", "--count"), ("search", "--programs")])
 def test_search_is_extended_by_a_larger_number(
     search: str, size: str, directory: Path, tmp_path: Path
 ) -> None:

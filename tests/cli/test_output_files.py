@@ -272,7 +272,7 @@ def test_mutants_that_do_not_fit_are_continued_once_there_is_room(tmp_path: Path
 
 
 @pytest.mark.parametrize("files", [["notes.txt"], ["lock"], ["lock", "notes.txt"], ["config.toml"]])
-@pytest.mark.parametrize("command", ["evolve", "baseline", "run", "resume"])
+@pytest.mark.parametrize("command", ["search", "baseline", "run", "resume"])
 def test_foreign_directory_is_refused_and_not_changed(
     command: str, files: list[str], puzzles: Path, tmp_path: Path, codeit: Any
 ) -> None:
@@ -282,7 +282,7 @@ def test_foreign_directory_is_refused_and_not_changed(
         (directory / name).write_text("[mine]\nx = 1\n")
     before = contents(directory)
     arguments = {
-        "evolve": ["--tasks", str(puzzles), "--train", str(puzzles), "--out", str(directory)],
+        "search": ["--tasks", str(puzzles), "--train", str(puzzles), "--out", str(directory)],
         "baseline": ["--tasks", str(puzzles), "--train", str(puzzles), "--out", str(directory)],
         "run": ["smoke", "--data.train", str(puzzles), "--out", str(directory)],
         "resume": [str(directory)],
@@ -297,7 +297,7 @@ def test_foreign_lock_in_a_directory_of_ours_keeps_its_contents(
     puzzles: Path, tmp_path: Path, codeit: Any
 ) -> None:
     out = tmp_path / "found"
-    command = ["evolve", "--tasks", str(puzzles), "--train", str(puzzles), "--out", str(out)]
+    command = ["search", "--tasks", str(puzzles), "--train", str(puzzles), "--out", str(out)]
     command += ["--programs", "20", "--workers", "1"]
     assert codeit(*command).code == 0
     (out / "lock").write_text("a list of mine\n")
@@ -310,7 +310,7 @@ def test_search_without_its_rows_is_refused(
     left: bytes | None, puzzles: Path, tmp_path: Path, codeit: Any
 ) -> None:
     out = tmp_path / "found"
-    command = ["evolve", "--tasks", str(puzzles), "--train", str(puzzles), "--out", str(out)]
+    command = ["search", "--tasks", str(puzzles), "--train", str(puzzles), "--out", str(out)]
     command += ["--programs", "20", "--workers", "1"]
     assert codeit(*command).code == 0
     database = out / "search.sqlite"
@@ -354,7 +354,7 @@ def call_on_full_disk(call: Callable[[], Any], disk: SmallDisk, levels: Iterable
 def test_search_on_a_full_disk_continues_once_there_is_room(
     puzzles: Path, tmp_path: Path, codeit: Any, disk: SmallDisk
 ) -> None:
-    command = ["evolve", "--tasks", str(puzzles), "--train", str(puzzles), "--programs", "60"]
+    command = ["search", "--tasks", str(puzzles), "--train", str(puzzles), "--programs", "60"]
     command += ["--workers", "1", "--out"]
     assert codeit(*command, str(tmp_path / "whole")).code == 0
     out = disk.path / "found"

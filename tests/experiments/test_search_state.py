@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from puzzles import SMALL, STARTERS, solvable_tasks
+from puzzles import SMALL_SEARCH, STARTERS, solvable_tasks
 
 from codeit.config import SamplingConfig
 from codeit.data.tasks import Task
-from codeit.experiments.evolution_run import run_evolution
 from codeit.experiments.mutation_baseline import run_baseline
+from codeit.experiments.search_run import run_search
 from codeit.experiments.submission import Submission, log_directory
 from codeit.language import Budget
 from codeit.search.mutation import Mutator
@@ -26,7 +26,7 @@ TASKS = solvable_tasks()
 
 
 def evolve(log: SearchLog, tasks: list[Task]) -> None:
-    run_evolution(log, STARTERS, tasks, 100, 0, settings=SMALL, workers=1)
+    run_search(log, STARTERS, tasks, 100, 0, settings=SMALL_SEARCH, workers=1)
 
 
 def baseline(log: SearchLog, tasks: list[Task]) -> None:

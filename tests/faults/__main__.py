@@ -1,6 +1,6 @@
 """Fault injection in every command that writes files: `make faults`.
 
-Prints a table, and each failure. `python -m faults evolve --fault KILL --point 12` repeats a trial.
+Prints a table, and each failure. `python -m faults search --fault KILL --point 12` repeats a trial.
 """
 
 from __future__ import annotations

@@ -142,9 +142,9 @@ COMMANDS = {
         first="mutate --count 20 --threads 1 --tasks {inputs}/train --out {out}/mutants.jsonl",
     ),
     "baseline": Command("baseline --count 30 --threads 1 " + SEARCHED),
-    "evolve": Command("evolve --programs 60 --workers 1 " + SEARCHED),
-    "evolve, more": Command(
-        "evolve --programs 90 --workers 1 " + SEARCHED, first="evolve --programs 60 --workers 1 " + SEARCHED
+    "search": Command("search --programs 60 --workers 1 " + SEARCHED),
+    "search, more": Command(
+        "search --programs 90 --workers 1 " + SEARCHED, first="search --programs 60 --workers 1 " + SEARCHED
     ),
     "solve": Command(
         "solve {inputs}/test --task left --programs 60 --policy none --populations 1 "

@@ -23,7 +23,7 @@ def try_faults(*arguments: str) -> None:
 
 
 def test_searches_survive_faults() -> None:
-    try_faults("mutate", "evolve", "--few", "1")
+    try_faults("mutate", "search", "--few", "1")
 
 
 def test_runs_survive_faults() -> None:

@@ -20,6 +20,8 @@ GRIDS = [
     Grid([[0, 3, 3, 3, 0], [0, 3, 0, 3, 0], [0, 3, 3, 3, 0], [0, 0, 0, 0, 1]]),
 ]
 
+RINGS = Grid([[0, 0, 8, 8], [5, 0, 8, 5], [0, 0, 0, 5]])
+
 
 def pairs_of(text: str) -> list[tuple[Grid, Grid | None]]:
     """Demonstrations of a program on all grids but the last, which is a test."""
@@ -31,6 +33,12 @@ def enumerated(text: str, most: int) -> Enumeration:
     enumeration = Enumeration(LIBRARY, pairs_of(text), BUDGET)
     enumeration.run(most)
     return enumeration
+
+
+def finished(text: str, most: int) -> list[tuple[Program, int]]:
+    enumeration = enumerated(text, most)
+    enumeration.finish()
+    return enumeration.solutions()
 
 
 def answers(text: str, found: list[tuple[Program, int]]) -> list[bool]:
@@ -75,6 +83,41 @@ def test_last_steps_paint_pieces_and_cut() -> None:
     inside.run(20_000)
     inside.finish()
     assert inside.solutions()
+
+
+@pytest.mark.parametrize(
+    ("text", "called"),
+    [
+        ("x1 = switch(I, EIGHT, FIVE)\nO = rot270(x1)", "rot270"),
+        ("x1 = replace(I, ZERO, SEVEN)\nO = upscale(x1, FOUR)", "upscale"),
+        ("x1 = rot180(I)\nx2 = hmirror(I)\nO = hconcat(x1, x2)", "hconcat"),
+        ("x1 = rot180(I)\nx2 = hconcat(I, x1)\nx3 = hconcat(x1, I)\nO = vconcat(x2, x3)", "vconcat"),
+        ("x1 = vmirror(I)\nx2 = replace(x1, ZERO, SEVEN)\nO = replace(x2, FIVE, SIX)", "replace"),
+        ("x1 = hmirror(I)\nO = switch(x1, ZERO, FIVE)", "switch"),
+    ],
+)
+def test_last_steps_turn_join_and_recolour_grids(text: str, called: str) -> None:
+    """The calls are found from the outputs, after few expressions."""
+    demonstrations = [(grid, Program.parse(text)(grid)) for grid in (GRIDS[0], RINGS)]
+    enumeration = Enumeration(LIBRARY, [*demonstrations, (GRIDS[2], None)], BUDGET)
+    enumeration.run(6000)
+    enumeration.finish()
+    found = enumeration.solutions()
+    assert any(called in str(program) for program, _ in found)
+    assert any(answers(text, found))
+
+
+def test_last_steps_move_objects_and_paint_cells_of_one_colour_of_another_grid() -> None:
+    moved = "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nx3 = shift(x2, UNITY)\nO = paint(I, x3)"
+    assert any(answers(moved, finished(moved, 20_000)))
+    cells = "x1 = vmirror(I)\nx2 = ofcolor(x1, FIVE)\nx3 = hmirror(I)\nO = fill(x3, TWO, x2)"
+    grids = [Grid([[0, 5, 0], [5, 0, 3], [0, 0, 0]]), Grid([[5, 0, 0, 0], [0, 0, 5, 4]])]
+    program = Program.parse(cells)
+    pairs = [*((grid, program(grid)) for grid in grids), (Grid([[0, 0, 5], [1, 0, 0]]), None)]
+    enumeration = Enumeration(LIBRARY, pairs, BUDGET)
+    enumeration.run(4000)
+    enumeration.finish()
+    assert any(one(pairs[2][0]) == program(pairs[2][0]) for one, _ in enumeration.solutions())
 
 
 def test_results_do_not_depend_on_how_the_budget_is_given() -> None:

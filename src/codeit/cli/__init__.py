@@ -4,7 +4,7 @@ main      the application and its exit codes
 console   output, progress bars, user errors
 usage     messages for command lines that do not parse
 run       run, resume
-search    mutate, baseline, evolve
+search    mutate, baseline, search
 policy    pretrain, evaluate-policy
 solve     solve, submit
 show      explain, report, verify

@@ -1,4 +1,4 @@
-"""`codeit mutate`, `codeit baseline` and `codeit evolve`: searches that learn nothing."""
+"""`codeit mutate`, `codeit baseline` and `codeit search`: searches that learn nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from codeit.cli.console import (
     settings_help,
     user_error,
 )
-from codeit.config import BASELINE_STEPS, EvolveSettings
+from codeit.config import BASELINE_STEPS, SearchSettings
 
 if TYPE_CHECKING:
     from codeit.data.tasks import Task
@@ -39,7 +39,7 @@ Distinct = Literal["behaviour", "text"]
 def register(app: App) -> None:
     app.command(mutate)
     app.command(baseline)
-    app.command(evolve, help_epilogue=settings_help(EvolveSettings))
+    app.command(search, help_epilogue=settings_help(SearchSettings))
 
 
 def mutate(
@@ -195,7 +195,7 @@ def baseline(
         return code
 
 
-def evolve(
+def search(
     *,
     out: Name,
     programs: PositiveInt = 20_000,
@@ -205,10 +205,11 @@ def evolve(
     workers: Threads = 0,
     **settings: Overrides,
 ) -> int:
-    """Evolve programs for every task, from the experts toward the task's demonstrations.
+    """Search for programs for every task: the cheapest by enumeration, then by evolution.
 
-    The same command continues a search that was stopped or killed. With more programs it repeats
-    the search of each task with the larger budget.
+    It is what `codeit solve` does without a policy. A search that is stopped or killed continues
+    with the same command. With more programs it repeats the search of each task with the larger
+    budget.
 
     Parameters
     ----------
@@ -216,28 +217,29 @@ def evolve(
         The search's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv and
         curve.svg.
     programs:
-        Programs to try on each task, experts included.
+        Programs that evolution tries on each task at most, experts included. It tries fewer once
+        the answer is settled.
     seed:
         Seed of the random choices.
     tasks:
         Tasks to solve: arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON
         file.
     train:
-        Tasks whose experts evolution starts from.
+        Tasks whose experts the search starts from.
     workers:
         Processes, each of which takes one task at a time; 0 uses every core. Results do not depend
         on it.
     """
     from codeit.data.tasks import load_tasks
-    from codeit.experiments.evolution_run import run_evolution
     from codeit.experiments.mutation_baseline import PAPER_RESULTS, curve_points
+    from codeit.experiments.search_run import run_search
     from codeit.report.curve import draw
     from codeit.storage.search_log import SearchLog
 
-    config = EvolveSettings.from_overrides(dotted(settings))
+    config = SearchSettings.from_overrides(dotted(settings))
     starters, to_solve = list(experts_of(load_tasks(train), train).values()), load_tasks(tasks)
     recorded = {
-        "kind": "evolution",
+        "kind": "search",
         "programs": programs,
         "seed": seed,
         "tasks": tasks,
@@ -247,19 +249,19 @@ def evolve(
     with SearchLog(out, recorded, may_change=["programs"]) as log, ProgressDisplay() as display:
         code = done = 0
 
-        def progress(evolved: int, total: int) -> None:
+        def progress(searched: int, total: int) -> None:
             nonlocal done
-            done = evolved
-            display.phase("evolve tasks", evolved, total)
+            done = searched
+            display.phase("search tasks", searched, total)
 
         try:
-            run_evolution(
+            run_search(
                 log,
                 starters,
                 to_solve,
                 programs,
                 seed,
-                settings=config.evolution,
+                settings=config,
                 workers=workers,
                 progress=progress,
             )
@@ -269,9 +271,9 @@ def evolve(
         curve = log.publish(to_solve, curve_points(programs))
         draw(
             out / "curve.svg",
-            {"evolution": curve},
+            {"search": curve},
             {"paper: mutation baseline": PAPER_RESULTS},
-            "programs tried on each task",
+            "programs that evolution tried on each task",
         )
         console.print(curve_table(curve, "programs"))
         if code == INTERRUPTED:

@@ -95,7 +95,7 @@ def report(
     Parameters
     ----------
     runs:
-        Directories of `codeit run`, `evolve`, `baseline` or `evaluate-policy`, or published results
+        Directories of `codeit run`, `search`, `baseline` or `evaluate-policy`, or published results
         (results/codeit).
     out:
         The HTML file to write.

@@ -21,6 +21,8 @@ from cyclopts import (
 
 from codeit.settings import shorten
 
+RENAMED_COMMANDS = {"evolve": "search"}
+"""Commands of earlier versions and their names today."""
 _EXPECTED = {int: "an integer", float: "a number", bool: "no value", Path: "a name"}
 
 
@@ -48,6 +50,8 @@ def section_with_value(arguments: Sequence[str]) -> str | None:
 def _fault(error: CycloptsError) -> str:
     match error:
         case UnknownCommandError(app=app, unused_tokens=[found, *_]) if app is not None:
+            if found in RENAMED_COMMANDS:
+                return f"{found}: unknown command; it is now codeit {RENAMED_COMMANDS[found]}"
             kind = "option" if found.startswith("-") else "command"
             return f"{shorten(found)}: unknown {kind}{_suggestion(found, app)}"
         case UnknownOptionError():

@@ -67,6 +67,14 @@ class Enumeration:
         """
         return [(Program(one.program), one.bits) for one in self._enumeration.solutions]
 
+    def closest(self, most: int) -> list[Program]:
+        """Return at most `most` programs that come closest to the outputs, best first.
+
+        They are ordered by demonstrations solved, outputs of the right shape, and share of right
+        cells; then by cost.
+        """
+        return [Program(one) for one in self._enumeration.closest(most)]
+
     @property
     def tried(self) -> int:
         """Expressions tried so far."""

@@ -100,7 +100,7 @@ def _read(directory: Path, name: str, tasks: str, threads: int) -> Run:
     raise ReportError(
         f"{directory}: expected the directory of a run or a search (with metrics.csv, search.sqlite or "
         f"curve.csv), found {'other files' if directory.is_dir() else 'no such directory'}; give the "
-        "directory that `codeit run`, `evolve`, `baseline` or `evaluate-policy` got as --out, or the one "
+        "directory that `codeit run`, `search`, `baseline` or `evaluate-policy` got as --out, or the one "
         "that `codeit submit` made beside its file"
     )
 

@@ -33,6 +33,8 @@ class Enumerated(NamedTuple):
     """A program for each answer, the cheapest first. Its votes tell how cheap it is."""
     sure: bool
     """Whether the cheapest costs at most `SURE_BITS`."""
+    elites: list[Program]
+    """Programs that come closest to the outputs, best first; empty before the last step."""
 
 
 def enumerate_programs(
@@ -53,8 +55,10 @@ def enumerate_programs(
         enumeration.finish()
         answers = _candidates(task, enumeration.solutions())
         sure = bool(answers) and answers[0].votes >= votes(SURE_BITS)
-        yield Enumerated(enumeration.tried, answers, sure)
-        if sure or not more:
+        is_last = sure or not more or done + STEP >= settings.expressions
+        elites = enumeration.closest(settings.elites) if is_last else []
+        yield Enumerated(enumeration.tried, answers, sure, elites)
+        if is_last:
             return
 
 

@@ -1,0 +1,75 @@
+"""Search without a policy for every task of a set (`codeit search`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from codeit.config import SearchSettings, SolveSettings
+from codeit.data.tasks import Task
+from codeit.evaluation.candidate import Candidate
+from codeit.language import Program
+from codeit.parallel import map_unordered
+from codeit.seeds import derive
+from codeit.solver import TaskSearch
+from codeit.storage.search_log import Part, SearchLog
+
+
+def run_search(
+    log: SearchLog,
+    starters: Sequence[Program],
+    tasks: Sequence[Task],
+    programs: int,
+    seed: int,
+    *,
+    settings: SearchSettings | None = None,
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Try at most `programs` programs on each task in `workers` processes (0: one per core).
+
+    A task is a part of the log. Tasks that already had as many programs are skipped. Others are
+    searched from the start, as populations are not stored: with more programs they find what they
+    found before, and more. A search ends early once its answer is settled (see `solver.TaskSearch`).
+
+    Raises WorkerError if the process of a task dies again and again. Finished tasks stay in the log.
+    Raises RunError if the log has other tasks.
+    """
+    log.check_tasks(tasks)
+    # A search may end early, so a part's state holds the number of programs that it was given.
+    budgets = log.states(int)
+    left = [number for number in range(len(tasks)) if budgets.get(number, 0) < programs]
+    solve_settings = SolveSettings.from_overrides(settings.flat() if settings else {})
+    jobs = [_Job(tasks[number], starters, programs, seed, solve_settings) for number in left]
+    done = len(tasks) - len(left)
+    progress(done, len(tasks))
+    for index, (part, found) in map_unordered(_search, jobs, workers, lambda k: f"task {jobs[k].task.id}"):
+        log.commit(left[index], part, found)
+        done += 1
+        progress(done, len(tasks))
+
+
+class _Job(NamedTuple):
+    task: Task
+    starters: Sequence[Program]
+    programs: int
+    seed: int
+    settings: SolveSettings
+
+
+def _search(job: _Job) -> tuple[Part, list[Candidate]]:
+    wall, cores = time.monotonic(), time.process_time()
+    seed = derive(job.seed, "solve", job.task.id, 0)
+    search = TaskSearch(job.task, job.starters, seed, settings=job.settings, threads=1)
+    found: list[Candidate] = []
+    reported: dict[int | None, tuple[Program, int]] = {}  # program and bits of votes, by answer
+    for _ in search.run(job.programs):
+        for one in search.answers():
+            row = one.program, one.votes.bit_length()
+            if reported.get(one.answer) != row:
+                reported[one.answer] = row
+                found.append(replace(one, order=search.tried))
+    state = str(job.programs).encode()
+    return Part(search.tried, time.monotonic() - wall, time.process_time() - cores, state), found
