@@ -12,12 +12,12 @@ import pytest
 from codeit.data.tasks import load_tasks
 from codeit.evaluation.scoring import Score, read_solutions, verify
 from codeit.experiments.mutation_baseline import PAPER_RESULTS
-from codeit.report.curve import draw
+from codeit.report.curve import PAPER_RUN, draw, draw_run
 from codeit.storage.metrics import METRICS
 from codeit.storage.replay_buffer import SOURCES
 
 RESULTS = Path(__file__).parents[1] / "results"
-SOLVED = {"codeit": 111, "evolution": 109, "baseline": 67, "policy": 26}
+SOLVED = {"codeit": 65, "laptop": 111, "evolution": 109, "baseline": 67, "policy": 26}
 """Tasks solved at top 3 in each directory of results, as published in the README."""
 CURVES = {
     "evolution": ("evolution", "programs tried on each task"),
@@ -65,12 +65,21 @@ def test_search_solves_what_its_curve_says(name: str) -> None:
     assert score.solved_demonstrations == len(of_task)
 
 
-@pytest.mark.parametrize("name", sorted(path.parent.name for path in RESULTS.glob("*/curve.svg")))
+@pytest.mark.parametrize("name", CURVES)
 def test_curve_file_shows_the_curve(name: str, tmp_path: Path) -> None:
     line, across = CURVES[name]
     curve = {int(row.pop("programs")): score_of(row) for row in rows(RESULTS / name / "curve.csv")}
     draw(tmp_path / "curve.svg", {line: curve}, {"paper: mutation baseline": PAPER_RESULTS}, across)
     assert (tmp_path / "curve.svg").read_bytes() == (RESULTS / name / "curve.svg").read_bytes()
+
+
+def test_curve_of_the_method_shows_its_metrics(tmp_path: Path) -> None:
+    metrics = {
+        int(row["iteration"]): {key: float(value) for key, value in row.items() if value}
+        for row in rows(RESULTS / "codeit" / "metrics.csv")
+    }
+    draw_run(tmp_path / "curve.svg", metrics, PAPER_RUN)
+    assert (tmp_path / "curve.svg").read_bytes() == (RESULTS / "codeit" / "curve.svg").read_bytes()
 
 
 def score_of(row: dict[str, str]) -> Score:

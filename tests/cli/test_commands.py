@@ -372,6 +372,10 @@ def test_verify_scores_a_file_from_scratch(directory: Path, tmp_path: Path, code
     assert "line 3" in shown.stderr
     table = codeit("verify", str(file), "--tasks", str(directory)).stdout
     assert "down" in table and "[1].jsonl" in table
+    best = tmp_path / "best.jsonl"
+    assert codeit("verify", str(file), "--tasks", str(directory), "--best", str(best)).stdout == table
+    written = [json.loads(line) for line in best.read_text().splitlines()]
+    assert written == [rows[1], rows[0]]  # the programs that run, best first, with their other keys
 
 
 def test_reader_that_closes_the_pipe_early_causes_no_error() -> None:
@@ -482,6 +486,8 @@ def test_run_is_interrupted_and_resumed(directory: Path, tmp_path: Path) -> None
     assert "2 tasks solved (top 3); 2 at top 2; 0 without leaked tasks" in " ".join(stdout.split())
     assert stdout.endswith(f"run directory: {out}\n")
     assert "iteration 1 of 1: sample (2)" in stderr and "iteration 1: solved 2, " in stderr
+    curve = (tmp_path / "run" / "curve.svg").read_text()
+    assert "samples of one iteration" in curve and "paper" not in curve
 
     code, stdout, stderr = codeit_in_child(
         tmp_path, "run", str(tmp_path / "c.toml"), "--out", out, "--run.seed", "9"

@@ -14,6 +14,7 @@ from codeit.evaluation.scoring import (
     Score,
     SolutionError,
     SolutionRow,
+    best_solutions,
     count_votes,
     leaked_tasks,
     outputs_correct,
@@ -103,6 +104,27 @@ def test_verify_ranks_rows_by_their_votes() -> None:
     rows = [*(SolutionRow("a", text, "", 1) for text in shorter), SolutionRow("a", CROPPED, "", 1)]
     by_votes = verify([*rows, SolutionRow("a", long, "", 3)], [task("a")], leaked=(), threads=1)
     assert (by_votes.solved_top3, by_votes.solved_top2) == (1, 1)
+
+
+def test_best_solutions_are_few_and_have_the_score_of_all(tmp_path: Path) -> None:
+    texts = [FLIP, TURN, TWICE, SAME, LONG_FLIP, "O = rot180(I)", "O = rot270(I)", "O = dmirror(I)"]
+    rows = [
+        {"task": one, "program": text, "iteration": k, "votes": k + 1}
+        for one in "ab"
+        for k, text in enumerate(texts)
+    ]
+    rows[0]["votes"] = 3
+    whole, best = tmp_path / "whole.jsonl", tmp_path / "best.jsonl"
+    whole.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tasks = [task("a"), task("b", L)]
+    best.write_text(best_solutions(list(read_solutions(whole)), tasks, threads=1))
+    found = [json.loads(line) for line in best.read_text().splitlines()]
+    assert [row["task"] for row in found] == ["a"] * 5 + ["b"] * 5
+    # The shortest program that mirrors has the votes of all that do.
+    assert found[0] == {"task": "a", "program": FLIP, "iteration": 0, "votes": 3 + 5}
+    of_all, of_best = (verify(read_solutions(path), tasks, leaked=()) for path in (whole, best))
+    assert replace(of_all, programs=0) == replace(of_best, programs=0)
+    assert (of_all.solved, of_all.programs, of_best.programs) == (("a",), 16, 10)
 
 
 def test_verify_counts_a_solved_task() -> None:

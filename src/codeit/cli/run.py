@@ -47,7 +47,7 @@ def run(config: Name, /, *, out: Name | None = None, **settings: Overrides) -> i
         A TOML file, or the name of a shipped configuration: codeit, laptop, smoke, paper,
         ablations/a1 to a6.
     out:
-        The run's directory, created if needed: run.sqlite, config.toml, metrics.csv,
+        The run's directory, created if needed: run.sqlite, config.toml, metrics.csv, curve.svg,
         solutions.jsonl, checkpoints and TensorBoard events. By default runs/ and the name of the
         configuration.
     """
@@ -102,9 +102,19 @@ def _finish(open_directory: Callable[[], RunDirectory]) -> int:
             say(f"stopped; finished work is kept. To continue: codeit resume {directory.path}")
             return INTERRUPTED
         display.stop()
+        draw_curve(directory)
         console.print(summary_table(directory))
         console.print(f"run directory: {directory.path}", soft_wrap=True, markup=False)
     return 0
+
+
+def draw_curve(directory: RunDirectory) -> None:
+    """Write curve.svg, beside the paper's figures if the tasks are the paper's."""
+    from codeit.report.curve import PAPER_RUN, draw_run
+
+    data = directory.settings.data
+    is_paper = data.test == "arc-agi-1/evaluation" and not data.tasks
+    draw_run(directory.path / "curve.svg", directory.database.metrics(), PAPER_RUN if is_paper else {})
 
 
 class RunDisplay(ProgressDisplay):

@@ -127,6 +127,7 @@ def verify(
     *,
     tasks: TaskSet = "arc-agi-1/evaluation",
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+    best: Name | None = None,
     threads: Threads = 0,
 ) -> None:
     """Run every program of a solutions file again and score it from scratch.
@@ -144,15 +145,23 @@ def verify(
         file.
     as_json:
         Print one JSON object instead of a table.
+    best:
+        Also write the five best programs of each task to this file, which has the same score.
     threads:
         CPU threads; 0 uses every core.
     """
     from codeit.data.tasks import load_tasks
-    from codeit.evaluation.scoring import read_solutions, verify
+    from codeit.evaluation.scoring import best_solutions, read_solutions, verify
+    from codeit.storage.files import why_not_writable, write_atomically
 
-    score = verify(read_solutions(file), load_tasks(tasks), threads=threads)
+    if best is not None and (problem := why_not_writable(best)):
+        raise DisplayError(f"--best {best}: {problem}")
+    known = load_tasks(tasks)
+    score = verify(read_solutions(file), known, threads=threads)
     for problem in score.problems:
         say(problem, style="yellow")
+    if best is not None:
+        write_atomically(best, best_solutions(list(read_solutions(file)), known, threads=threads))
     if as_json:
         sys.stdout.write(json.dumps(asdict(score)) + "\n")
         return

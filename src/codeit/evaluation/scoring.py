@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from codeit.data.tasks import Task, equal_tasks, load_tasks
-from codeit.evaluation.candidate import Candidate, rank, top_k
+from codeit.evaluation.candidate import KEPT, Candidate, rank, top_k
 from codeit.language import Budget, Grid, Outcome, Program, run_batch
 
 _ROWS_AT_ONCE = 4096  # bounds the outcomes held in memory while a long file is verified
@@ -192,20 +192,27 @@ def score(
     )
 
 
-def verify(
+class Ranking(NamedTuple):
+    """The programs of a solutions file, ranked for each task."""
+
+    candidates: dict[str, list[Candidate]]
+    """By task, with the votes of each answer; `order` is the number of the row, from 1."""
+    rows: int
+    invalid: int
+    problems: tuple[str, ...]
+
+
+def rank_solutions(
     solutions: Iterable[SolutionRow],
     tasks: Sequence[Task],
     *,
-    leaked: Collection[str] | None = None,
     budget: Budget | None = None,
     threads: int = 0,
-) -> Score:
-    """Score solutions from nothing but their text.
+) -> Ranking:
+    """Parse every program, run it on the demonstrations of its task, and merge equal answers.
 
-    Parse every program, run it on the demonstrations of its task, rank the programs of each task
-    (rows come in order of discovery; votes count where rows have them) and run the best on the
-    tests. A row that does not parse, or whose task is not among `tasks`, counts as invalid and is
-    left out.
+    Rows come in order of discovery, and votes count where rows have them. A row that does not parse,
+    or whose task is not among `tasks`, counts as invalid and is left out.
     """
     by_id = {task.id: task for task in tasks}
     candidates: defaultdict[str, list[Candidate]] = defaultdict(list)
@@ -236,8 +243,35 @@ def verify(
             solved = sum(map(_gives, of_program, wanted))
             candidates[candidate.task_id].append(replace(candidate, solved=solved))
     merged = count_votes(candidates, tasks, budget=budget, threads=threads)
-    scored = score(merged, tasks, leaked=leaked, budget=budget, threads=threads)
-    return replace(scored, programs=order, invalid=invalid, problems=tuple(problems))
+    return Ranking(merged, order, invalid, tuple(problems))
+
+
+def verify(
+    solutions: Iterable[SolutionRow],
+    tasks: Sequence[Task],
+    *,
+    leaked: Collection[str] | None = None,
+    budget: Budget | None = None,
+    threads: int = 0,
+) -> Score:
+    """Score solutions from nothing but their text: rank them, and run the best on the tests."""
+    ranking = rank_solutions(solutions, tasks, budget=budget, threads=threads)
+    scored = score(ranking.candidates, tasks, leaked=leaked, budget=budget, threads=threads)
+    return replace(scored, programs=ranking.rows, invalid=ranking.invalid, problems=ranking.problems)
+
+
+def best_solutions(solutions: Sequence[SolutionRow], tasks: Sequence[Task], *, threads: int = 0) -> str:
+    """Return the JSON lines of the KEPT best programs of each task, with the votes of their answers.
+
+    They have the score of all solutions, in a file that is small enough to publish.
+    """
+    lines = []
+    ranking = rank_solutions(solutions, tasks, threads=threads)
+    for _, found in sorted(ranking.candidates.items()):
+        for one in top_k(found, KEPT):
+            row = solutions[one.order - 1].row
+            lines.append(json.dumps({**row, "votes": one.votes} if "votes" in row else {**row}) + "\n")
+    return "".join(lines)
 
 
 def read_solutions(path: str | Path) -> Iterator[SolutionRow]:

@@ -4,6 +4,7 @@ config.toml        the resolved settings
 run.sqlite         the database (`run_database`); everything below but checkpoints derives from it
 checkpoints/NNNN   policy and optimizer after the training of iteration NNNN; the last two
 metrics.csv        one row per iteration
+curve.svg          tasks solved by iteration, drawn at the end of a run
 solutions.jsonl    every program that solves a demonstration, in order of discovery: task, program,
                    demonstrations_solved, iteration, source (and votes with scoring.ranking "votes")
 tensorboard/       the metrics as TensorBoard events
