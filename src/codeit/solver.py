@@ -172,7 +172,8 @@ class TaskSearch:
         turn_seconds = _FIRST_TURN_SECONDS + ("torch" not in sys.modules) * _IMPORT_SECONDS
         for k in count():
             before = self.tried
-            evolution, patience = self._next_population(), settings.restart_after << min(k, 4)
+            evolution = self._next_population(programs - before)
+            patience = settings.restart_after << min(k, 4)
             for generation in evolution.generations(programs - before):
                 solved = generation.solved == len(self._task.train)
                 if solved and self._enough == math.inf:
@@ -235,12 +236,13 @@ class TaskSearch:
         members = [member.program for member in self._evolution.members()[:closest]]
         return SearchState(self._evolution.tried, self._evolution.answers()[:KEPT], members, self.settled)
 
-    def _next_population(self) -> Evolution:
+    def _next_population(self, limit: int) -> Evolution:
+        """Set up a population; the first also tries up to `limit` programs that are carried over."""
         if self._evolution:
             self._finished = [self.state()]
         seed = derive(self._seed, "population", self.tried)
         self._evolution = Evolution(self._task, self._starters, seed, self._settings.evolution)
-        self._evolution.inject(self._carried)
+        self._evolution.inject(self._carried[:limit])
         self._carried = ()
         return self._evolution
 

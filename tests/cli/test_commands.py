@@ -487,7 +487,7 @@ def test_run_is_interrupted_and_resumed(directory: Path, tmp_path: Path) -> None
     assert stdout.endswith(f"run directory: {out}\n")
     assert "iteration 1 of 1: sample (2)" in stderr and "iteration 1: solved 2, " in stderr
     curve = (tmp_path / "run" / "curve.svg").read_text()
-    assert "samples of one iteration" in curve and "paper" not in curve
+    assert "samples of one iteration" in curve and "paper: all programs" not in curve
 
     code, stdout, stderr = codeit_in_child(
         tmp_path, "run", str(tmp_path / "c.toml"), "--out", out, "--run.seed", "9"

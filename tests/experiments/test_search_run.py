@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from puzzles import SMALL_SEARCH, STARTERS, solvable_tasks
+from puzzles import SMALL_SEARCH, STARTERS, solvable_tasks, unsolvable_task
 
 from codeit.config import SearchSettings, SolveSettings
 from codeit.data.tasks import Task
@@ -125,3 +125,10 @@ def test_search_begins_with_enumeration_and_ends_once_the_answer_is_sure(
             sure += 1
             assert [one.order for one in last.values()] == [0] * len(last)
     assert sure > 0
+
+
+def test_what_the_enumeration_hands_over_counts_as_programs(tmp_path: Path) -> None:
+    settings = SearchSettings(enumeration={"expressions": 5000}, evolution=SMALL_SEARCH.evolution)
+    with SearchLog(tmp_path, {}) as log:
+        run_search(log, STARTERS, [unsolvable_task()], 30, 0, settings=settings, workers=1)
+        assert [part.programs for part in log.parts().values()] == [30]

@@ -122,7 +122,7 @@ def _write_search(inputs: Path) -> None:
     from codeit.storage.search_log import Part, SearchLog
 
     tasks = str(inputs / "test")
-    with SearchLog(inputs / "found", {"kind": "evolution", "tasks": tasks}) as log:
+    with SearchLog(inputs / "found", {"kind": "search", "tasks": tasks}) as log:
         log.commit(0, Part(10, 1.0, 1.0), [Candidate("left", Program.parse("O = vmirror(I)"), 2, order=3)])
         log.publish(load_tasks(tasks), [10])
 

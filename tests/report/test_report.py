@@ -90,12 +90,12 @@ def test_published_results_have_the_score_of_verify(name: str) -> None:
 
 def test_search_is_read_while_it_runs(tmp_path: Path, evaluation: dict[str, Task]) -> None:
     task, right = evaluation["0c786b71"], next(iter(read_runs([RESULTS / "evolution"])[0].best["0c786b71"]))
-    settings = {"kind": "evolution", "tasks": "arc-agi-1/evaluation", "seed": 3}
+    settings = {"kind": "search", "tasks": "arc-agi-1/evaluation", "seed": 3}
     with SearchLog(tmp_path, settings) as log:
         found = Candidate(task.id, right.program, len(task.train), order=40, votes=7, answer=1)
         log.commit(0, Part(100, 2.5, 2.0), [found])
         (run,) = read_runs([tmp_path])
-    assert (run.kind, run.settings["seed"], run.seconds) == ("evolution", "3", {"search": 2.5})
+    assert (run.kind, run.settings["seed"], run.seconds) == ("search", "3", {"search": 2.5})
     assert run.score.solved == (task.id,)
     assert run.origins[task.id, right.program] == "after 40 programs"
 
@@ -126,7 +126,7 @@ def test_submission_is_read_with_its_tasks_and_refused_with_others(
 
 
 def test_search_whose_tasks_have_changed_is_refused(tmp_path: Path) -> None:
-    with SearchLog(tmp_path, {"kind": "evolution", "tasks": "arc-agi-1/evaluation"}) as log:
+    with SearchLog(tmp_path, {"kind": "search", "tasks": "arc-agi-1/evaluation"}) as log:
         log.commit(0, Part(1, 1.0, 1.0), [Candidate("gone", Program.parse("O = vmirror(I)"), 1)])
     with pytest.raises(ReportError, match=r"expected programs for the tasks of .* found one for task gone"):
         read_runs([tmp_path])

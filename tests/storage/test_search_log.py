@@ -20,7 +20,7 @@ from codeit.storage.search_log import SCHEMA_VERSION, Part, SearchLog, SearchLog
 FLIP = Program.parse("O = vmirror(I)")
 LONG_FLIP = Program.parse("x1 = identity(I)\nO = vmirror(x1)")
 TURN = Program.parse("x1 = rot90(I)\nx2 = rot90(x1)\nO = identity(x2)")
-SETTINGS = {"kind": "evolution", "seed": 3, "programs": 100}
+SETTINGS = {"kind": "search", "seed": 3, "programs": 100}
 TASK = Task(
     "a",
     (Pair(Grid([[1, 0]]), Grid([[0, 1]])), Pair(Grid([[2, 0]]), Grid([[0, 2]]))),
@@ -216,7 +216,7 @@ def test_garbled_settings_and_answers_are_damage(tmp_path: Path) -> None:
     with SearchLog(tmp_path, SETTINGS) as log:
         log.commit(0, part(5), [Candidate("a", FLIP, 2, order=4, votes=1, answer=0xABCD)])
     whole = (tmp_path / "search.sqlite").read_bytes()
-    for old, new in ((b"00abcd", b"00axcd"), (b'"evolution"', b'"evolution ')):
+    for old, new in ((b"00abcd", b"00axcd"), (b'"search"', b'"search ')):
         (tmp_path / "search.sqlite").write_bytes(whole.replace(old, new))
         with (
             pytest.raises(StoreError, match=r"search.sqlite: expected an intact database of codeit"),

@@ -31,7 +31,6 @@ from codeit.storage.search_log import SearchLogReader
 KINDS = {
     "loop": "learning loop",
     "mutation baseline": "mutation baseline",
-    "evolution": "evolution",
     "policy evaluation": "policy alone",
     "submission": "submission",
     "search": "search",
