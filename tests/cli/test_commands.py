@@ -171,6 +171,10 @@ def test_help_imports_nothing_slow() -> None:
 
 USER_ERRORS = {
     "unknown command": (["fly"], "fly: unknown command; see codeit --help"),
+    "renamed command": (
+        ["evolve", "--out", "x"],
+        "evolve: unknown command; it is now codeit search; see codeit --help",
+    ),
     "misspelled command": (["saerch"], "saerch: unknown command; did you mean search? See codeit --help"),
     "unknown command of a group": (["tasks", "fly"], "fly: unknown command; see codeit tasks --help"),
     "unknown option without a command": (["--bogus"], "--bogus: unknown option; see codeit --help"),
