@@ -72,7 +72,7 @@ class LastSteps {
     // The cheapest grids and integers by their values on the demonstrations, grids by a hash of them.
     std::unordered_map<uint64_t, Argument> by_value_;
     std::map<std::vector<int64_t>, Argument> colours_;
-    std::vector<size_t> offset_;  // of each output's cells in a mask, in words
+    std::vector<size_t> offset_; // of each output's cells in a mask, in words
     std::vector<Paint> paints_;
 };
 
