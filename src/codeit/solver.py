@@ -107,20 +107,24 @@ class SearchState(NamedTuple):
 def merge_states(task: Task, states: Iterable[SearchState], closest: int = CLOSEST) -> SearchState:
     """Merge what several searches for a task have reached. Votes for the same answer are added."""
     states = list(states)
-    answers: dict[int | None, Candidate] = {}
-    for state in states:
-        for one in state.answers:
-            other = answers.get(one.answer, replace(one, votes=0))
-            shortest = min(other.program, one.program, key=len)
-            answers[one.answer] = replace(other, program=shortest, votes=other.votes + one.votes)
     members = by_fitness(task, [program for state in states for program in state.closest])
     return SearchState(
         sum(state.tried for state in states),
-        rank_answers(answers.values())[:KEPT],
+        merge_answers(one for state in states for one in state.answers),
         [member.program for member in members[:closest]],
         any(state.settled for state in states),
         next((state.working_on for state in states if state.working_on == "policy"), "evolution"),
     )
+
+
+def merge_answers(answers: Iterable[Candidate]) -> list[Candidate]:
+    """Return the KEPT answers with most votes. Votes for the same answer are added."""
+    merged: dict[int | None, Candidate] = {}
+    for one in answers:
+        other = merged.get(one.answer, replace(one, votes=0))
+        shortest = min(other.program, one.program, key=len)
+        merged[one.answer] = replace(other, program=shortest, votes=other.votes + one.votes)
+    return rank_answers(merged.values())[:KEPT]
 
 
 class TaskSearch:
@@ -151,6 +155,7 @@ class TaskSearch:
         self._policy, self._threads = policy, threads
         self._settings = settings or SolveSettings()
         self._enumerates, self._sure = enumerates, False
+        self._reported: dict[int | None, tuple[Program, int]] = {}  # program and bits of votes, by answer
         self._trainee: TestTimeTraining | None = None
         self._finished: list[SearchState] = []  # of earlier populations
         self._evolution: Evolution | None = None
@@ -221,9 +226,19 @@ class TaskSearch:
         """Whether all demonstrations are solved, and an answer is sure or the votes are counted."""
         return self._sure or (self._evolution is not None and self._evolution.tried >= self._enough)
 
-    def answers(self) -> list[Candidate]:
-        """Return the KEPT answers with most votes: programs that solve all demonstrations."""
-        return self.state(closest=0).answers
+    def new_answers(self) -> list[Candidate]:
+        """Return what is new since the last call among the KEPT answers with most votes.
+
+        These are answers that are new, have a shorter program, or doubled their votes.
+        """
+        order = max(self.tried - 1, 0)
+        of_population = self._evolution.answers()[:KEPT] if self._evolution else []
+        answers = [*(one for state in self._finished for one in state.answers), *of_population]
+        best = {one.answer: replace(one, order=order) for one in merge_answers(answers)}
+        rows = {answer: (one.program, one.votes.bit_length()) for answer, one in best.items()}
+        new = [best[answer] for answer, row in rows.items() if self._reported.get(answer) != row]
+        self._reported |= rows
+        return new
 
     def state(self, closest: int = CLOSEST) -> SearchState:
         """Return what was reached so far, with up to `closest` of the best programs."""

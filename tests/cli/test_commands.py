@@ -239,8 +239,8 @@ USER_ERRORS = {
         "--seed: unknown option; did you mean --run.seed?",
     ),
     "option of another command": (
-        ["search", "--out", "x", "--brood", "9"],
-        "--brood: unknown option; settings are given as --section.key VALUE, "
+        ["search", "--out", "x", "--populations", "9"],
+        "--populations: unknown option; settings are given as --section.key VALUE, "
         "such as --enumeration.expressions",
     ),
     "value for a section": (

@@ -18,6 +18,7 @@ from codeit.evaluation.scoring import (
     count_votes,
     leaked_tasks,
     outputs_correct,
+    rank_solutions,
     read_solutions,
     score,
     verify,
@@ -117,7 +118,8 @@ def test_best_solutions_are_few_and_have_the_score_of_all(tmp_path: Path) -> Non
     whole, best = tmp_path / "whole.jsonl", tmp_path / "best.jsonl"
     whole.write_text("".join(json.dumps(row) + "\n" for row in rows))
     tasks = [task("a"), task("b", L)]
-    best.write_text(best_solutions(list(read_solutions(whole)), tasks, threads=1))
+    solutions = list(read_solutions(whole))
+    best.write_text(best_solutions(solutions, rank_solutions(solutions, tasks, threads=1)))
     found = [json.loads(line) for line in best.read_text().splitlines()]
     assert [row["task"] for row in found] == ["a"] * 5 + ["b"] * 5
     # The shortest program that mirrors has the votes of all that do.

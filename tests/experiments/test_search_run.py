@@ -119,7 +119,7 @@ def test_search_begins_with_enumeration_and_ends_once_the_answer_is_sure(
         for _ in search.run(1000):
             pass
         last = {one.answer: one for one in found if one.task_id == task.id}
-        assert {one.answer for one in search.answers()} <= last.keys()
+        assert {one.answer for one in search.state().answers} <= last.keys()
         assert parts[number].programs == search.tried
         if search.tried == 0:
             sure += 1

@@ -6,6 +6,7 @@ import pytest
 from puzzles import SMALL, STARTERS, solvable_tasks, without_outputs
 
 from codeit.data.tasks import Task
+from codeit.evaluation.candidate import Candidate
 from codeit.language import Program, run_batch
 from codeit.search.evolution import Evolution, EvolutionJob, evolve
 
@@ -19,7 +20,7 @@ def test_evolution_solves_tasks_that_its_starters_do_not_solve(tasks: list[Task]
     for task in tasks:
         evolution = Evolution(task, STARTERS, seed=0, settings=SMALL)
         generations = list(evolution.generations(5000))
-        found = [answer for generation in generations for answer in generation.found]
+        found = evolution.answers()
         assert found, task.id
         assert {(answer.task_id, answer.solved) for answer in found} == {(task.id, len(task.train))}
         assert generations[-1].solved == len(task.train)
@@ -32,9 +33,12 @@ def test_evolution_solves_tasks_that_its_starters_do_not_solve(tasks: list[Task]
 
 
 def test_evolution_is_reproducible_and_a_smaller_budget_gives_its_beginning(tasks: list[Task]) -> None:
-    def generations(programs: int, seed: int) -> list[tuple[int, list[str]]]:
+    def generations(programs: int, seed: int) -> list[tuple[int, list[tuple[str, int]]]]:
         evolution = Evolution(tasks[1], STARTERS, seed, SMALL)
-        return [(g.tried, [str(one.program) for one in g.found]) for g in evolution.generations(programs)]
+        return [
+            (g.tried, [(str(one.program), one.votes) for one in evolution.answers()])
+            for g in evolution.generations(programs)
+        ]
 
     once, again, other = (generations(3000, seed) for seed in (1, 1, 2))
     assert once == again != other
@@ -44,9 +48,11 @@ def test_evolution_is_reproducible_and_a_smaller_budget_gives_its_beginning(task
 
 
 def test_evolution_does_not_read_test_outputs(tasks: list[Task]) -> None:
-    assert [g.found for g in Evolution(without_outputs(tasks[0]), STARTERS, 3, SMALL).generations(2000)] == [
-        g.found for g in Evolution(tasks[0], STARTERS, 3, SMALL).generations(2000)
-    ]
+    def answers(task: Task) -> list[list[Candidate]]:
+        evolution = Evolution(task, STARTERS, 3, SMALL)
+        return [evolution.answers() for _ in evolution.generations(2000)]
+
+    assert answers(without_outputs(tasks[0])) == answers(tasks[0])
 
 
 def test_injected_programs_are_tried_once_and_join_the_population(tasks: list[Task]) -> None:

@@ -151,17 +151,19 @@ def verify(
         CPU threads; 0 uses every core.
     """
     from codeit.data.tasks import load_tasks
-    from codeit.evaluation.scoring import best_solutions, read_solutions, verify
+    from codeit.evaluation.scoring import best_solutions, rank_solutions, read_solutions, score_ranking
     from codeit.storage.files import why_not_writable, write_atomically
 
     if best is not None and (problem := why_not_writable(best)):
         raise DisplayError(f"--best {best}: {problem}")
     known = load_tasks(tasks)
-    score = verify(read_solutions(file), known, threads=threads)
+    solutions = list(read_solutions(file))
+    ranking = rank_solutions(solutions, known, threads=threads)
+    score = score_ranking(ranking, known, threads=threads)
     for problem in score.problems:
         say(problem, style="yellow")
     if best is not None:
-        write_atomically(best, best_solutions(list(read_solutions(file)), known, threads=threads))
+        write_atomically(best, best_solutions(solutions, ranking))
     if as_json:
         sys.stdout.write(json.dumps(asdict(score)) + "\n")
         return

@@ -256,17 +256,29 @@ def verify(
 ) -> Score:
     """Score solutions from nothing but their text: rank them, and run the best on the tests."""
     ranking = rank_solutions(solutions, tasks, budget=budget, threads=threads)
+    return score_ranking(ranking, tasks, leaked=leaked, budget=budget, threads=threads)
+
+
+def score_ranking(
+    ranking: Ranking,
+    tasks: Sequence[Task],
+    *,
+    leaked: Collection[str] | None = None,
+    budget: Budget | None = None,
+    threads: int = 0,
+) -> Score:
+    """Score ranked solutions: run the best of each task on its tests."""
     scored = score(ranking.candidates, tasks, leaked=leaked, budget=budget, threads=threads)
     return replace(scored, programs=ranking.rows, invalid=ranking.invalid, problems=ranking.problems)
 
 
-def best_solutions(solutions: Sequence[SolutionRow], tasks: Sequence[Task], *, threads: int = 0) -> str:
+def best_solutions(solutions: Sequence[SolutionRow], ranking: Ranking) -> str:
     """Return the JSON lines of the KEPT best programs of each task, with the votes of their answers.
 
-    They have the score of all solutions, in a file that is small enough to publish.
+    `ranking` is that of the solutions. The lines have the score of all solutions, in a file that is
+    small enough to publish.
     """
     lines = []
-    ranking = rank_solutions(solutions, tasks, threads=threads)
     for _, found in sorted(ranking.candidates.items()):
         for one in top_k(found, KEPT):
             row = solutions[one.order - 1].row

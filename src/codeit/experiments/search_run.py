@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from codeit.config import SearchSettings, SolveSettings
@@ -64,12 +63,7 @@ def _search(job: _Job) -> tuple[Part, list[Candidate]]:
     seed = derive(job.seed, "solve", job.task.id, 0)
     search = TaskSearch(job.task, job.starters, seed, settings=job.settings, threads=1)
     found: list[Candidate] = []
-    reported: dict[int | None, tuple[Program, int]] = {}  # program and bits of votes, by answer
     for _ in search.run(job.programs):
-        for one in search.answers():
-            row = one.program, one.votes.bit_length()
-            if reported.get(one.answer) != row:
-                reported[one.answer] = row
-                found.append(replace(one, order=search.tried))
+        found += search.new_answers()
     state = str(job.programs).encode()
     return Part(search.tried, time.monotonic() - wall, time.process_time() - cores, state), found

@@ -9,8 +9,13 @@ from codeit.evaluation.scoring import Score
 from codeit.report.svg import Axis, Reference, Series, line_chart_file
 from codeit.storage.files import write_atomically
 
-PAPER_RUN = {"paper: all programs": {100: 59}, "paper: samples of one iteration": {100: 49}}
-"""Tasks of the ARC-AGI-1 evaluation set that the paper's CodeIt solves after its iterations."""
+PAPER_LOOP, PAPER_SAMPLES = 59, 49
+"""Tasks of the ARC-AGI-1 evaluation set that the paper's loop solves after 100 iterations: by all
+programs, and by the policy's samples of the last iteration."""
+PAPER_RUN = {
+    "paper: all programs": {100: PAPER_LOOP},
+    "paper: samples of one iteration": {100: PAPER_SAMPLES},
+}
 
 
 def draw(
@@ -24,13 +29,8 @@ def draw(
     `curves` are lines by name, `points` are crosses by name, each a number of tasks by number of
     programs. `across` is the title of the x axis. Equal data gives an equal file.
     """
-    series = [
-        Series(name, [(n, score.solved_top3) for n, score in curve.items()], hue)
-        for hue, (name, curve) in enumerate(curves.items())
-    ]
-    references = [Reference(name, list(known.items())) for name, known in points.items()]
-    x, y = Axis(across, log=True), Axis("tasks solved (top 3)", whole=True)
-    write_atomically(path, line_chart_file(f"Tasks solved against {across}", series, x, y, references))
+    lines = {name: [(n, score.solved_top3) for n, score in curve.items()] for name, curve in curves.items()}
+    _draw(path, across, lines, points, Axis(across, log=True))
 
 
 def draw_run(
@@ -40,14 +40,22 @@ def draw_run(
 
     `metrics` are those of a run by iteration, and `points` as in `draw`.
     """
+    names = {"all programs so far": "cumulative_top3", "samples of one iteration": "policy_top3"}
+    lines = {
+        line: [(k, int(row[name])) for k, row in metrics.items() if name in row]
+        for line, name in names.items()
+    }
+    _draw(path, "iterations", lines, points, Axis("iteration", whole=True))
 
-    def values(name: str) -> list[tuple[int, int]]:
-        return [(k, int(row[name])) for k, row in metrics.items() if name in row]
 
-    series = [
-        Series("all programs so far", values("cumulative_top3"), 0),
-        Series("samples of one iteration", values("policy_top3"), 1),
-    ]
+def _draw(
+    path: Path,
+    across: str,
+    lines: Mapping[str, list[tuple[int, int]]],
+    points: Mapping[str, Mapping[int, int]],
+    x: Axis,
+) -> None:
+    series = [Series(name, line, hue) for hue, (name, line) in enumerate(lines.items())]
     references = [Reference(name, list(known.items())) for name, known in points.items()]
-    x, y = Axis("iteration", whole=True), Axis("tasks solved (top 3)", whole=True)
-    write_atomically(path, line_chart_file("Tasks solved against iterations", series, x, y, references))
+    y = Axis("tasks solved (top 3)", whole=True)
+    write_atomically(path, line_chart_file(f"Tasks solved against {across}", series, x, y, references))

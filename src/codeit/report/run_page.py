@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from codeit.data.tasks import load_tasks
 from codeit.experiments.mutation_baseline import PAPER_RESULTS
+from codeit.report.curve import PAPER_LOOP
 from codeit.report.page import docs, primitives
 from codeit.report.queries import (
     STATUSES,
@@ -26,8 +27,6 @@ from codeit.report.sheet import Json, Views, program_sheet, task_sheet
 from codeit.report.svg import Axis, Reference, Series, line_chart, stacked_bars, table
 from codeit.storage.metrics import METRICS
 
-PAPER_LOOP = 59
-"""Tasks that the paper's loop solves after 100 iterations."""
 _STATUS_TEXTS = dict(
     zip(
         STATUSES,

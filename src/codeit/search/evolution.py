@@ -32,9 +32,6 @@ class Generation(NamedTuple):
 
     tried: int
     """Programs tried so far, including this generation."""
-    found: list[Candidate]
-    """Of the KEPT answers with most votes, those that are new, have a shorter program, or doubled
-    their votes."""
     best: Program
     """The best program so far."""
     solved: int
@@ -70,15 +67,14 @@ class Evolution:
         self._tried: set[int] = set()  # identities of all programs
         self._shortest: dict[int, int] = {}  # lines of the shortest program, by behaviour
         self._answers: dict[int, Candidate] = {}  # the shortest program and the votes, by answer
-        self._reported: dict[int | None, tuple[Program, int]] = {}  # program and bits of votes, by answer
 
     def generations(self, programs: int) -> Iterator[Generation]:
         """Try the starters, then offspring, until `programs` are tried or none is new."""
         offspring = self._starters
         while offspring := offspring[: max(programs - len(self._tried), 0)]:
-            found = self._try(offspring)
+            self._try(offspring)
             if self._members:
-                yield Generation(len(self._tried), found, self._members[0], int(self._verdicts["solved"][0]))
+                yield Generation(len(self._tried), self._members[0], int(self._verdicts["solved"][0]))
             offspring = self._offspring()
 
     def inject(self, programs: Sequence[Program]) -> None:
@@ -108,12 +104,12 @@ class Evolution:
         solved = self._verdicts["solved"].tolist()
         return [Candidate(self._task_id, *one) for one in zip(self._members, solved, strict=True)]
 
-    def _try(self, programs: Sequence[Program]) -> list[Candidate]:
-        """Try new programs; return what is new among the best answers."""
+    def _try(self, programs: Sequence[Program]) -> None:
+        """Try new programs."""
         self._tried.update(program.identity for program in programs)
         verdicts = self._evaluate(programs)
         self._select(programs, verdicts)
-        return self._count_votes(programs, verdicts)
+        self._count_votes(programs, verdicts)
 
     def _offspring(self) -> list[Program]:
         """Return the next generation: new programs only."""
@@ -165,9 +161,9 @@ class Evolution:
         }
         self._parents = {member.identity: typed[member.identity] for member in self._members}
 
-    def _count_votes(self, programs: Sequence[Program], verdicts: NDArray[np.void]) -> list[Candidate]:
-        """Count votes of programs that solve all demonstrations; return new best answers."""
-        n, order = len(self._demonstrations), len(self._tried) - 1
+    def _count_votes(self, programs: Sequence[Program], verdicts: NDArray[np.void]) -> None:
+        """Count votes of programs that solve all demonstrations."""
+        n = len(self._demonstrations)
         solvers = [programs[k] for k in np.flatnonzero(verdicts["solved"] == n).tolist()]
         for program, verdict in zip(solvers, self._evaluate(solvers, self._test_inputs), strict=True):
             if verdict["ran"] == len(self._test_inputs):
@@ -176,14 +172,6 @@ class Evolution:
                 known = self._answers.get(answer, first)
                 shortest = min(known.program, program, key=len)
                 self._answers[answer] = replace(known, program=shortest, votes=known.votes + 1)
-        best = {one.answer: (one.program, one.votes.bit_length()) for one in self.answers()[:KEPT]}
-        new = [
-            replace(one, order=order)
-            for one in self.answers()[:KEPT]
-            if self._reported.get(one.answer) != best[one.answer]
-        ]
-        self._reported |= best
-        return new
 
     def _evaluate(
         self, programs: Sequence[Program], pairs: Sequence[tuple[Grid, Grid | None]] | None = None
