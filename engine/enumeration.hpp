@@ -105,13 +105,13 @@ class Enumeration {
     std::unordered_map<uint64_t, Solution> solutions_; // by a hash of their outputs
     uint64_t tried_ = 0, most_ = 0;
     int bits_ = 0;
-    // Where `run` goes on among the expressions of the present cost. A call that was left halfway is
-    // gone through again, without the expressions that were tried.
+    // Where `run` resumes among the expressions of the present cost. An unfinished primitive starts again
+    // at its first expression and skips those that were tried.
     struct {
         size_t slice = 0, root = 0, call = 0;
-        uint64_t tried = 0;
+        uint64_t tried = 0; // expressions of this primitive
     } next_;
-    uint64_t passed_ = 0; // expressions of the present call that were gone through
+    uint64_t passed_ = 0; // expressions of the present primitive, tried or skipped
     bool full_ = false;
 };
 

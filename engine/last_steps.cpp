@@ -43,8 +43,14 @@ LastSteps::LastSteps(Enumeration& enumeration)
     for (const Argument& grid : enumeration.of_type(Atom::Grid)) grids_.push_back(grid);
     for (const Argument& grid : grids_) {
         uint64_t hash = 0;
-        for (size_t d = 0; d < n_; ++d) hash = add(hash, window(value(grid, d)));
+        bool right_shape = true;
+        for (size_t d = 0; d < n_; ++d) {
+            GridView g = value(grid, d), want = wanted(d);
+            hash = add(hash, window(g));
+            right_shape = right_shape && g.h == want.h && g.w == want.w;
+        }
         by_value_.try_emplace(hash, grid);
+        if (right_shape) canvases_.push_back(grid);
     }
     for (size_t d = 0; d < n_; ++d) offset_.push_back(offset_.back() + (wanted(d).area() + 63) / 64);
 
@@ -62,12 +68,6 @@ LastSteps::LastSteps(Enumeration& enumeration)
         for (size_t d = 0; d < n_; ++d) values.push_back(enumeration.value_of(integer, d).num);
         add_colour(std::move(values), integer);
     }
-}
-
-bool LastSteps::has_right_shape(Argument grid) const {
-    for (size_t d = 0; d < n_; ++d)
-        if (value(grid, d).h != wanted(d).h || value(grid, d).w != wanted(d).w) return false;
-    return true;
 }
 
 std::optional<Argument> LastSteps::known_grid(uint64_t hash) const {
@@ -193,16 +193,17 @@ std::optional<Argument> LastSteps::tiled(const std::vector<Window>& wanted, int 
 
 void LastSteps::recolour() {
     size_t made = 0;
-    for (const Argument& before : grids_) {
+    for (const Argument& before : canvases_) {
         if (made == kRecolourings) return;
-        if (!has_right_shape(before)) continue;
         // What each colour becomes; all cells of a colour must become the same.
         std::vector<std::map<int, int>> changes(n_);
         bool possible = true;
         for (size_t d = 0; d < n_ && possible; ++d) {
             GridView want = wanted(d), g = value(before, d);
-            for (size_t at = 0; possible && at < g.area(); ++at)
-                possible = changes[d].try_emplace(g.cells[at], want.cells[at]).first->second == want.cells[at];
+            for (size_t at = 0; possible && at < g.area(); ++at) {
+                auto [change, _] = changes[d].try_emplace(g.cells[at], want.cells[at]);
+                possible = change->second == want.cells[at];
+            }
             std::erase_if(changes[d], [](const auto& change) { return change.first == change.second; });
             possible = possible && !changes[d].empty() && changes[d].size() <= kMaxReplaced;
         }

@@ -59,7 +59,6 @@ class LastSteps {
         const Grid& g = enumeration_.output(d);
         return {g.height(), g.width(), g.cells()};
     }
-    bool has_right_shape(Argument grid) const;
     std::optional<Argument> known_grid(uint64_t hash) const;
     std::optional<Argument> known_colour(const std::vector<int64_t>& of_demonstrations) const;
     std::optional<Argument> known_colour(int64_t of_all) const {
@@ -69,6 +68,7 @@ class LastSteps {
     Enumeration& enumeration_;
     size_t n_;                    // demonstrations
     std::vector<Argument> grids_; // the input, then others in the order of bits
+    std::vector<Argument> canvases_; // of these, the ones with the shapes of the outputs
     // The cheapest grids and integers by their values on the demonstrations, grids by a hash of them.
     std::unordered_map<uint64_t, Argument> by_value_;
     std::map<std::vector<int64_t>, Argument> colours_;

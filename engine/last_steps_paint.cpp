@@ -57,16 +57,11 @@ void LastSteps::paint() {
     for (const Argument& patch : coloured_cells()) add_paints(patch);
     for (Atom type : {Atom::Indices, Atom::Object})
         for (const Argument& patch : enumeration_.of_type(type)) add_paints(patch);
-    size_t painted = 0;
-    for (const Argument& canvas : grids_)
-        if (has_right_shape(canvas)) {
-            cover(canvas);
-            if (++painted == kCanvases) return;
-        }
+    for (size_t k = 0; k < std::min(canvases_.size(), kCanvases); ++k) cover(canvases_[k]);
 }
 
 std::vector<Argument> LastSteps::moved_objects() {
-    if (!has_right_shape(grids_[0])) return {};
+    if (canvases_.empty() || canvases_[0] != grids_[0]) return {}; // inputs and outputs differ in shape
     std::vector<Argument> moved, offsets = enumeration_.of_type(Atom::IntegerTuple);
     if (offsets.size() > kMoves) offsets.resize(kMoves);
     size_t movable = 0;
@@ -96,22 +91,20 @@ std::vector<Argument> LastSteps::moved_objects() {
 
 std::vector<Argument> LastSteps::coloured_cells() {
     std::vector<Argument> made;
-    std::optional<Argument> first; // grid of the right shape
-    for (const Argument& grid : grids_) {
-        if (!has_right_shape(grid)) continue;
-        if (!first) first = grid;
+    for (const Argument& grid : canvases_) {
         std::array<bool, kColours> possible{}, changed{};
         possible.fill(true);
         for (size_t d = 0; d < n_; ++d) {
-            GridView want = wanted(d), g = value(grid, d), cheapest = value(*first, d);
+            GridView want = wanted(d), g = value(grid, d), cheapest = value(canvases_[0], d);
             std::array<int, kColours> becomes;
             becomes.fill(kNoColour);
             for (size_t at = 0; at < want.area(); ++at) {
                 auto own = size_t(g.cells[at]);
                 if (own >= kColours) continue;
-                possible[own] = possible[own] && (becomes[own] == kNoColour || becomes[own] == want.cells[at]);
-                becomes[own] = want.cells[at];
-                changed[own] = changed[own] || cheapest.cells[at] != want.cells[at];
+                int right = want.cells[at];
+                possible[own] = possible[own] && (becomes[own] == kNoColour || becomes[own] == right);
+                becomes[own] = right;
+                changed[own] = changed[own] || cheapest.cells[at] != right;
             }
         }
         for (size_t c = 0; c < kColours; ++c) {

@@ -35,8 +35,9 @@ def enumerated(text: str, most: int) -> Enumeration:
     return enumeration
 
 
-def finished(text: str, most: int) -> list[tuple[Program, int]]:
-    enumeration = enumerated(text, most)
+def finished(pairs: list[tuple[Grid, Grid | None]], most: int) -> list[tuple[Program, int]]:
+    enumeration = Enumeration(LIBRARY, pairs, BUDGET)
+    enumeration.run(most)
     enumeration.finish()
     return enumeration.solutions()
 
@@ -79,10 +80,7 @@ def test_last_steps_paint_pieces_and_cut() -> None:
     assert any(answers(text, found))
     assert all({"TWO", "THREE"} <= set(re.findall("[A-Z]+", str(program))) for program, _ in found[:1])
     crop = "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nx3 = outbox(x2)\nO = subgrid(x3, I)"
-    inside = Enumeration(LIBRARY, [(GRIDS[0], Program.parse(crop)(GRIDS[0])), (GRIDS[2], None)], BUDGET)
-    inside.run(20_000)
-    inside.finish()
-    assert inside.solutions()
+    assert finished([(GRIDS[0], Program.parse(crop)(GRIDS[0])), (GRIDS[2], None)], 20_000)
 
 
 @pytest.mark.parametrize(
@@ -99,25 +97,19 @@ def test_last_steps_paint_pieces_and_cut() -> None:
 def test_last_steps_turn_join_and_recolour_grids(text: str, called: str) -> None:
     """The calls are found from the outputs, after few expressions."""
     demonstrations = [(grid, Program.parse(text)(grid)) for grid in (GRIDS[0], RINGS)]
-    enumeration = Enumeration(LIBRARY, [*demonstrations, (GRIDS[2], None)], BUDGET)
-    enumeration.run(6000)
-    enumeration.finish()
-    found = enumeration.solutions()
+    found = finished([*demonstrations, (GRIDS[2], None)], 6000)
     assert any(called in str(program) for program, _ in found)
     assert any(answers(text, found))
 
 
 def test_last_steps_move_objects_and_paint_cells_of_one_colour_of_another_grid() -> None:
     moved = "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nx3 = shift(x2, UNITY)\nO = paint(I, x3)"
-    assert any(answers(moved, finished(moved, 20_000)))
+    assert any(answers(moved, finished(pairs_of(moved), 20_000)))
     cells = "x1 = vmirror(I)\nx2 = ofcolor(x1, FIVE)\nx3 = hmirror(I)\nO = fill(x3, TWO, x2)"
     grids = [Grid([[0, 5, 0], [5, 0, 3], [0, 0, 0]]), Grid([[5, 0, 0, 0], [0, 0, 5, 4]])]
     program = Program.parse(cells)
     pairs = [*((grid, program(grid)) for grid in grids), (Grid([[0, 0, 5], [1, 0, 0]]), None)]
-    enumeration = Enumeration(LIBRARY, pairs, BUDGET)
-    enumeration.run(4000)
-    enumeration.finish()
-    assert any(one(pairs[2][0]) == program(pairs[2][0]) for one, _ in enumeration.solutions())
+    assert any(one(pairs[2][0]) == program(pairs[2][0]) for one, _ in finished(pairs, 4000))
 
 
 def test_results_do_not_depend_on_how_the_budget_is_given() -> None:
