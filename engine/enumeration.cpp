@@ -7,6 +7,7 @@
 #include "hash.hpp"
 #include "last_steps.hpp"
 #include "primitives/table.hpp"
+#include "rule_steps.hpp"
 
 namespace codeit {
 
@@ -14,19 +15,11 @@ namespace {
 
 constexpr uint32_t kInput = UINT32_MAX - 1;   // as the root of a slice
 constexpr uint64_t kMaxKept = 1500;           // weight of a value
-constexpr uint64_t kStepsOfExpression = 4000; // of those that cost more, a part counts as one
 
-// Makes `type` the type of values of which one more has the type `own`. An empty set is a set of any
-// type, an empty tuple likewise. False if the types differ.
-bool unify(Atom& type, Atom own) {
-    if (type == own) return true;
-    bool sets = type >= Atom::Indices && own >= Atom::Indices;
-    auto is_tuple = [](Atom one) { return one == Atom::Tuple || one == Atom::TupleTuple; };
-    bool tuples = is_tuple(type) && is_tuple(own);
-    Atom any = sets ? Atom::FrozenSet : Atom::Tuple;
-    if (!(sets || tuples) || (type != any && own != any)) return false;
-    if (type == any) type = own;
-    return true;
+Application call_of(const char* primitive, std::span<const Argument> arguments) {
+    Application call{{Operand::Kind::Primitive, uint32_t(find_primitive(primitive))}, 0, {}};
+    for (const Argument& a : arguments) call.arguments[call.n++] = a;
+    return call;
 }
 
 } // namespace
@@ -42,6 +35,7 @@ struct Enumeration::Known {
 
 Enumeration::Enumeration(std::shared_ptr<const Library> library, std::vector<Example> examples, Budget budget)
     : library_(std::move(library)), examples_(std::move(examples)), budget_(budget),
+      rule_steps_(std::make_unique<RuleSteps>(*this)),
       known_(std::make_unique<Known>()) {
     budget_.steps = std::min<uint64_t>(budget.steps, INT32_MAX);
     // Small grids first: a call that fails on one is not made on the others.
@@ -209,7 +203,7 @@ ProgramRef Enumeration::program(uint32_t expression) const {
 // --- last steps -------------------------------------------------------------------------------------
 
 void Enumeration::finish() {
-    if (!demonstrations_.empty()) LastSteps(*this).find();
+    if (!demonstrations_.empty()) LastSteps(*this, *rule_steps_).find();
 }
 
 std::vector<Argument> Enumeration::of_type(Atom type) const {
@@ -217,6 +211,10 @@ std::vector<Argument> Enumeration::of_type(Atom type) const {
     for (const auto& of_bits : by_type_[int(type)])
         for (uint32_t e : of_bits) made.push_back({Operand::Kind::Variable, e});
     return made;
+}
+
+int Enumeration::call_bits(const char* primitive) const {
+    return library_->calls()[size_t(find_primitive(primitive))].bits;
 }
 
 int Enumeration::argument_bits(uint16_t primitive, int position, Argument a) const {
@@ -227,17 +225,31 @@ int Enumeration::argument_bits(uint16_t primitive, int position, Argument a) con
     return kMaxBits;
 }
 
-std::optional<Argument> Enumeration::last_step(const char* primitive, std::span<const Argument> arguments) {
-    auto called = uint16_t(find_primitive(primitive));
-    Application call{{Operand::Kind::Primitive, called}, 0, {}};
-    int bits = call_bits(called);
-    for (const Argument& a : arguments) {
-        bits += argument_bits(called, call.n, a);
-        call.arguments[call.n++] = a;
-    }
-    uint32_t made = expression(call, bits, true);
+std::optional<Argument> Enumeration::step(const Application& call, int bits, bool is_last) {
+    uint32_t made = expression(call, bits, is_last);
     if (made == kNone) return std::nullopt;
     return Argument{Operand::Kind::Variable, made};
+}
+
+std::optional<Argument> Enumeration::last_step(const char* primitive, std::span<const Argument> arguments) {
+    Application call = call_of(primitive, arguments);
+    int bits = call_bits(primitive);
+    for (int a = 0; a < call.n; ++a)
+        bits += argument_bits(uint16_t(call.function.index), a, call.arguments[a]);
+    return step(call, bits, true);
+}
+
+std::optional<Argument> Enumeration::last_step(const char* primitive,
+                                               std::initializer_list<Argument> arguments, int bits) {
+    return step(call_of(primitive, std::span(arguments.begin(), arguments.size())), bits, true);
+}
+
+std::optional<Argument> Enumeration::step(const char* primitive, std::initializer_list<Argument> arguments,
+                                          int bits) {
+    if (bits > kMaxBits) return std::nullopt;
+    // Arguments that are cheaper than the present cost may have been tried already.
+    Application call = call_of(primitive, std::span(arguments.begin(), arguments.size()));
+    return step(call, std::max(bits, bits_), false);
 }
 
 // --- the order of trying ----------------------------------------------------------------------------

@@ -17,6 +17,8 @@
 
 namespace codeit {
 
+class RuleSteps;
+
 // A program that solves all demonstrations.
 struct Solution {
     ProgramRef program;
@@ -48,25 +50,35 @@ class Enumeration {
     size_t size() const { return expressions_.size(); } // with different values
     int bits() const { return bits_; }                  // all expressions of lower cost were tried
 
-    // --- for last steps: see last_steps.hpp ---
+    // --- for last steps: see targets.hpp, last_steps.hpp and rules.hpp ---
 
+    const Library& library() const { return *library_; }
+    size_t examples() const { return examples_.size(); }
     size_t demonstrations() const { return demonstrations_.size(); }
-    const Grid& output(size_t demonstration) const {
-        return *examples_[demonstrations_[demonstration]].output;
-    }
+    size_t demonstration(size_t d) const { return demonstrations_[d]; } // the index of its example
+    const Grid& output(size_t d) const { return *examples_[demonstrations_[d]].output; }
+
     // Expressions with values of a type, but no last steps, in the order of bits.
     std::vector<Argument> of_type(Atom type) const;
-    Value value_of(Argument a, size_t demonstration) const {
-        return value(a, demonstrations_[demonstration]);
-    }
-    // The bits of a call without its arguments, and of an argument with the expression that it is.
-    int call_bits(uint16_t primitive) const { return library_->calls()[primitive].bits; }
+    Value value(Argument a, size_t example) const;
+    Run& memory(size_t example) { return *runs_[example]; } // that holds these values
+    // The bits of an expression; of a call without its arguments; of an argument with the expression that
+    // it is.
+    int bits_of(Argument expression) const { return expressions_[expression.index].bits; }
+    int call_bits(const char* primitive) const;
     int argument_bits(uint16_t primitive, int position, Argument a) const;
+
     // Tries an expression that `run` does not combine further. Nothing if it fails.
     std::optional<Argument> last_step(const char* primitive, std::span<const Argument> arguments);
     std::optional<Argument> last_step(const char* primitive, std::initializer_list<Argument> arguments) {
         return last_step(primitive, std::span(arguments.begin(), arguments.size()));
     }
+    // The same with given bits.
+    std::optional<Argument> last_step(const char* primitive, std::initializer_list<Argument> arguments,
+                                      int bits);
+    // Tries an expression that `run` combines further, at the earliest with those of the present cost.
+    std::optional<Argument> step(const char* primitive, std::initializer_list<Argument> arguments, int bits);
+    void count_steps(uint64_t steps) { tried_ += steps / kStepsOfExpression; } // taken elsewhere
 
   private:
     struct Expression {
@@ -75,6 +87,7 @@ class Enumeration {
         int bits;
     };
     static constexpr uint32_t kNone = UINT32_MAX;
+    static constexpr uint64_t kStepsOfExpression = 4000; // of those that cost more, a part counts as one
 
     // Returns the expression with the value of a call, or kNone if it fails. This may be an earlier one,
     // unless it is a last step: these are not combined further.
@@ -84,7 +97,7 @@ class Enumeration {
     void try_slices();
     void try_calls(const Library::Call& call, int rest);
     bool try_arguments(const Library::Call& call, Application& made, int position, int rest);
-    Value value(Argument a, size_t input) const;
+    std::optional<Argument> step(const Application& call, int bits, bool is_last);
     void found(uint32_t expression, uint64_t hash);
     ProgramRef program(uint32_t expression) const; // nullptr if it is too long
     bool stopped() const { return tried_ >= most_ || full_; }
@@ -92,6 +105,7 @@ class Enumeration {
     std::shared_ptr<const Library> library_;
     std::vector<Example> examples_;
     Budget budget_;
+    std::unique_ptr<RuleSteps> rule_steps_;
     std::vector<std::unique_ptr<Run>> runs_; // one for each example; they hold the values
     std::vector<Value> inputs_;
     std::vector<Value> results_; // of the expression that is tried

@@ -1,20 +1,15 @@
 // Last steps that paint patches on a grid.
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <bitset>
 
-#include "hash.hpp"
 #include "last_steps.hpp"
-#include "primitives/table.hpp"
+#include "painter.hpp"
 
 namespace codeit {
 
 namespace {
 
-constexpr size_t kCanvases = 24;  // grids that are painted on
-constexpr size_t kMaxPieces = 4;  // patches
-constexpr size_t kCovers = 8;     // ways to paint each grid
 constexpr size_t kMovable = 400;  // objects that are moved
 constexpr size_t kMaxMoved = 100; // cells of such an object
 constexpr size_t kMoves = 10'000; // offsets by which they are moved
@@ -53,30 +48,35 @@ Offsets offsets_to(const ObjectNode& object, const GridView& before, const GridV
 } // namespace
 
 void LastSteps::paint() {
-    for (const Argument& patch : moved_objects()) add_paints(patch);
-    for (const Argument& patch : coloured_cells()) add_paints(patch);
+    std::span<const Argument> drawn = rules_.find(targets_);
+    if (targets_.canvases().empty()) return;
+    Painter painter(enumeration_, targets_);
+    for (const Argument& patch : moved_objects()) painter.add(patch);
+    for (const Argument& patch : coloured_cells()) painter.add(patch);
+    for (const Argument& patch : drawn) painter.add(patch);
     for (Atom type : {Atom::Indices, Atom::Object})
-        for (const Argument& patch : enumeration_.of_type(type)) add_paints(patch);
-    for (size_t k = 0; k < std::min(canvases_.size(), kCanvases); ++k) cover(canvases_[k]);
+        for (const Argument& patch : enumeration_.of_type(type)) painter.add(patch);
+    painter.paint();
 }
 
 std::vector<Argument> LastSteps::moved_objects() {
-    if (canvases_.empty() || canvases_[0] != grids_[0]) return {}; // inputs and outputs differ in shape
+    if (targets_.canvases()[0] != targets_.grids()[0]) return {}; // inputs and outputs differ in shape
     std::vector<Argument> moved, offsets = enumeration_.of_type(Atom::IntegerTuple);
     if (offsets.size() > kMoves) offsets.resize(kMoves);
     size_t movable = 0;
     for (const Argument& object : enumeration_.of_type(Atom::Object)) {
         std::vector<Offsets> possible;
-        for (size_t d = 0; d < n_; ++d) {
-            Value v = enumeration_.value_of(object, d);
+        for (size_t d = 0; d < targets_.size(); ++d) {
+            Value v = targets_.value(object, d);
             if (v.tag != Tag::Object || v.object->n > kMaxMoved) break;
-            possible.push_back(offsets_to(*v.object, value(grids_[0], d), wanted(d)));
+            GridView input = targets_.grid(targets_.grids()[0], d);
+            possible.push_back(offsets_to(*v.object, input, targets_.wanted(d)));
             if (possible.back().none()) break;
         }
-        if (possible.size() < n_ || possible.back().none()) continue;
+        if (possible.size() < targets_.size() || possible.back().none()) continue;
         auto moves = [&](const Argument& offset) {
-            for (size_t d = 0; d < n_; ++d) {
-                Value v = enumeration_.value_of(offset, d);
+            for (size_t d = 0; d < targets_.size(); ++d) {
+                Value v = targets_.value(offset, d);
                 if (v.tag != Tag::Pair || !is_offset(v.i(), v.j())) return false;
                 if (!possible[d][index(v.i(), v.j())]) return false;
             }
@@ -91,11 +91,12 @@ std::vector<Argument> LastSteps::moved_objects() {
 
 std::vector<Argument> LastSteps::coloured_cells() {
     std::vector<Argument> made;
-    for (const Argument& grid : canvases_) {
+    for (const Argument& grid : targets_.canvases()) {
         std::array<bool, kColours> possible{}, changed{};
         possible.fill(true);
-        for (size_t d = 0; d < n_; ++d) {
-            GridView want = wanted(d), g = value(grid, d), cheapest = value(canvases_[0], d);
+        for (size_t d = 0; d < targets_.size(); ++d) {
+            GridView want = targets_.wanted(d), g = targets_.grid(grid, d);
+            GridView cheapest = targets_.grid(targets_.canvases()[0], d);
             std::array<int, kColours> becomes;
             becomes.fill(kNoColour);
             for (size_t at = 0; at < want.area(); ++at) {
@@ -109,89 +110,13 @@ std::vector<Argument> LastSteps::coloured_cells() {
         }
         for (size_t c = 0; c < kColours; ++c) {
             if (!possible[c] || !changed[c]) continue;
-            auto colour = known_colour(int64_t(c));
+            auto colour = targets_.known_colour(int64_t(c));
             auto cells = colour ? enumeration_.last_step("ofcolor", {grid, *colour}) : std::nullopt;
             if (cells) made.push_back(*cells);
             if (made.size() == kColoured) return made;
         }
     }
     return made;
-}
-
-void LastSteps::add_paints(Argument patch) {
-    Mask cells(offset_.back());
-    std::vector<int64_t> colours(n_, kNoColour);
-    bool painted = true, filled = true;
-    for (size_t d = 0; d < n_ && (painted || filled); ++d) {
-        GridView want = wanted(d);
-        each_place(enumeration_.value_of(patch, d), [&](int i, int j, int own) {
-            if (!want.holds(i, j)) return;
-            int right = want.at(i, j);
-            painted = painted && own == right;
-            filled = filled && (colours[d] == kNoColour || colours[d] == right);
-            colours[d] = right;
-            size_t at = size_t(i * want.w + j);
-            cells[offset_[d] + at / 64] |= uint64_t(1) << (at % 64);
-        });
-    }
-    int64_t any = std::ranges::max(colours);
-    if (any == kNoColour) return;
-    auto add = [&](const char* primitive, std::vector<Argument> rest) {
-        const auto called = uint16_t(find_primitive(primitive));
-        int bits = enumeration_.call_bits(called);
-        for (int k = 0; k < int(rest.size()); ++k)
-            bits += enumeration_.argument_bits(called, k + 1, rest[size_t(k)]);
-        paints_.push_back({primitive, std::move(rest), cells, bits});
-    };
-    if (painted) add("paint", {patch});
-    if (!filled) return;
-    // A demonstration without cells takes any colour.
-    std::ranges::replace(colours, int64_t(kNoColour), any);
-    if (auto colour = known_colour(colours)) add("fill", {*colour, patch});
-}
-
-void LastSteps::cover(Argument canvas) {
-    Mask target(offset_.back());
-    for (size_t d = 0; d < n_; ++d) {
-        GridView want = wanted(d), g = value(canvas, d);
-        for (size_t at = 0; at < want.area(); ++at)
-            if (g.cells[at] != want.cells[at]) target[offset_[d] + at / 64] |= uint64_t(1) << (at % 64);
-    }
-    // Of the ways to paint the same cells of the target, the cheapest.
-    std::unordered_map<uint64_t, uint32_t> seen;
-    std::vector<Piece> pieces;
-    std::vector<const Paint*> which;
-    for (const Paint& paint : paints_) {
-        Mask common(target.size());
-        bool some = false;
-        for (size_t w = 0; w < target.size(); ++w) some = (common[w] = paint.cells[w] & target[w]) || some;
-        if (!some) continue;
-        uint64_t hash = hash_bytes(1, common.data(), common.size() * sizeof(uint64_t));
-        auto [known, is_new] = seen.try_emplace(hash, uint32_t(pieces.size()));
-        if (is_new) {
-            pieces.push_back({std::move(common), paint.bits});
-            which.push_back(&paint);
-        } else if (paint.bits < pieces[known->second].bits) {
-            pieces[known->second].bits = paint.bits;
-            which[known->second] = &paint;
-        }
-    }
-    for (std::vector<uint32_t>& order : cheapest_covers(target, pieces, kMaxPieces, kCovers)) {
-        // Large pieces first, so that where two overlap on a test the smaller one shows.
-        auto area = [&](uint32_t p) {
-            size_t all = 0;
-            for (uint64_t word : which[p]->cells) all += size_t(std::popcount(word));
-            return all;
-        };
-        std::ranges::stable_sort(order, std::ranges::greater{}, area);
-        std::optional<Argument> grid = canvas;
-        for (uint32_t p : order) {
-            std::vector<Argument> arguments{*grid};
-            arguments.insert(arguments.end(), which[p]->rest.begin(), which[p]->rest.end());
-            grid = enumeration_.last_step(which[p]->primitive, arguments);
-            if (!grid) break;
-        }
-    }
 }
 
 } // namespace codeit

@@ -33,6 +33,17 @@ Atom atom(Value v) {
     return Atom::None;
 }
 
+bool unify(Atom& type, Atom own) {
+    if (type == own) return true;
+    bool sets = type >= Atom::Indices && own >= Atom::Indices;
+    auto is_tuple = [](Atom one) { return one == Atom::Tuple || one == Atom::TupleTuple; };
+    bool tuples = is_tuple(type) && is_tuple(own);
+    Atom any = sets ? Atom::FrozenSet : Atom::Tuple;
+    if (!(sets || tuples) || (type != any && own != any)) return false;
+    if (type == any) type = own;
+    return true;
+}
+
 const char* name(Atom atom) {
     static constexpr const char* names[kAtoms] = {
         "None", "Boolean", "Integer", "Callable", "IntegerTuple", "Cell", "Grid", "Tuple", "TupleTuple",

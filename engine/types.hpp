@@ -22,6 +22,9 @@ inline constexpr bool has(Atoms atoms, Atom atom) { return atoms >> int(atom) & 
 
 Atom atom(Value v);
 const char* name(Atom atom);
+// Makes `type` the type of values of which one more has the type `own`. An empty set is a set of any
+// type, an empty tuple likewise. False if the types differ.
+bool unify(Atom& type, Atom own);
 
 // A type that signatures name, and the types of values that it admits: Patch admits Object and
 // Indices, Any admits all except None.

@@ -112,6 +112,67 @@ def test_last_steps_move_objects_and_paint_cells_of_one_colour_of_another_grid()
     assert any(one(pairs[2][0]) == program(pairs[2][0]) for one, _ in finished(pairs, 4000))
 
 
+# Several objects of different sizes, colours and forms; the last is a test.
+SCENES = [
+    Grid([[int(cell) for cell in row] for row in text.split()])
+    for text in (
+        "11000020 11000020 00000000 00333000 00300000 00000440 00000440 00000000",
+        "05000000 05066600 05060600 00066600 00000000 22200070 00200070 00000000",
+        "00008800 03308800 03300000 00000040 01000000 01110000 00000055 00000055",
+        "70000022 70000022 00000000 00440000 00040000 00000000 06600000 06600000",
+    )
+]
+RULES = {
+    "those with the greatest value": (
+        "x1 = objects(I, T, F, T)\nx2 = valmax(x1, size)\nx3 = sizefilter(x1, x2)\nx4 = mapply(corners, x3)\n"
+        "O = fill(I, NINE, x4)"
+    ),
+    "those that a predicate tells": (
+        "x1 = objects(I, T, F, T)\nx2 = fork(equality, toindices, backdrop)\nx3 = compose(flip, x2)\n"
+        "x4 = sfilter(x1, x3)\nx5 = mapply(box, x4)\nO = fill(I, NINE, x5)"
+    ),
+    "each in a colour of its own": (
+        "x1 = objects(I, T, F, T)\nx2 = fork(recolor, size, identity)\nx3 = mapply(x2, x1)\nO = paint(I, x3)"
+    ),
+    "each moved by its own height": (
+        "x1 = objects(I, T, F, T)\nx2 = compose(toivec, height)\nx3 = compose(invert, x2)\n"
+        "x4 = fork(shift, identity, x3)\nx5 = mapply(x4, x1)\nx6 = merge(x1)\nx7 = cover(I, x6)\n"
+        "O = paint(x7, x5)"
+    ),
+    "behind what is there": (
+        "x1 = objects(I, T, F, T)\nx2 = compose(hfrontier, ulcorner)\nx3 = mapply(x2, x1)\n"
+        "O = underfill(I, NINE, x3)"
+    ),
+    "one over the other": (
+        "x1 = objects(I, T, F, T)\nx2 = mapply(backdrop, x1)\nx3 = fill(I, NINE, x2)\n"
+        "x4 = mapply(corners, x1)\nO = fill(x3, EIGHT, x4)"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rules_tell_what_is_drawn_for_each_object(name: str) -> None:
+    program = Program.parse(RULES[name])
+    pairs = [*((grid, program(grid)) for grid in SCENES[:-1]), (SCENES[-1], None)]
+    library = Library(one for one in EXPERTS.values() if len(one) < 4)  # too short to contain the program
+    enumeration = Enumeration(library, pairs, BUDGET)
+    enumeration.run(10_000)
+    assert not enumeration.solutions()
+    enumeration.finish()
+    found = [one for one, _ in enumeration.solutions()]
+    assert all(one(a) == b for one in found for a, b in pairs if b is not None)
+    assert any(one(SCENES[-1]) == program(SCENES[-1]) for one in found)
+
+
+def test_rules_choose_an_object_to_cut_out() -> None:
+    program = Program.parse(
+        "x1 = objects(I, T, F, T)\nx2 = compose(flip, square)\nx3 = fork(multiply, height, width)\n"
+        "x4 = argmin(x1, x3)\nO = subgrid(x4, I)"
+    )
+    pairs = [*((grid, program(grid)) for grid in SCENES[:-1]), (SCENES[-1], None)]
+    assert any(one(SCENES[-1]) == program(SCENES[-1]) for one, _ in finished(pairs, 10_000))
+
+
 def test_results_do_not_depend_on_how_the_budget_is_given() -> None:
     text = "x1 = objects(I, T, F, T)\nx2 = argmax(x1, size)\nx3 = subgrid(x2, I)\nO = hmirror(x3)"
     whole, parts = enumerated(text, 60_000), Enumeration(LIBRARY, pairs_of(text), BUDGET)
