@@ -141,8 +141,6 @@ def judge(task: DevelopmentTask, ranked: Sequence[Candidate]) -> dict[str, objec
     return {
         "fitted": bool(programs),
         "right": any(right[:TOP]),
-        "first_right": any(right[:1]),
-        "found_right": any(right),
         "public": any(public[:TOP]),
         "programs": [str(program) for program in programs[:TOP]],
     }
@@ -180,7 +178,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     tasks = development_tasks()
     ids = [task.task.id for task in tasks]
-    columns = ("fitted", "right", "first_right", "found_right", "public")
+    columns = ("fitted", "right", "public")
     table = Table(
         "variant", *columns, "seconds a task", "right, more than the first", title=f"{len(ids)} tasks"
     )
