@@ -61,14 +61,17 @@ Choices::Choices(const Rules& rules) : rules_(rules) {
 void Choices::add_rule(uint32_t rule) {
     const auto elements = rules_.elements();
     const Atom type = rules_.type(rule);
+    auto number = [&](size_t e) {
+        Value v = rules_.value(rule, e);
+        return v.is_number() ? v.num : 0;
+    };
     Elements yes, greatest, least, commonest, rarest;
     bool ranked = true, counted = true; // whether the values differ, and one is commonest and one rarest
     for (size_t first = 0, end = 0; first < elements.size(); first = end) {
         std::map<uint64_t, int> times;
         int64_t top = INT64_MIN, low = INT64_MAX;
         for (; end < elements.size() && elements[end].example == elements[first].example; ++end) {
-            Value v = rules_.value(rule, end);
-            if (v.is_number()) top = std::max(top, v.num), low = std::min(low, v.num);
+            top = std::max(top, number(end)), low = std::min(low, number(end));
             ++times[rules_.hash(rule, end)];
         }
         int most = 0, fewest = INT32_MAX, with_most = 0, with_fewest = 0;
@@ -77,9 +80,8 @@ void Choices::add_rule(uint32_t rule) {
         ranked = ranked && (top > low || end - first == 1);
         counted = counted && times.size() > 1 && with_most == 1 && with_fewest == 1;
         for (size_t e = first; e < end; ++e) {
-            int64_t number = rules_.value(rule, e).num;
             int n = times[rules_.hash(rule, e)];
-            yes[e] = number != 0, greatest[e] = number == top, least[e] = number == low;
+            yes[e] = number(e) != 0, greatest[e] = number(e) == top, least[e] = number(e) == low;
             commonest[e] = n == most, rarest[e] = n == fewest;
         }
     }
