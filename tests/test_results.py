@@ -17,7 +17,15 @@ from codeit.storage.metrics import METRICS
 from codeit.storage.replay_buffer import SOURCES
 
 RESULTS = Path(__file__).parents[1] / "results"
-SOLVED = {"codeit": 65, "codeit-1": 66, "search": 121, "laptop": 111, "evolution": 109, "baseline": 67, "policy": 26}
+SOLVED = {
+    "codeit": 65,
+    "codeit-1": 66,
+    "search": 121,
+    "laptop": 111,
+    "evolution": 109,
+    "baseline": 67,
+    "policy": 26,
+}
 """Tasks solved at top 3 in each directory of results, as published in the README."""
 CURVES = {
     "search": ("search", "programs that evolution tried on each task"),
