@@ -13,8 +13,8 @@ namespace codeit {
 
 namespace {
 
-constexpr uint32_t kInput = UINT32_MAX - 1;   // as the root of a slice
-constexpr uint64_t kMaxKept = 1500;           // weight of a value
+constexpr uint32_t kInput = UINT32_MAX - 1; // as the root of a slice
+constexpr uint64_t kMaxKept = 1500;         // weight of a value
 
 Application call_of(const char* primitive, std::span<const Argument> arguments) {
     Application call{{Operand::Kind::Primitive, uint32_t(find_primitive(primitive))}, 0, {}};
@@ -35,8 +35,7 @@ struct Enumeration::Known {
 
 Enumeration::Enumeration(std::shared_ptr<const Library> library, std::vector<Example> examples, Budget budget)
     : library_(std::move(library)), examples_(std::move(examples)), budget_(budget),
-      rule_steps_(std::make_unique<RuleSteps>(*this)),
-      known_(std::make_unique<Known>()) {
+      rule_steps_(std::make_unique<RuleSteps>(*this)), known_(std::make_unique<Known>()) {
     budget_.steps = std::min<uint64_t>(budget.steps, INT32_MAX);
     // Small grids first: a call that fails on one is not made on the others.
     std::ranges::stable_sort(examples_, {}, [](const Example& e) { return e.input->area(); });
@@ -247,7 +246,7 @@ std::optional<Argument> Enumeration::last_step(const char* primitive,
 std::optional<Argument> Enumeration::step(const char* primitive, std::initializer_list<Argument> arguments,
                                           int bits) {
     if (bits > kMaxBits) return std::nullopt;
-    // Arguments that are cheaper than the present cost may have been tried already.
+    // Calls at the present cost have been tried in part: a cheaper argument would miss some of them.
     Application call = call_of(primitive, std::span(arguments.begin(), arguments.size()));
     return step(call, std::max(bits, bits_), false);
 }

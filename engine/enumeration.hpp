@@ -50,7 +50,7 @@ class Enumeration {
     size_t size() const { return expressions_.size(); } // with different values
     int bits() const { return bits_; }                  // all expressions of lower cost were tried
 
-    // --- for last steps: see targets.hpp, last_steps.hpp and rules.hpp ---
+    // --- for last steps: see last_steps.hpp and rule_steps.hpp ---
 
     const Library& library() const { return *library_; }
     size_t examples() const { return examples_.size(); }

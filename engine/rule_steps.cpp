@@ -15,10 +15,10 @@ namespace {
 // Of each type the cheapest containers.
 constexpr std::pair<Atom, size_t> kContainers[] = {
     {Atom::Objects, 8}, {Atom::IndicesSet, 2}, {Atom::Indices, 4}, {Atom::TupleTuple, 2}};
-constexpr size_t kChoices = 400;   // for each container
-constexpr size_t kAdded = 60;      // of these, added to the enumeration
-constexpr size_t kDrawings = 100;  // for each container
-constexpr size_t kPartners = 60;   // colours, offsets and objects that drawings are combined with
+constexpr size_t kChoices = 400;  // for each container
+constexpr size_t kAdded = 60;     // of these, added to the enumeration
+constexpr size_t kDrawings = 100; // for each container
+constexpr size_t kPartners = 60;  // colours, offsets and objects that drawings are combined with
 
 // --- which elements are chosen ----------------------------------------------------------------------
 
@@ -118,10 +118,10 @@ void Choices::add(Chosen how, uint32_t rule, const Elements& elements) {
 // is the same for all, moved to where a rule tells.
 struct Drawing {
     enum class How : uint8_t { Patch, Recoloured, Moved, Copied } how;
-    uint32_t patch;        // a rule; for Copied an expression
-    uint32_t partner;      // a rule: the colour or the offset
-    const Choice* choice;  // nullptr: all elements
-    int bits;              // without those of the container
+    uint32_t patch;       // a rule; for Copied an expression
+    uint32_t partner;     // a rule: the colour or the offset
+    const Choice* choice; // nullptr: all elements
+    int bits;             // without those of the container
 };
 
 class Drawings {

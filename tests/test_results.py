@@ -20,7 +20,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 SOLVED = {
     "codeit": 65,
     "codeit-1": 66,
-    "search": 121,
+    "search": 129,
     "laptop": 111,
     "evolution": 109,
     "baseline": 67,
