@@ -21,6 +21,7 @@ SOLVED = {
     "codeit": 65,
     "codeit-1": 66,
     "search": 129,
+    "search-1": 136,
     "laptop": 111,
     "evolution": 109,
     "baseline": 67,
