@@ -114,13 +114,11 @@ void Painter::add_spoiled(Argument patch) {
 
 // Finds for each paint with wrong cells the cheapest that covers them.
 void Painter::pair_layers() {
+    std::ranges::stable_sort(paints_, {}, &Paint::bits);
+    std::ranges::stable_sort(spoiled_, {}, &Paint::bits);
     for (const Paint& paint : paints_) layers_.push_back({nullptr, &paint});
     const Mask target = targets_.to_change(targets_.canvases()[0]);
-    std::vector<const Paint*> covering;
-    for (const Paint& paint : paints_) covering.push_back(&paint);
-    std::ranges::stable_sort(covering, {}, [](const Paint* p) { return p->bits; });
-    if (covering.size() > kCovering) covering.resize(kCovering);
-    std::ranges::stable_sort(spoiled_, {}, &Paint::bits);
+    const auto covering = std::span(paints_).first(std::min(paints_.size(), kCovering));
     std::unordered_set<uint64_t> seen;
     for (const Paint& paint : spoiled_) {
         bool useful = false;
@@ -128,8 +126,8 @@ void Painter::pair_layers() {
         if (!useful || !seen.insert(hash_mask(hash_mask(1, paint.right), paint.wrong)).second) continue;
         if (seen.size() > kSpoiled) break;
         auto found = std::ranges::find_if(covering,
-                                          [&](const Paint* p) { return covers(p->right, paint.wrong); });
-        if (found != covering.end()) layers_.push_back({&paint, *found});
+                                          [&](const Paint& p) { return covers(p.right, paint.wrong); });
+        if (found != covering.end()) layers_.push_back({&paint, &*found});
     }
     std::ranges::stable_sort(layers_, {}, &Layers::bits);
 }

@@ -20,6 +20,15 @@ constexpr size_t kAdded = 60;     // of these, added to the enumeration
 constexpr size_t kDrawings = 100; // for each container
 constexpr size_t kPartners = 60;  // colours, offsets and objects that drawings are combined with
 
+// Adds an item, unless a cheaper one has the key; takes the place of a dearer one.
+template <class Key, class Item>
+void keep_cheapest(std::unordered_map<Key, size_t>& known, const Key& key, std::vector<Item>& items,
+                   const Item& item) {
+    auto [at, is_new] = known.try_emplace(key, items.size());
+    if (is_new) items.push_back(item);
+    else if (item.bits < items[at->second].bits) items[at->second] = item;
+}
+
 // --- which elements are chosen ----------------------------------------------------------------------
 
 using Elements = std::bitset<Rules::kMaxElements>;
@@ -106,9 +115,7 @@ void Choices::add(Chosen how, uint32_t rule, const Elements& elements) {
         std::unordered_map<size_t, int> of_example;
         for (size_t e = 0; e < n; ++e) of_example[rules_.elements()[e].example] += made.elements[e];
         for (auto [_, chosen] : of_example) made.single = made.single && chosen == 1;
-        auto [known, is_new] = known_.try_emplace(made.elements, choices_.size());
-        if (is_new) choices_.push_back(made);
-        else if (bits < choices_[known->second].bits) choices_[known->second] = made;
+        keep_cheapest(known_, made.elements, choices_, made);
     }
 }
 
@@ -146,6 +153,7 @@ class Drawings {
     const Targets& targets_;
     const Rules& rules_;
     const std::vector<Choice>& choices_;
+    const int filter_bits_, recolour_bits_, shift_bits_; // of calls
     std::vector<size_t> demonstration_; // of each element
     Elements shown_;                    // elements of demonstrations
     std::vector<uint32_t> colours_, offsets_; // rules
@@ -157,7 +165,9 @@ class Drawings {
 
 Drawings::Drawings(const Enumeration& enumeration, const Targets& targets, const Rules& rules,
                    const std::vector<Choice>& choices)
-    : enumeration_(enumeration), targets_(targets), rules_(rules), choices_(choices) {
+    : enumeration_(enumeration), targets_(targets), rules_(rules), choices_(choices),
+      filter_bits_(enumeration.call_bits("sfilter")), recolour_bits_(enumeration.call_bits("recolor")),
+      shift_bits_(enumeration.call_bits("shift")) {
     for (const auto& element : rules.elements()) {
         size_t d = 0;
         while (d < targets.size() && enumeration.demonstration(d) != element.example) ++d;
@@ -228,8 +238,7 @@ void Drawings::add_patches(uint32_t rule) {
     if (one_for_all) return;
     for (uint32_t c : colours_) {
         each_colour([&](size_t e) { return rules_.value(c, e).num; });
-        add({Drawing::How::Recoloured, rule, c, nullptr,
-             bits + rules_.bits(c) + enumeration_.call_bits("recolor")});
+        add({Drawing::How::Recoloured, rule, c, nullptr, bits + rules_.bits(c) + recolour_bits_});
     }
 }
 
@@ -256,7 +265,7 @@ void Drawings::add_moved() {
         good_.reset(), news_.reset();
         for (size_t e = 0; e < rules_.elements().size(); ++e)
             if (shown_[e]) check_moved(rules_.value(0, e), e, rules_.value(offset, e));
-        add({Drawing::How::Moved, 0, offset, nullptr, rules_.bits(offset) + enumeration_.call_bits("shift")});
+        add({Drawing::How::Moved, 0, offset, nullptr, rules_.bits(offset) + shift_bits_});
     }
 }
 
@@ -270,7 +279,7 @@ void Drawings::add_copied() {
                 if (shown_[e])
                     check_moved(targets_.value(object, demonstration_[e]), e, rules_.value(offset, e));
             add({Drawing::How::Copied, object.index, offset, nullptr,
-                 rules_.bits(offset) + enumeration_.bits_of(object) + enumeration_.call_bits("shift")});
+                 rules_.bits(offset) + enumeration_.bits_of(object) + shift_bits_});
         }
 }
 
@@ -287,12 +296,13 @@ void Drawings::add(Drawing drawing) {
         if (!cheapest) cheapest = &choice;
         if (news > most) largest = &choice, most = news;
     }
-    for (const Choice* choice : {cheapest, largest}) {
-        if (!choice) continue;
-        drawing.choice = choice;
-        int bits = drawing.bits + choice->bits + enumeration_.call_bits("sfilter");
-        add_for({drawing.how, drawing.patch, drawing.partner, choice, bits}, choice->elements);
-    }
+    if (!cheapest) return;
+    auto add_chosen = [&](const Choice& choice) {
+        int bits = drawing.bits + choice.bits + filter_bits_;
+        add_for({drawing.how, drawing.patch, drawing.partner, &choice, bits}, choice.elements);
+    };
+    add_chosen(*cheapest);
+    if (largest != cheapest) add_chosen(*largest);
 }
 
 void Drawings::add_for(Drawing drawing, const Elements& elements) {
@@ -311,9 +321,7 @@ void Drawings::add_for(Drawing drawing, const Elements& elements) {
             each_place(patch,
                        [&](int i, int j, int own) { add_cell(0, i + offset.i(), j + offset.j(), own); });
     }
-    auto [known, is_new] = known_.try_emplace(hash, drawings_.size());
-    if (is_new) drawings_.push_back(drawing);
-    else if (drawing.bits < drawings_[known->second].bits) drawings_[known->second] = drawing;
+    keep_cheapest(known_, hash, drawings_, drawing);
 }
 
 // --- as expressions ---------------------------------------------------------------------------------
