@@ -20,6 +20,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 SOLVED = {
     "codeit": 65,
     "codeit-1": 66,
+    "codeit-frozen": 61,
     "search": 129,
     "search-1": 136,
     "laptop": 111,
