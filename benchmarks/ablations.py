@@ -40,6 +40,7 @@ VARIANTS = ["full", "frozen", *ABLATIONS]
 FROZEN: dict[str, object] = {"replay.expert_draws": 0, "replay.policy_draws": 0}
 BUDGET: dict[str, object] = {
     "run.iterations": 4,
+    "enumeration.expressions": 0,
     "evolution.programs": 0,
     "evolution.programs_per_iteration": 0,
     "mutation.run_baseline": False,

@@ -4,7 +4,7 @@ alone.
     python benchmarks/sources.py runs/codeit
 
 Prints the tasks solved by the programs of each set of sources, ranked by votes. A program that
-evolution made from programs of other sources counts as evolution's. A program that several sources
+a search made from programs of other sources counts as the search's. A program that several sources
 found counts for each of them.
 """
 
@@ -26,11 +26,11 @@ from codeit.language import Program
 from codeit.storage.replay_buffer import EXPERT_SOURCES
 from codeit.storage.run_database import RunDatabase
 
-SOURCES = ("evolution", "policy", "experts and mutants")
+SOURCES = ("search", "policy", "experts and mutants")
 SETS = [
     *((source,) for source in SOURCES),
-    ("evolution", "policy"),
-    ("evolution", "experts and mutants"),
+    ("search", "policy"),
+    ("search", "experts and mutants"),
     SOURCES,
 ]
 
@@ -56,12 +56,12 @@ def main() -> None:
     for sources in SETS:
         candidates: defaultdict[str, list[Candidate]] = defaultdict(list)
         for one in found:
-            # The database records which source found a program first. Evolution and the policy add
+            # The database records which source found a program first. Searches and the policy add
             # votes whenever they find it again.
             by_policy = samples[one.task_id, one.program]
             by_mutation = int(one.source in EXPERT_SOURCES)
             of_source = {
-                "evolution": one.votes - by_policy - by_mutation,
+                "search": one.votes - by_policy - by_mutation,
                 "policy": by_policy,
                 "experts and mutants": by_mutation,
             }

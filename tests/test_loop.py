@@ -20,6 +20,7 @@ from codeit.data.tasks import load_tasks
 from codeit.evaluation.scoring import read_solutions, verify
 from codeit.language import Budget, Grid, Program
 from codeit.seeds import derive
+from codeit.solver import SearchState
 from codeit.storage.metrics import METRICS
 from codeit.storage.run_database import RunDatabase
 from codeit.storage.run_directory import RunDirectory
@@ -206,7 +207,7 @@ def test_a_run_records_every_metric(uninterrupted: Path) -> None:
             "seconds_create",
             "seconds_mutate",
             "seconds_evaluate_mutants",
-            "seconds_evolve",
+            "seconds_search",
         }
         assert float(row["samples"]) == 18
         assert float(row["share_parse"]) == 1  # the grammar constrains sampling
@@ -346,7 +347,7 @@ def test_evolution_adds_its_best_programs_to_the_buffer_and_its_answers_to_the_c
     path, evolved = tmp_path / "run", change(settings, **ONE_ITERATION, **WITH_EVOLUTION)
     text = """
         SELECT t.name, e.iteration, count(*), min(priority), max(priority) FROM experience e
-        JOIN task t ON t.id = task_id WHERE source = 'evolution' AND split = 'test'
+        JOIN task t ON t.id = task_id WHERE source = 'search' AND split = 'test'
         GROUP BY 1, 2 ORDER BY 2, 1
     """
     found: list[tuple] = run_and_query(path, evolved, text)  # type: ignore[type-arg]
@@ -354,11 +355,11 @@ def test_evolution_adds_its_best_programs_to_the_buffer_and_its_answers_to_the_c
     assert all(1 < row[2] <= 4 for row in found[:3])
     assert found[1][4] == 1  # an expert solves `recolour` as it is
     metrics = metrics_table(path)
-    sizes = [float(row["buffer_evolution"]) for row in metrics]
+    sizes = [float(row["buffer_search"]) for row in metrics]
     assert sizes[0] == sum(row[2] for row in found[:3]) < sizes[1]
     assert float(metrics[0]["cumulative_top3"]) >= 1
     rows = [json.loads(line) for line in (path / "solutions.jsonl").read_text().splitlines()]
-    voted = [row for row in rows if row["source"] == "evolution"]
+    voted = [row for row in rows if row["source"] == "search"]
     assert voted
     assert all(row["demonstrations_solved"] == 3 and row["votes"] >= 1 for row in voted)
     score = verify(read_solutions(path / "solutions.jsonl"), load_tasks(settings.data.test), leaked=())
@@ -386,7 +387,7 @@ ONLY_EVOLUTION = {
 }
 EVOLVED_PROGRAMS = """
     SELECT t.name, p.text, p.length FROM experience e JOIN task t ON t.id = e.task_id
-    JOIN program p ON p.id = e.program_id WHERE e.source = 'evolution' ORDER BY e.id
+    JOIN program p ON p.id = e.program_id WHERE e.source = 'search' ORDER BY e.id
 """
 
 
@@ -439,15 +440,13 @@ def test_evolution_in_a_run_gets_all_its_settings(
     settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = []
-    original = codeit.loop.evolve
-    monkeypatch.setattr(codeit.loop, "evolve", lambda job: (jobs.append(job), original(job))[1])
+    original = codeit.loop.search_task
+    monkeypatch.setattr(codeit.loop, "search_task", lambda job: (jobs.append(job), original(job))[1])
     changed = change(settings, **ONLY_EVOLUTION, evolution__population=17)
     run(tmp_path / "run", changed)
-    assert [(task.id, programs) for task, _, programs, _, _ in jobs] == [
-        (task, 300) for task in sorted(TO_SOLVE)
-    ]
-    assert all(job_settings == changed.evolution for *_, job_settings in jobs)
-    assert [seed for _, _, _, seed, _ in jobs] == [derive(0, "evolve", 0, task) for task in sorted(TO_SOLVE)]
+    assert [(job.task.id, job.programs) for job in jobs] == [(task, 300) for task in sorted(TO_SOLVE)]
+    assert all(job.settings.evolution == changed.evolution for job in jobs)
+    assert [job.seed for job in jobs] == [derive(0, "search", 0, task) for task in sorted(TO_SOLVE)]
 
 
 def test_evolution_with_several_processes_finds_the_same(
@@ -455,6 +454,30 @@ def test_evolution_with_several_processes_finds_the_same(
 ) -> None:
     parallel = change(settings, **ONLY_EVOLUTION, run__threads=2)
     assert run_and_query(tmp_path / "run", parallel, EVOLVED_PROGRAMS) == evolved_by_default
+
+
+def test_an_enumeration_solves_tasks_and_searches_leave_them_alone_from_then_on(
+    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = []
+    original = codeit.loop.search_task
+    monkeypatch.setattr(codeit.loop, "search_task", lambda job: (jobs.append(job), original(job))[1])
+    enumerated = change(settings, **ONE_ITERATION, enumeration__expressions=2000, evolution__elites=4)
+    enumerated = change(enumerated, evolution__programs_per_iteration=30)
+    text = """
+        SELECT t.name, e.iteration, max(priority) FROM experience e
+        JOIN task t ON t.id = task_id WHERE source = 'search' GROUP BY 1, 2 ORDER BY 2, 1
+    """
+    found = run_and_query(tmp_path / "run", enumerated, text)
+    assert [row[:2] for row in found[:3]] == [(task, 0) for task in sorted(TO_SOLVE)]
+    first, later = jobs[:3], jobs[3:]
+    assert all(job.enumerates and job.programs == 0 for job in first)
+    sure = {row[0] for row in found[:3] if row[2] == 1}  # each of these tasks has a program of a few bits
+    assert sure
+    assert [job.task.id for job in later] == [task for task in sorted(TO_SOLVE) if task not in sure]
+    assert all(not job.enumerates and job.programs == 30 for job in later)
+    rows = [json.loads(line) for line in (tmp_path / "run/solutions.jsonl").read_text().splitlines()]
+    assert sure <= {row["task"] for row in rows if row["source"] == "search" and row["iteration"] == 0}
 
 
 TEXTS = [
@@ -572,15 +595,15 @@ def test_trivial_samples_and_evolved_programs_stay_out_of_the_buffer_unless_want
     identity, constant = "x1 = rot90(I)\nO = rot270(x1)", "O = canvas(FIVE, TWO_BY_TWO)"
     monkeypatch.setattr(codeit.loop, "sample", always_sample([identity, constant, "O = hmirror(I)"]))
     found = [Program.parse(text) for text in (constant, "O = rot90(I)")]
-    monkeypatch.setattr(codeit.loop, "evolve", lambda job: ([], found))
+    monkeypatch.setattr(codeit.loop, "search_task", lambda job: SearchState(1, [], found, False))
     wanted = change(settings, **ONE_ITERATION, hindsight__trivial=trivial, mutation__initial=0)
     wanted = change(wanted, evolution__programs=1, evolution__programs_per_iteration=1)
     text = """
         SELECT DISTINCT source, text FROM experience JOIN program p ON p.id = program_id
-        WHERE source IN ('policy', 'evolution')
+        WHERE source IN ('policy', 'search')
     """
-    kept = {("policy", "O = hmirror(I)"), ("evolution", "O = rot90(I)")}
-    trivial_ones = {("policy", identity), ("evolution", constant)}
+    kept = {("policy", "O = hmirror(I)"), ("search", "O = rot90(I)")}
+    trivial_ones = {("policy", identity), ("search", constant)}
     assert set(run_and_query(tmp_path / "run", wanted, text)) == kept | (trivial_ones if trivial else set())
 
 
@@ -595,7 +618,7 @@ def test_ablation_a2_keeps_only_solving_programs(
 
 def test_ablation_a2_keeps_only_solving_programs_of_evolution(settings: RunSettings, tmp_path: Path) -> None:
     ablated = change(settings, **ONE_ITERATION, **WITH_EVOLUTION, hindsight__relabel=False)
-    text = "SELECT DISTINCT priority FROM experience WHERE source = 'evolution'"
+    text = "SELECT DISTINCT priority FROM experience WHERE source = 'search'"
     assert run_and_query(tmp_path / "run", ablated, text) == [(1.0,)]
 
 

@@ -151,18 +151,20 @@ class RunEvolutionConfig(EvolutionConfig):
     programs: int = Field(
         default=0,
         ge=0,
-        description="Programs that evolution tries on each task to solve in iteration 0. Paper: 0.",
+        description="Programs that evolution tries on each task to solve in iteration 0 at most. It tries "
+        "fewer once the answer is settled. Paper: 0.",
     )
     programs_per_iteration: int = Field(
         default=0,
         ge=0,
-        description="Programs that evolution tries on each task in each meta-iteration, starting from the "
-        "experts and the programs found so far. Paper: 0.",
+        description="Programs that evolution tries in each meta-iteration on each task without a sure "
+        "answer, starting from the experts and the programs found so far. Paper: 0.",
     )
     elites: int = Field(
         default=24,
         ge=0,
-        description="Best programs of a population that enter the replay buffer. Ours: as many as samples.",
+        description="Best programs of a task's search that enter the replay buffer. Ours: as many as "
+        "samples.",
     )
 
 
@@ -190,6 +192,17 @@ class EnumerationConfig(Section):
         default=400,
         ge=0,
         description="Programs whose grids come closest to the outputs that join the first population.",
+    )
+
+
+class RunEnumerationConfig(EnumerationConfig):
+    """[enumeration] of a run: before the evolution of iteration 0."""
+
+    expressions: int = Field(
+        default=0,
+        ge=0,
+        description="Expressions tried on each task to solve in iteration 0, before evolution. 0: no "
+        "enumeration. Paper: 0.",
     )
 
 
@@ -540,6 +553,7 @@ class RunSettings(Settings):
     run: RunConfig = RunConfig()
     data: RunDataConfig = RunDataConfig()
     mutation: MutationConfig = MutationConfig()
+    enumeration: RunEnumerationConfig = RunEnumerationConfig()
     evolution: RunEvolutionConfig = RunEvolutionConfig()
     policy: PolicyConfig = PolicyConfig()
     sampling: RunSamplingConfig = RunSamplingConfig()

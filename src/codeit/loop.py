@@ -5,7 +5,7 @@
     evaluate mutants   the same programs on the tasks to solve: the mutation baseline
     train              draw experiences, recompute their outputs, train the policy on them
     sample             programs for each task; run them, relabel in hindsight, add to the buffer
-    evolve             ours: programs toward each task to solve, the best into the buffer
+    search             ours: programs for each task without the policy, the best into the buffer
     record             evict, score, write metrics
 
 Iteration 0 skips training and sampling.
@@ -28,6 +28,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from codeit.config import SolveSettings
 from codeit.data.experts import load_experts
 from codeit.data.tasks import Task, by_size, equal_tasks, load_tasks
 from codeit.evaluation.candidate import Candidate
@@ -40,9 +41,10 @@ from codeit.policy.encoding import Encoding, NotEncodableError
 from codeit.policy.model import DamagedPolicyError, Policy
 from codeit.policy.sampling import sample
 from codeit.policy.training import Trainer, TrainingExample, TrainingReport
-from codeit.search.evolution import EvolutionJob, evolve
+from codeit.search.enumeration import SURE_BITS, votes
 from codeit.search.mutation import make_mutants
 from codeit.seeds import derive
+from codeit.solver import SearchJob, search_task
 from codeit.storage.files import RunError
 from codeit.storage.replay_buffer import EXPERT_SOURCES, FOUND_SOURCES, DrawnExperience
 from codeit.storage.run_directory import RunDirectory
@@ -98,7 +100,7 @@ class Loop:
             if iteration > 0:
                 self.train(iteration)
                 self.sample(iteration)
-            self.evolve(iteration)
+            self.search(iteration)
             self.record(iteration)
 
     def mutate(self, iteration: int) -> None:
@@ -259,40 +261,49 @@ class Loop:
             if self.settings.hindsight.keep_samples:
                 self._remember_found(task, program, iteration, "policy", of_program)
 
-    def evolve(self, iteration: int) -> None:
-        """Evolve programs toward each task, from the experts and the programs in the buffer.
+    def search(self, iteration: int) -> None:
+        """Search each task without the policy, from the experts and the programs in the buffer.
 
-        The answers with most votes become candidates, the best of the population become
-        experiences.
+        In iteration 0 an enumeration comes first, then a population evolves. Tasks with a sure
+        answer are left alone in later iterations. The answers with most votes become candidates,
+        the best programs become experiences.
         """
-        settings = self.settings.evolution
-        n = settings.programs_per_iteration if iteration else settings.programs
+        settings = self.settings
+        first = iteration == 0
+        n = settings.evolution.programs if first else settings.evolution.programs_per_iteration
         tasks = self.test_tasks
-        left = [k for k in range(len(tasks)) if not self.database.is_done(iteration, "evolve", k)]
-        if not n or not left:
+        left = [k for k in range(len(tasks)) if not self.database.is_done(iteration, "search", k)]
+        if not left or not (n or (first and settings.enumeration.expressions)):
             return
+        sure = {one.task_id for one in self.database.candidates() if one.votes >= votes(SURE_BITS)}
+        solve_settings = SolveSettings(enumeration=settings.enumeration, evolution=settings.evolution)
+        open_tasks = [k for k in left if first or tasks[k].id not in sure]
         jobs = (
-            EvolutionJob(
+            SearchJob(
                 tasks[k],
                 [*self.experts.values(), *self.replay.programs_on(tasks[k].id)],
                 n,
-                derive(self.settings.run.seed, "evolve", iteration, tasks[k].id),
-                settings,
+                derive(settings.run.seed, "search", iteration, tasks[k].id),
+                solve_settings,
+                enumerates=first,
+                closest=settings.evolution.elites,
             )
-            for k in left
+            for k in open_tasks
         )
-        evolved = map_ordered(evolve, jobs, self.threads)
+        found = map_ordered(search_task, jobs, self.threads)
         for place in left:
             task = tasks[place]
-            self.observer.progress(iteration, "evolve", place, len(tasks))
-            with self._committing(iteration, "evolve", place):
-                answers, members = next(evolved)
-                for one in answers:
-                    self.database.add_candidate(replace(one, iteration=iteration, source="evolution"))
-                elites = members[: settings.elites]
+            self.observer.progress(iteration, "search", place, len(tasks))
+            with self._committing(iteration, "search", place):
+                if place not in open_tasks:
+                    continue
+                state = next(found)
+                for one in state.answers:
+                    self.database.add_candidate(replace(one, iteration=iteration, source="search"))
+                elites = state.closest
                 for program, outcomes in zip(elites, self._run(elites, [task] * len(elites)), strict=True):
-                    self._remember_found(task, program, iteration, "evolution", outcomes)
-        self.observer.progress(iteration, "evolve", len(tasks), len(tasks))
+                    self._remember_found(task, program, iteration, "search", outcomes)
+        self.observer.progress(iteration, "search", len(tasks), len(tasks))
 
     def record(self, iteration: int) -> None:
         """Evict, score, and record the iteration's metrics."""

@@ -170,7 +170,7 @@ class TaskSearch:
         """
         if self._enumerates:
             yield from self._enumerate(deadline)
-            if self.settled or time.monotonic() >= deadline:
+            if self.settled or not programs or time.monotonic() >= deadline:
                 return
         settings = self._settings.search
         due = settings.policy_every
@@ -208,9 +208,10 @@ class TaskSearch:
         carried, library = self._carried, Library(self._starters)
         for found in enumerate_programs(self._task, library, self._settings.enumeration):
             answers = rank_answers(found.answers)[:KEPT]
-            self._finished = [SearchState(0, answers, [one.program for one in answers], found.sure)]
+            closest = [*(one.program for one in answers), *found.elites]
+            self._finished = [SearchState(0, answers, closest, found.sure)]
             self._sure = found.sure
-            self._carried = [*carried, *(one.program for one in answers), *found.elites]
+            self._carried = [*carried, *closest]
             yield
             if time.monotonic() >= deadline:
                 break
@@ -242,7 +243,8 @@ class TaskSearch:
 
     def state(self, closest: int = CLOSEST) -> SearchState:
         """Return what was reached so far, with up to `closest` of the best programs."""
-        merged = merge_states(self._task, [*self._finished, self._population_state(closest)], closest)
+        finished = [state._replace(closest=state.closest[:closest]) for state in self._finished]
+        merged = merge_states(self._task, [*finished, self._population_state(closest)], closest)
         return merged._replace(working_on=self.working_on)
 
     def _population_state(self, closest: int) -> SearchState:
@@ -255,6 +257,8 @@ class TaskSearch:
         """Set up a population; the first also tries up to `limit` programs that are carried over."""
         if self._evolution:
             self._finished = [self.state()]
+        else:  # the closest of an enumeration join the population
+            self._finished = [one._replace(closest=one.closest[: len(one.answers)]) for one in self._finished]
         seed = derive(self._seed, "population", self.tried)
         self._evolution = Evolution(self._task, self._starters, seed, self._settings.evolution)
         self._evolution.inject(self._carried[:limit])
@@ -279,6 +283,30 @@ class TaskSearch:
             elites = self._evolution.members()[: self._settings.search.elites]
             self._trainee.train([member.program for member in elites])
         self._evolution.inject(self._trainee.propose()[:limit])
+
+
+class SearchJob(NamedTuple):
+    """A search without a policy, as a worker process gets it."""
+
+    task: Task
+    starters: Sequence[Program]
+    programs: int
+    """Programs that evolution tries at most."""
+    seed: int
+    settings: SolveSettings
+    enumerates: bool
+    closest: int
+    """Programs to hand over, besides the answers."""
+
+
+def search_task(job: SearchJob) -> SearchState:
+    """Search until the programs are tried or the answer is settled; return what was reached."""
+    search = TaskSearch(
+        job.task, job.starters, job.seed, settings=job.settings, enumerates=job.enumerates, threads=1
+    )
+    for _ in search.run(job.programs):
+        pass
+    return search.state(job.closest)
 
 
 def iter_solve(

@@ -84,7 +84,7 @@ def test_published_results_have_the_score_of_verify(name: str) -> None:
         assert set(run.origins.values()) <= {
             f"iteration {k}, {source}"
             for k in run.metrics
-            for source in ("expert", "mutation", "policy", "evolution")
+            for source in ("expert", "mutation", "policy", "search")
         }
 
 

@@ -8,7 +8,7 @@ from puzzles import SMALL, STARTERS, solvable_tasks, without_outputs
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import Candidate
 from codeit.language import Program, run_batch
-from codeit.search.evolution import Evolution, EvolutionJob, evolve
+from codeit.search.evolution import Evolution
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +69,3 @@ def test_injected_programs_are_tried_once_and_join_the_population(tasks: list[Ta
     assert [(one.program, one.votes) for one in evolution.answers()] == [(answer, 1)]
     assert next(generations).solved == len(tasks[1].train)
     assert [generation.tried for generation in generations][-1] == 1000
-
-
-def test_evolve_returns_the_answers_and_the_population(tasks: list[Task]) -> None:
-    answers, members = evolve(EvolutionJob(tasks[0], STARTERS, 3000, 5, SMALL))
-    evolution = Evolution(tasks[0], STARTERS, 5, SMALL)
-    for _ in evolution.generations(3000):
-        pass
-    assert answers == evolution.answers()[:5] and answers
-    assert members == [one.program for one in evolution.members()]

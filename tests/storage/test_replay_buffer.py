@@ -134,7 +134,7 @@ def test_experiences_are_drawn_by_priority_with_a_floor(database: RunDatabase) -
     weights, rng, trials = np.array([0.1, 0.1, 0.5, 1.0]), np.random.default_rng(1), 6_000
     counts = np.zeros(4)
     for _ in range(trials):
-        for drawn in database.replay.draw(2, ("policy", "evolution"), rng, floor=0.1):
+        for drawn in database.replay.draw(2, ("policy", "search"), rng, floor=0.1):
             counts[drawn.id - 1] += 1
             assert drawn.probability == pytest.approx(weights[drawn.id - 1] / 1.7)
     inclusion = [
@@ -185,7 +185,7 @@ def test_draws_come_in_the_order_drawn_and_depend_only_on_the_generator(database
     weights = np.array([1.0, 0.5, 0.1])
     places = draw_without_replacement(weights, 3, np.random.default_rng(3))
     assert [row.id for row in drawn] == [[1, 2, 4][place] for place in places]
-    assert database.replay.draw(5, ("evolution",), np.random.default_rng(3), floor=0.1) == []
+    assert database.replay.draw(5, ("search",), np.random.default_rng(3), floor=0.1) == []
 
 
 def test_mark_drawn_counts_the_draws(database: RunDatabase) -> None:
@@ -229,7 +229,7 @@ def test_eviction_removes_the_lowest_priority_then_the_oldest_and_experts_last(
         with database.transaction():
             assert database.replay.evict(capacity) == size - capacity
         assert left() == ids
-    assert database.replay.sizes() == {"expert": 1, "mutation": 0, "policy": 0, "evolution": 0}
+    assert database.replay.sizes() == {"expert": 1, "mutation": 0, "policy": 0, "search": 0}
 
 
 def test_what_the_policy_cannot_write_is_neither_drawn_nor_counted(database: RunDatabase) -> None:
@@ -240,7 +240,7 @@ def test_what_the_policy_cannot_write_is_neither_drawn_nor_counted(database: Run
     assert drawable(database) == {program(0), program(1)}
     (only,) = database.replay.draw(9, ("policy",), np.random.default_rng(0), floor=0.1)
     assert only.probability == 1
-    assert database.replay.sizes() == {"expert": 1, "mutation": 0, "policy": 1, "evolution": 0}
+    assert database.replay.sizes() == {"expert": 1, "mutation": 0, "policy": 1, "search": 0}
     assert database.replay.programs_on("t") == [program_of_length(9), program(0)]
     assert (program_of_length(7), "mutation") in database.replay.experts_and_mutants(0)
     with database.transaction():
@@ -288,11 +288,11 @@ def test_the_shortest_program_of_a_behaviour_replaces_the_others(database: RunDa
         assert add(database, long(2), iteration=2, behaviour="b", task_id="u")
         assert add(database, long(3), iteration=2, behaviour="b", split="train", source="mutation")
         assert drawable(database) == {long(0), long(1), long(2), long(3)}
-        assert add(database, program(0), iteration=4, behaviour="b", source="evolution")
+        assert add(database, program(0), iteration=4, behaviour="b", source="search")
         assert not add(database, long(0), iteration=5, behaviour="b")  # found again
         assert not add(database, program_of_length(3), iteration=5, behaviour="b")
     assert drawable(database) == {program(0), long(1), long(2), long(3)}
-    assert database.replay.sizes() == {"expert": 0, "mutation": 1, "policy": 2, "evolution": 1}
+    assert database.replay.sizes() == {"expert": 0, "mutation": 1, "policy": 2, "search": 1}
     assert set(database.replay.programs_on("t")) == {program(0), long(1)}
 
 
@@ -343,7 +343,7 @@ def test_an_expert_is_never_replaced(database: RunDatabase) -> None:
         assert not add_mutant(program_of_length(6), "c")
         assert add_mutant(program_of_length(4), "c")
     assert drawable(database) == {long(0), program_of_length(4)}
-    assert database.replay.sizes() == {"expert": 1, "mutation": 1, "policy": 0, "evolution": 0}
+    assert database.replay.sizes() == {"expert": 1, "mutation": 1, "policy": 0, "search": 0}
     tried = [one for one, _ in database.replay.experts_and_mutants(0)]
     lengths = (5, 6, 4)
     assert tried == [*map(long, (0, 1)), *map(program, (2, 3)), *map(program_of_length, lengths)]
@@ -395,7 +395,7 @@ def test_mutants_are_the_experts_and_mutants_of_an_iteration_oldest_first(databa
             (5, "train", "a", 0, "expert"),
             (3, "train", "b", 0, "mutation"),
             (4, "train", "b", 1, "mutation"),
-            (1, "test", "a", 0, "evolution"),
+            (1, "test", "a", 0, "search"),
             (2, "test", "a", 0, "policy"),
             (5, "train", "b", 0, "mutation"),
         ]:

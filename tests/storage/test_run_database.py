@@ -65,8 +65,8 @@ def test_samples_and_candidates_are_counted_and_come_in_order(database: RunDatab
         assert database.add_candidate(candidate("a", P, 1, "policy", 1))
         assert not database.add_candidate(candidate("b", Q, 2, "mutation", 3))
         assert not database.add_candidate(candidate("b", Q, 2, "policy", 3))
-        assert not database.add_candidate(candidate("b", Q, 2, "evolution", 3, votes=7))
-        assert not database.add_candidate(candidate("b", Q, 3, "evolution", 3, votes=5))
+        assert not database.add_candidate(candidate("b", Q, 2, "search", 3, votes=7))
+        assert not database.add_candidate(candidate("b", Q, 3, "search", 3, votes=5))
     assert database.sample_statistics(1) == {
         "samples": 4,
         "share_parse": 0.75,
@@ -91,7 +91,7 @@ def test_samples_and_candidates_are_counted_and_come_in_order(database: RunDatab
 def test_a_candidate_of_a_new_program_adds_the_program(database: RunDatabase) -> None:
     with database.transaction():
         database.add_tasks("test", [("a", 2)])
-        assert database.add_candidate(candidate("a", Q, 0, "evolution", 2, votes=3))
+        assert database.add_candidate(candidate("a", Q, 0, "search", 2, votes=3))
         assert not database.add_program(Q)
     assert [(one.program, one.votes) for one in database.candidates()] == [(Q, 3)]
 
@@ -99,7 +99,7 @@ def test_a_candidate_of_a_new_program_adds_the_program(database: RunDatabase) ->
 def test_the_program_of_a_candidate_is_parsed_once(database: RunDatabase) -> None:
     with database.transaction():
         database.add_tasks("test", [("a", 2)])
-        database.add_candidate(candidate("a", Q, 0, "evolution", 2))
+        database.add_candidate(candidate("a", Q, 0, "search", 2))
     (first,), (second,) = database.candidates(), database.candidates()
     assert first.program is second.program
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from codeit.config import EvolutionConfig
 from codeit.data.tasks import Task
-from codeit.evaluation.candidate import KEPT, Candidate
+from codeit.evaluation.candidate import Candidate
 from codeit.language import Budget, Grid, Program, TypedProgram, evaluate, infer_types, vary
 
 
@@ -207,22 +207,3 @@ def by_fitness(task: Task, programs: Sequence[Program]) -> list[Candidate]:
     verdicts = evaluate(programs, [0] * len(programs), [task.train], threads=1)
     order = fitness_order(programs, verdicts)
     return [Candidate(task.id, programs[k], int(verdicts["solved"][k])) for k in order]
-
-
-class EvolutionJob(NamedTuple):
-    """What a worker process needs to evolve a population."""
-
-    task: Task
-    starters: Sequence[Program]
-    programs: int
-    """Programs to try."""
-    seed: int
-    settings: EvolutionConfig
-
-
-def evolve(job: EvolutionJob) -> tuple[list[Candidate], list[Program]]:
-    """Evolve a population; return the KEPT answers with most votes, and the population by fitness."""
-    evolution = Evolution(job.task, job.starters, job.seed, job.settings)
-    for _ in evolution.generations(job.programs):
-        pass
-    return evolution.answers()[:KEPT], [member.program for member in evolution.members()]

@@ -14,7 +14,7 @@ class Metric(NamedTuple):
     meaning: str
 
 
-PHASES = ("create", "mutate", "evaluate_mutants", "train", "sample", "evolve", "record")
+PHASES = ("create", "mutate", "evaluate_mutants", "train", "sample", "search", "record")
 """The phases of an iteration, in order. `create` occurs once, in iteration 0."""
 
 

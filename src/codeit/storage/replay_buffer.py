@@ -20,7 +20,7 @@ from codeit.storage.database import Connection, damaged
 
 EXPERT_SOURCES = ("expert", "mutation")
 """Sources of experiences on training tasks."""
-FOUND_SOURCES = ("policy", "evolution")
+FOUND_SOURCES = ("policy", "search")
 """Sources of experiences on the tasks to solve. They are drawn separately from the others."""
 SOURCES = (*EXPERT_SOURCES, *FOUND_SOURCES)
 """What may add an experience."""
@@ -140,11 +140,11 @@ class ReplayBuffer:
 
         `behaviour` is the digest of what the program does on the task, and `encodable` says whether
         the policy's encoding can write the program. Programs that it cannot write are never drawn,
-        but evolution starts from them. An experience with the same task and program stays as it is.
+        but searches start from them. An experience with the same task and program stays as it is.
 
         With `distinct`, the best experience for a behaviour on a task replaces the others: an
         encodable one before others, then an expert, then the one of fewest lines, then the oldest.
-        Lines are what a draw, evolution and ranking measure length by, and every program has them,
+        Lines are what a draw, searches and ranking measure length by, and every program has them,
         while tokens depend on the policy. A replaced experience keeps its row, so that the draws of
         earlier iterations can be repeated. An expert is never replaced. What the policy or
         evolution found is not added if a better one is there. Mutants then enter as replaced,

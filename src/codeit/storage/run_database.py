@@ -15,7 +15,7 @@ from codeit.storage.database import Database
 from codeit.storage.metrics import METRICS
 from codeit.storage.replay_buffer import FOUND_SOURCES, REPLAY_SCHEMA, ReplayBuffer, add_program
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _SCHEMA = f"""{REPLAY_SCHEMA}
 CREATE TABLE run (config TEXT NOT NULL);
@@ -134,8 +134,8 @@ class RunDatabase(Database):
     def add_candidate(self, candidate: Candidate) -> bool:
         """Add a candidate of a known test task; return whether it is new. O(log N).
 
-        A candidate with the same task and program stays as it is, except that votes of evolution
-        and of the policy are added to its own. Every population counts its votes from zero, and
+        A candidate with the same task and program stays as it is, except that votes of searches
+        and of the policy are added to its own. Every search counts its votes from zero, and
         each sample of the policy that solves a demonstration is a vote, also if the program was
         sampled before: the votes estimate how likely the policy thinks an answer is. Experts and
         mutants are tried once, and vote only if they are the first to be the candidate.
