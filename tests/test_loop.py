@@ -622,6 +622,14 @@ def test_ablation_a2_keeps_only_solving_programs_of_evolution(settings: RunSetti
     assert run_and_query(tmp_path / "run", ablated, text) == [(1.0,)]
 
 
+def test_a_run_without_samples_is_search_alone(settings: RunSettings, tmp_path: Path) -> None:
+    alone = change(settings, **ONE_ITERATION, **WITH_EVOLUTION, sampling__samples_per_task=0)
+    text = "SELECT name FROM phase WHERE iteration = 1 ORDER BY name"
+    assert run_and_query(tmp_path / "run", alone, text) == [("record",), *[("search",)] * len(TO_SOLVE)]
+    last = metrics_table(tmp_path / "run")[-1]
+    assert not last["policy_top3"] and not last["loss"] and float(last["buffer_search"]) > 0
+
+
 def test_ablation_a6_starts_from_the_experts_only(settings: RunSettings, tmp_path: Path) -> None:
     ablated = change(settings, **ONE_ITERATION, mutation__initial=0)
     text = "SELECT source, count(*) FROM experience WHERE source != 'policy' GROUP BY 1"

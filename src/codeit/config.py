@@ -341,8 +341,15 @@ class SamplingConfig(Section):
 
 
 class RunSamplingConfig(SamplingConfig):
-    """[sampling] of a run: also how often samples are committed."""
+    """[sampling] of a run: also without samples, and how often they are committed."""
 
+    samples_per_task: int = Field(
+        default=24,
+        ge=0,
+        le=10**6,
+        description="Programs sampled for a task in an iteration. 0: the policy takes no part; it is neither "
+        "trained nor sampled from. Paper: 24.",
+    )
     tasks_per_commit: int = Field(
         default=64, ge=1, description="Tasks sampled between two commits: the most a kill can lose. Ours."
     )

@@ -97,7 +97,7 @@ class Loop:
                 continue
             self.mutate(iteration)
             self.evaluate_mutants(iteration)
-            if iteration > 0:
+            if iteration > 0 and self.settings.sampling.samples_per_task:
                 self.train(iteration)
                 self.sample(iteration)
             self.search(iteration)
@@ -311,7 +311,7 @@ class Loop:
             started = time.monotonic()
             self.replay.evict(self.settings.replay.capacity)
             metrics = self._score(iteration, "cumulative", self.database.candidates())
-            if iteration > 0:
+            if iteration > 0 and self.settings.sampling.samples_per_task:
                 metrics |= self._score(iteration, "policy", self.database.sampled_candidates(iteration))
             metrics |= self.database.sample_statistics(iteration)
             metrics |= {f"buffer_{source}": size for source, size in self.replay.sizes().items()}
