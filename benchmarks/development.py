@@ -135,7 +135,7 @@ def search(job: Job) -> dict[str, object]:
 
 def judge(task: DevelopmentTask, ranked: Sequence[Candidate]) -> dict[str, object]:
     """Return what the best-ranked programs that solve all demonstrations do on the hidden pairs."""
-    programs = [one.program for one in ranked if one.solved == len(task.task.train)]
+    programs = [one.program for one in ranked if one.demonstrations_solved == len(task.task.train)]
     right = _solved(programs, [task.hidden] * len(programs))
     public = _solved(programs, [task.public] * len(programs))
     return {

@@ -68,7 +68,7 @@ def measure(
         "seconds": time.process_time() - began,
         "solved": result.solved,
         "solved_after": solved_after,
-        "demonstrations": result.programs[0].solved if result.programs else 0,
+        "demonstrations": result.programs[0].demonstrations_solved if result.programs else 0,
         "right": all(outputs_correct(result.attempts, task)),
     }
 

@@ -135,7 +135,7 @@ def search_two_populations(programs: int) -> Iterator[SolveResult]:
 
 
 def comparable(result: SolveResult) -> tuple[object, ...]:
-    programs = [(str(one.program), one.solved, one.votes) for one in result.programs]
+    programs = [(str(one.program), one.demonstrations_solved, one.votes) for one in result.programs]
     return result.tried, programs, result.attempts
 
 

@@ -95,7 +95,7 @@ def count_solved_by(program: Program, task: Task) -> int:
 def comparable(result: SolveResult) -> tuple[object, ...]:
     return (
         result.tried,
-        [(str(one.program), one.solved, one.votes) for one in result.programs],
+        [(str(one.program), one.demonstrations_solved, one.votes) for one in result.programs],
         result.attempts,
     )
 
@@ -112,8 +112,8 @@ def test_solvable_tasks_are_solved(tasks: list[Task]) -> None:
         assert all(len(set(attempts)) == 2 for attempts in result.attempts)
         for one in result.programs:
             assert one.task_id == task.id
-            assert one.solved == count_solved_by(one.program, task)
-            assert not one.votes or one.solved == len(task.train)
+            assert one.demonstrations_solved == count_solved_by(one.program, task)
+            assert not one.votes or one.demonstrations_solved == len(task.train)
 
 
 def test_test_outputs_do_not_change_the_result(tasks: list[Task]) -> None:
@@ -124,7 +124,7 @@ def test_unsolvable_task_is_answered_by_the_closest_programs() -> None:
     result = solve_small(NOISE, 2000)
     assert not result.solved
     assert len(result.programs) == CLOSEST and not any(one.votes for one in result.programs)
-    solved = [one.solved for one in result.programs]
+    solved = [one.demonstrations_solved for one in result.programs]
     assert (
         solved
         == sorted(solved, reverse=True)
@@ -267,8 +267,8 @@ def test_by_fitness_orders_programs_as_a_population_does(tasks: list[Task]) -> N
     assert ordered == members
     reordered = by_fitness(tasks[2], [one.program for one in reversed(members)])
     assert reordered[0] == ordered[0]
-    assert [(one.solved, len(one.program)) for one in reordered] == [
-        (one.solved, len(one.program)) for one in ordered
+    assert [(one.demonstrations_solved, len(one.program)) for one in reordered] == [
+        (one.demonstrations_solved, len(one.program)) for one in ordered
     ]
 
 

@@ -338,7 +338,9 @@ class Loop:
             f"{scope}_top3_without_leak": total.solved_top3_without_leak,
             f"{scope}_top2_without_leak": total.solved_top2_without_leak,
             f"{scope}_all_demonstrations": total.solved_demonstrations,
-            f"{scope}_demonstrations": sum(max(c.solved for c in of_task) for of_task in candidates.values()),
+            f"{scope}_demonstrations": sum(
+                max(c.demonstrations_solved for c in of_task) for of_task in candidates.values()
+            ),
         }
 
     def _remember_found(

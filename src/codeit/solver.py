@@ -65,7 +65,7 @@ class SolveResult:
     @property
     def solved(self) -> bool:
         """Whether a program solves all demonstrations."""
-        return bool(self.programs) and self.programs[0].solved == len(self.task.train)
+        return bool(self.programs) and self.programs[0].demonstrations_solved == len(self.task.train)
 
     @cached_property
     def attempts(self) -> list[list[Grid]]:
@@ -180,7 +180,7 @@ class TaskSearch:
             evolution = self._next_population(programs - before)
             patience = settings.restart_after << min(k, 4)
             for generation in evolution.generations(programs - before):
-                solved = generation.solved == len(self._task.train)
+                solved = generation.demonstrations_solved == len(self._task.train)
                 if solved and self._enough == math.inf:
                     self._enough = max(MIN_PROGRAMS_FOR_VOTES, VOTES_FACTOR * generation.tried)
                 yield

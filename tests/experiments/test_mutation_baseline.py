@@ -48,7 +48,7 @@ def found_by(
     with SearchLog(directory, {"seed": 0}) as log:
         assert sum(part.programs for number, part in log.parts().items() if number) == counts[-1]
         candidates = log.candidates()
-    assert all(one.solved == len(training[one.task_id].train) for one in candidates)
+    assert all(one.demonstrations_solved == len(training[one.task_id].train) for one in candidates)
     return [(one.task_id, str(one.program), one.order) for one in candidates]
 
 

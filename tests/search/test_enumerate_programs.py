@@ -16,7 +16,7 @@ def test_solvable_tasks_end_with_a_sure_answer() -> None:
         assert last.sure and last.tried < 3 * STEP
         best = last.answers[0]
         assert [best.program(pair.input) for pair in task.test] == [pair.output for pair in task.test]
-        assert best.solved == len(task.train) and best.votes >= votes(SURE_BITS)
+        assert best.demonstrations_solved == len(task.train) and best.votes >= votes(SURE_BITS)
         assert len({one.answer for one in last.answers}) == len(last.answers)
         (*_, hidden) = enumerate_programs(without_outputs(task), LIBRARY)
         assert [str(one.program) for one in hidden.answers] == [str(one.program) for one in last.answers]

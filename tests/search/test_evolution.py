@@ -22,13 +22,15 @@ def test_evolution_solves_tasks_that_its_starters_do_not_solve(tasks: list[Task]
         generations = list(evolution.generations(5000))
         found = evolution.answers()
         assert found, task.id
-        assert {(answer.task_id, answer.solved) for answer in found} == {(task.id, len(task.train))}
-        assert generations[-1].solved == len(task.train)
+        assert {(answer.task_id, answer.demonstrations_solved) for answer in found} == {
+            (task.id, len(task.train))
+        }
+        assert generations[-1].demonstrations_solved == len(task.train)
         inputs = [[pair.input for pair in task.train]] * len(found)
         for outcomes in run_batch([answer.program for answer in found], inputs):
             assert [outcome.grid for outcome in outcomes] == [pair.output for pair in task.train]
         # The best program only gets better.
-        solved = [generation.solved for generation in generations]
+        solved = [generation.demonstrations_solved for generation in generations]
         assert solved == sorted(solved)
 
 
@@ -59,13 +61,17 @@ def test_injected_programs_are_tried_once_and_join_the_population(tasks: list[Ta
     evolution = Evolution(tasks[1], STARTERS, 0, SMALL)
     generations = evolution.generations(1000)
     first = next(generations)
-    assert first.tried == evolution.tried == len(STARTERS) and first.solved == 0
+    assert first.tried == evolution.tried == len(STARTERS) and first.demonstrations_solved == 0
     answer = Program.parse("x1 = vmirror(I)\nx2 = hconcat(x1, I)\nO = hmirror(x2)")
     renamed = Program.parse("x9 = vmirror(I)\nx4 = hconcat(x9, I)\nO = hmirror(x4)")
     evolution.inject([answer, renamed, STARTERS[0]])
     assert evolution.tried == len(STARTERS) + 1  # programs that were tried before are not tried again
     best = evolution.members()[0]
-    assert (best.task_id, best.program, best.solved) == (tasks[1].id, answer, len(tasks[1].train))
+    assert (best.task_id, best.program, best.demonstrations_solved) == (
+        tasks[1].id,
+        answer,
+        len(tasks[1].train),
+    )
     assert [(one.program, one.votes) for one in evolution.answers()] == [(answer, 1)]
-    assert next(generations).solved == len(tasks[1].train)
+    assert next(generations).demonstrations_solved == len(tasks[1].train)
     assert [generation.tried for generation in generations][-1] == 1000

@@ -144,7 +144,7 @@ def solve(
         if out is not None:
             write_atomically(out, submission(answers))
         if html is not None:
-            best = [(candidate.program, candidate.solved) for candidate in result.programs]
+            best = [(candidate.program, candidate.demonstrations_solved) for candidate in result.programs]
             write_atomically(html, answer_page(one.id, one, best, result.attempts))
         if stopped_by:
             say("stopped; these are the answers so far")
@@ -262,7 +262,7 @@ def _follow(
     with ProgressDisplay(transient=True) as display:
         try:
             for last in chain([first], results):
-                n, best = len(last.task.train), last.programs[0].solved if last.programs else 0
+                n, best = len(last.task.train), last.programs[0].demonstrations_solved if last.programs else 0
                 text = f"{last.task.id}: {best} of {n} demonstration{'s' * (n != 1)} solved"
                 turn = ", policy turn" if last.working_on == "policy" else ""
                 if programs:
@@ -288,7 +288,11 @@ def _as_json(result: SolveResult) -> dict[str, object]:
         "demonstrations": len(result.task.train),
         "tried": result.tried,
         "programs": [
-            {"program": str(one.program), "demonstrations_solved": one.solved, "votes": one.votes}
+            {
+                "program": str(one.program),
+                "demonstrations_solved": one.demonstrations_solved,
+                "votes": one.votes,
+            }
             for one in result.programs
         ],
         "attempts": [[grid.tolist() for grid in attempts] for attempts in result.attempts],
@@ -309,7 +313,7 @@ def _show(result: SolveResult) -> None:
         console.print("The answers are guesses of the programs that come closest.")
     table = Table("program", "demonstrations", "votes", show_lines=True)
     for one in (solvers or result.programs)[:_SHOWN]:
-        share = f"{one.solved} of {len(result.task.train)}"
+        share = f"{one.demonstrations_solved} of {len(result.task.train)}"
         table.add_row(Text(str(one.program)), share, f"{one.votes:,}" if one.votes else "")
     if table.row_count:
         console.print(table)

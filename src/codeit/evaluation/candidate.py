@@ -23,7 +23,7 @@ class Candidate:
 
     task_id: str
     program: Program
-    solved: int
+    demonstrations_solved: int
     """Demonstrations of the task that the program solves."""
     order: int = 0
     """When it was found: the programs tried on the task before it or by the end of its generation, or
@@ -46,7 +46,9 @@ def rank(candidates: Iterable[Candidate]) -> list[Candidate]:
     order of discovery (earliest first).
     """
     first: dict[Program, Candidate] = {}
-    for candidate in sorted(candidates, key=lambda c: (-c.solved, -c.votes, len(c.program), c.order)):
+    for candidate in sorted(
+        candidates, key=lambda c: (-c.demonstrations_solved, -c.votes, len(c.program), c.order)
+    ):
         first.setdefault(candidate.program, candidate)
     return list(first.values())
 

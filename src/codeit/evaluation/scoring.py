@@ -116,7 +116,7 @@ def count_votes(
     merged = {task_id: rank(found) for task_id, found in candidates.items()}
     with_votes = [task_id for task_id, found in merged.items() if any(c.votes for c in found)]
     given = [candidate for task_id in with_votes for candidate in merged[task_id]]
-    solvers = [c for c in given if c.solved == len(by_id[c.task_id].train)]
+    solvers = [c for c in given if c.demonstrations_solved == len(by_id[c.task_id].train)]
     outcomes = run_batch(
         [c.program for c in solvers],
         [[pair.input for pair in by_id[c.task_id].test] for c in solvers],
@@ -131,7 +131,7 @@ def count_votes(
         shortest = min(group, key=lambda c: (len(c.program), c.order))
         merged[task_id].append(replace(shortest, votes=sum(c.votes for c in group)))
     for candidate in given:
-        if candidate.solved < len(by_id[candidate.task_id].train):
+        if candidate.demonstrations_solved < len(by_id[candidate.task_id].train):
             merged[candidate.task_id].append(replace(candidate, votes=0))
     return merged
 
@@ -182,7 +182,7 @@ def score(
             place < 2 for task_id, place in place_of.items() if task_id not in excluded
         ),
         solved_demonstrations=sum(
-            c[0].solved == len(by_id[task_id].train) for task_id, c in best.items() if c
+            c[0].demonstrations_solved == len(by_id[task_id].train) for task_id, c in best.items() if c
         ),
         without_outputs=len(tasks) - len(scorable),
         programs=sum(map(len, given.values())),
@@ -241,7 +241,7 @@ def rank_solutions(
         for candidate, of_program in zip(valid, outcomes, strict=True):
             wanted = (pair.output for pair in by_id[candidate.task_id].train)
             solved = sum(map(_gives, of_program, wanted))
-            candidates[candidate.task_id].append(replace(candidate, solved=solved))
+            candidates[candidate.task_id].append(replace(candidate, demonstrations_solved=solved))
     merged = count_votes(candidates, tasks, budget=budget, threads=threads)
     return Ranking(merged, order, invalid, tuple(problems))
 

@@ -260,7 +260,7 @@ def _search(job: _Job) -> _Found | None:
     result = state._replace(closest=state.closest[:CLOSEST]).result(task)
     best = dict.fromkeys([*(answer.program for answer in state.answers), *state.closest])
     stored = {
-        "programs": [(str(one.program), one.solved, one.votes) for one in result.programs],
+        "programs": [(str(one.program), one.demonstrations_solved, one.votes) for one in result.programs],
         "settled": state.settled,
         "carried": [] if state.settled else list(map(str, best)),
     }

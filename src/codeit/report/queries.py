@@ -21,7 +21,7 @@ class GalleryProgram:
     """A program of a task in the gallery."""
 
     program: Program
-    solved: int
+    demonstrations_solved: int
     """Demonstrations that it solves."""
     outcomes: Sequence[Outcome]
     """Its outcomes on the test inputs."""
@@ -61,7 +61,7 @@ def gallery(runs: Sequence[Run], *, threads: int = 0) -> list[GalleryEntry]:
         for task_id, candidates in run.best.items():
             for rank, candidate in enumerate(candidates, start=1):
                 ranks[task_id, candidate.program][number] = rank
-                solved[task_id, candidate.program] = candidate.solved
+                solved[task_id, candidate.program] = candidate.demonstrations_solved
     keys = list(ranks)
     test_inputs = [[pair.input for pair in tasks[task_id].test] for task_id, _ in keys]
     outcomes = run_batch([program for _, program in keys], test_inputs, threads=threads)
@@ -73,8 +73,10 @@ def gallery(runs: Sequence[Run], *, threads: int = 0) -> list[GalleryEntry]:
         of_task[task_id].append(GalleryProgram(program, solved[key], of_program, right, ranks[key]))
     entries = []
     for task_id, task in tasks.items():
-        programs = sorted(of_task[task_id], key=lambda p: (-p.solved, len(p.program), str(p.program)))
-        best = programs[0].solved if programs else 0
+        programs = sorted(
+            of_task[task_id], key=lambda p: (-p.demonstrations_solved, len(p.program), str(p.program))
+        )
+        best = programs[0].demonstrations_solved if programs else 0
         status = "demonstrations" if best == len(task.train) else "some" if best else "none"
         if solved_by[task_id]:
             status = "solved"

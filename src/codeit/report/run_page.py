@@ -103,7 +103,7 @@ def _program(views: Views, entry: GalleryEntry, one: GalleryProgram, runs: Seque
         notes.append(f"{_ORDINALS[rank]} of {run.name}" + (f" ({origin})" if origin else ""))
     outputs = [pair.output for pair in entry.task.test]
     return program_sheet(views, one.program, entry.task.train) | {
-        "solved": one.solved,
+        "solved": one.demonstrations_solved,
         "notes": notes,
         "answers": [None if outcome.grid is None else views.grid(outcome.grid) for outcome in one.outcomes],
         "answers_right": [

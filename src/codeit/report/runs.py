@@ -313,7 +313,9 @@ def _candidates(path: Path, tasks: Sequence[Task], threads: int) -> dict[str, li
     for task_id, of_task in unranked.items():
         pairs = [by_id[task_id].train]
         solved = count_solved([one.program for one in of_task], pairs, threads=threads)[0].tolist()
-        found[task_id] = [replace(one, solved=n) for one, n in zip(of_task, solved, strict=True)]
+        found[task_id] = [
+            replace(one, demonstrations_solved=n) for one, n in zip(of_task, solved, strict=True)
+        ]
     return found
 
 
@@ -338,7 +340,7 @@ def shortest_lengths(
     by_iteration: defaultdict[int, list[tuple[str, int]]] = defaultdict(list)
     for task_id, found in candidates.items():
         for one in found:
-            if one.solved == demonstrations[task_id]:
+            if one.demonstrations_solved == demonstrations[task_id]:
                 by_iteration[one.iteration].append((task_id, len(one.program)))
     shortest: dict[str, int] = {}
     first: list[str] = []

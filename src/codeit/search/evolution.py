@@ -34,7 +34,7 @@ class Generation(NamedTuple):
     """Programs tried so far, including this generation."""
     best: Program
     """The best program so far."""
-    solved: int
+    demonstrations_solved: int
     """Demonstrations that it solves."""
 
 

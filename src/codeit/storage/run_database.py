@@ -146,7 +146,13 @@ class RunDatabase(Database):
             f"VALUES ({_TEST_TASK}, {_PROGRAM}, ?, ?, ?, ?) ON CONFLICT (task_id, program_id) DO NOTHING"
         )
         key = candidate.task_id, str(candidate.program)
-        values = (*key, candidate.iteration, candidate.source, candidate.solved, candidate.votes)
+        values = (
+            *key,
+            candidate.iteration,
+            candidate.source,
+            candidate.demonstrations_solved,
+            candidate.votes,
+        )
         new = self.connection.execute(query, values).rowcount == 1
         if not new and candidate.source in FOUND_SOURCES:
             query = (

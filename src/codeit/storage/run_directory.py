@@ -153,7 +153,7 @@ class RunDirectory:
             row: dict[str, object] = {
                 "task": one.task_id,
                 "program": str(one.program),
-                "demonstrations_solved": one.solved,
+                "demonstrations_solved": one.demonstrations_solved,
                 "iteration": one.iteration,
                 "source": one.source,
             }

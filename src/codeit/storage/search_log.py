@@ -224,7 +224,7 @@ class SearchLog(SearchLogReader):
             self.connection.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?)", (number, *part))
             rows = [
                 (
-                    *(number, one.task_id, str(one.program), one.solved, one.order),
+                    *(number, one.task_id, str(one.program), one.demonstrations_solved, one.order),
                     *(None if one.answer is None else f"{one.answer:016x}", one.votes),
                 )
                 for one in found
