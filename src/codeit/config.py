@@ -490,7 +490,7 @@ class ReplayConfig(Section):
     policy_draws: int = Field(
         default=90_000,
         ge=0,
-        description="Experiences drawn from the policy's and evolution's. Paper: up to 90,000.",
+        description="Experiences drawn from the policy's and the searches'. Paper: up to 90,000.",
     )
     priority_floor: float = Field(
         default=0.1,

@@ -41,7 +41,7 @@ from codeit.policy.encoding import Encoding, NotEncodableError
 from codeit.policy.model import DamagedPolicyError, Policy
 from codeit.policy.sampling import sample
 from codeit.policy.training import Trainer, TrainingExample, TrainingReport
-from codeit.search.enumeration import SURE_BITS, votes
+from codeit.search.enumeration import is_sure
 from codeit.search.mutation import make_mutants
 from codeit.seeds import derive
 from codeit.solver import SearchJob, search_task
@@ -264,20 +264,23 @@ class Loop:
     def search(self, iteration: int) -> None:
         """Search each task without the policy, from the experts and the programs in the buffer.
 
-        In iteration 0 an enumeration comes first, then a population evolves. Tasks with a sure
-        answer are left alone in later iterations. The answers with most votes become candidates,
-        the best programs become experiences.
+        In iteration 0 an enumeration comes first, then a population evolves. Tasks that have an
+        answer with the votes of a sure one are left alone in later iterations. The answers with
+        most votes become candidates, the best programs become experiences.
         """
         settings = self.settings
         first = iteration == 0
         n = settings.evolution.programs if first else settings.evolution.programs_per_iteration
         tasks = self.test_tasks
-        left = [k for k in range(len(tasks)) if not self.database.is_done(iteration, "search", k)]
-        if not left or not (n or (first and settings.enumeration.expressions)):
+        if not n and not (first and settings.enumeration.expressions):
             return
-        sure = {one.task_id for one in self.database.candidates() if one.votes >= votes(SURE_BITS)}
+        sure = {one.task_id for one in self.database.candidates() if is_sure(one)}
+        left = [
+            k
+            for k, task in enumerate(tasks)
+            if task.id not in sure and not self.database.is_done(iteration, "search", k)
+        ]
         solve_settings = SolveSettings(enumeration=settings.enumeration, evolution=settings.evolution)
-        open_tasks = [k for k in left if first or tasks[k].id not in sure]
         jobs = (
             SearchJob(
                 tasks[k],
@@ -288,15 +291,13 @@ class Loop:
                 enumerates=first,
                 closest=settings.evolution.elites,
             )
-            for k in open_tasks
+            for k in left
         )
         found = map_ordered(search_task, jobs, self.threads)
         for place in left:
             task = tasks[place]
             self.observer.progress(iteration, "search", place, len(tasks))
             with self._committing(iteration, "search", place):
-                if place not in open_tasks:
-                    continue
                 state = next(found)
                 for one in state.answers:
                     self.database.add_candidate(replace(one, iteration=iteration, source="search"))

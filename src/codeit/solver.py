@@ -294,8 +294,8 @@ class SearchJob(NamedTuple):
     """Programs that evolution tries at most."""
     seed: int
     settings: SolveSettings
-    enumerates: bool
-    closest: int
+    enumerates: bool = True
+    closest: int = CLOSEST
     """Programs to hand over, besides the answers."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from codeit.config import SearchSettings, SolveSettings
 from codeit.data.tasks import Task
@@ -12,7 +11,7 @@ from codeit.evaluation.candidate import Candidate
 from codeit.language import Program
 from codeit.parallel import map_unordered
 from codeit.seeds import derive
-from codeit.solver import TaskSearch
+from codeit.solver import SearchJob, TaskSearch
 from codeit.storage.search_log import Part, SearchLog
 
 
@@ -41,7 +40,7 @@ def run_search(
     budgets = log.states(int)
     left = [number for number in range(len(tasks)) if budgets.get(number, 0) < programs]
     solve_settings = SolveSettings.from_overrides(settings.flat() if settings else {})
-    jobs = [_Job(tasks[number], starters, programs, seed, solve_settings) for number in left]
+    jobs = [SearchJob(tasks[number], starters, programs, seed, solve_settings) for number in left]
     done = len(tasks) - len(left)
     progress(done, len(tasks))
     for index, (part, found) in map_unordered(_search, jobs, workers, lambda k: f"task {jobs[k].task.id}"):
@@ -50,15 +49,7 @@ def run_search(
         progress(done, len(tasks))
 
 
-class _Job(NamedTuple):
-    task: Task
-    starters: Sequence[Program]
-    programs: int
-    seed: int
-    settings: SolveSettings
-
-
-def _search(job: _Job) -> tuple[Part, list[Candidate]]:
+def _search(job: SearchJob) -> tuple[Part, list[Candidate]]:
     wall, cores = time.monotonic(), time.process_time()
     seed = derive(job.seed, "solve", job.task.id, 0)
     search = TaskSearch(job.task, job.starters, seed, settings=job.settings, threads=1)

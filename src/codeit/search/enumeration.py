@@ -55,7 +55,7 @@ def enumerate_programs(
         more = enumeration.run(min(done + STEP, settings.expressions))
         enumeration.finish()
         answers = _candidates(task, enumeration.solutions())
-        sure = bool(answers) and answers[0].votes >= votes(SURE_BITS)
+        sure = bool(answers) and is_sure(answers[0])
         is_last = sure or not more or done + STEP >= settings.expressions
         elites = enumeration.closest(settings.elites) if is_last else []
         yield Enumerated(enumeration.tried, answers, sure, elites)
@@ -73,6 +73,11 @@ def _candidates(task: Task, found: Sequence[tuple[Program, int]]) -> list[Candid
         for (program, bits), verdict in zip(found, verdicts, strict=True)
         if verdict["ran"] == len(tests)
     ]
+
+
+def is_sure(one: Candidate) -> bool:
+    """Return whether a candidate has as many votes as a program of `SURE_BITS`."""
+    return one.votes >= votes(SURE_BITS)
 
 
 def votes(bits: int) -> int:

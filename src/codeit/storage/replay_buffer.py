@@ -147,7 +147,7 @@ class ReplayBuffer:
         Lines are what a draw, searches and ranking measure length by, and every program has them,
         while tokens depend on the policy. A replaced experience keeps its row, so that the draws of
         earlier iterations can be repeated. An expert is never replaced. What the policy or
-        evolution found is not added if a better one is there. Mutants then enter as replaced,
+        a search found is not added if a better one is there. Mutants then enter as replaced,
         because the mutation baseline tries all of them.
 
         Raises ValueError for an unknown source or a priority outside 0 to 1, and StoreError if an
