@@ -208,10 +208,10 @@ class TaskSearch:
         carried, library = self._carried, Library(self._starters)
         for found in enumerate_programs(self._task, library, self._settings.enumeration):
             answers = rank_answers(found.answers)[:KEPT]
-            closest = [*(one.program for one in answers), *found.elites]
-            self._finished = [SearchState(0, answers, closest, found.sure)]
+            programs = [one.program for one in answers]
+            self._finished = [SearchState(0, answers, programs, found.sure)]
             self._sure = found.sure
-            self._carried = [*carried, *closest]
+            self._carried = [*carried, *programs, *found.elites]
             yield
             if time.monotonic() >= deadline:
                 break
@@ -243,13 +243,12 @@ class TaskSearch:
 
     def state(self, closest: int = CLOSEST) -> SearchState:
         """Return what was reached so far, with up to `closest` of the best programs."""
-        finished = [state._replace(closest=state.closest[:closest]) for state in self._finished]
-        merged = merge_states(self._task, [*finished, self._population_state(closest)], closest)
+        merged = merge_states(self._task, [*self._finished, self._population_state(closest)], closest)
         return merged._replace(working_on=self.working_on)
 
     def _population_state(self, closest: int) -> SearchState:
-        if self._evolution is None:
-            return SearchState(0, [], [], False)
+        if self._evolution is None:  # those that would join the population
+            return SearchState(0, [], list(self._carried[:closest]), False)
         members = [member.program for member in self._evolution.members()[:closest]]
         return SearchState(self._evolution.tried, self._evolution.answers()[:KEPT], members, self.settled)
 
@@ -257,8 +256,6 @@ class TaskSearch:
         """Set up a population; the first also tries up to `limit` programs that are carried over."""
         if self._evolution:
             self._finished = [self.state()]
-        else:  # the closest of an enumeration join the population
-            self._finished = [one._replace(closest=one.closest[: len(one.answers)]) for one in self._finished]
         seed = derive(self._seed, "population", self.tried)
         self._evolution = Evolution(self._task, self._starters, seed, self._settings.evolution)
         self._evolution.inject(self._carried[:limit])
