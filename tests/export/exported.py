@@ -1,0 +1,90 @@
+"""Exported files, executed beside the engine.
+
+`python tests/export/exported.py` runs every published program so: the experts, and the programs of
+results/*/solutions.jsonl, each on all inputs of its task.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+from oracle import is_container
+
+from codeit.export import to_python
+from codeit.language import PRIMITIVES, Grid, Outcome, Program, run_batch
+
+MAKERS = {
+    "composed": "compose",
+    "chained": "chain",
+    "matched": "matcher",
+    "with_last": "rbind",
+    "with_first": "lbind",
+    "forked": "fork",
+}
+"""The primitives that make functions, by the function of an exported file that theirs call."""
+LIMITS = ("steps", "cells", "depth", "overflow")
+"""Kinds of outcomes that exported files do not have."""
+
+
+def execute(text: str) -> dict[str, Any]:
+    """Execute the text of an exported file, but not its command. Returns its names."""
+    names: dict[str, Any] = {"__name__": "exported"}
+    exec(compile(text, "exported.py", "exec"), names)
+    return names
+
+
+@cache
+def all_primitives() -> dict[str, Any]:
+    """Return the names of an exported file of a program that mentions every primitive."""
+    lines = [f"x{k} = initset({name})" for k, name in enumerate(PRIMITIVES, start=1)]
+    return execute(to_python(Program.parse("\n".join([*lines, "O = identity(I)"]))))
+
+
+def to_exported(value: Any) -> Any:
+    """Convert a value of the engine for an exported file: names of primitives become functions."""
+    if is_container(value):
+        return type(value)(map(to_exported, value))
+    return all_primitives()[value] if isinstance(value, str) else value
+
+
+def comparable(value: Any) -> Any:
+    """Convert a value of either to one that compares: functions become their primitive's name."""
+    if is_container(value):
+        return type(value)(map(comparable, value))
+    if isinstance(value, str):
+        return value.split("(")[0]
+    if isinstance(value, FunctionType):
+        return value.__name__
+    return MAKERS[value.function.__name__] if callable(value) else value
+
+
+def difference(solve: Any, grid: Grid, outcome: Outcome) -> str:
+    """Return how an exported program differs from the engine's outcome, or ""."""
+    try:
+        found = solve(grid.tolist())
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        return f"raises {error!r}" if outcome.kind == "grid" else ""
+    if outcome.grid is None:
+        return "" if outcome.kind in LIMITS else f"gives {found!r} where the engine ends with {outcome.kind}"
+    return "" if outcome.grid.tolist() == [list(row) for row in found] else f"gives {found!r}"
+
+
+def count_outcomes(programs: Iterable[tuple[Program, list[Grid]]]) -> Counter[str]:
+    """Compare exported programs with the engine on their grids; count the engine's outcomes.
+
+    Programs that exceed the engine's budget on a grid are not run on it. Raises AssertionError for
+    a difference.
+    """
+    counts: Counter[str] = Counter()
+    for program, grids in programs:
+        solve = execute(to_python(program))["solve"]
+        for grid, outcome in zip(grids, run_batch([program], [grids])[0], strict=True):
+            counts[outcome.kind] += 1
+            if outcome.kind not in LIMITS:
+                problem = difference(solve, grid, outcome)
+                assert not problem, f"exported, this program {problem}\n{program}\non {grid!r}"
+    return counts
