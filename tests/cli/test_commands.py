@@ -33,6 +33,7 @@ COMMANDS = [
     "solve",
     "submit",
     "explain",
+    "export",
     "report",
     "experts",
     "tasks list",

@@ -6,14 +6,21 @@ results/*/solutions.jsonl, each on all inputs of its task.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
+sys.path.append(str(Path(__file__).parents[1]))  # as pytest does
+
 from oracle import is_container
 
+from codeit.data.experts import published
+from codeit.data.tasks import Task, load_tasks
+from codeit.evaluation.scoring import read_solutions
 from codeit.export import to_python
 from codeit.language import PRIMITIVES, Grid, Outcome, Program, run_batch
 
@@ -52,14 +59,19 @@ def to_exported(value: Any) -> Any:
 
 
 def comparable(value: Any) -> Any:
-    """Convert a value of either to one that compares: functions become their primitive's name."""
+    """Convert a value of the engine or of an exported file to one that compares.
+
+    Functions become the text that the engine gives, in which truth values are numbers: in
+    containers they equal them.
+    """
     if is_container(value):
         return type(value)(map(comparable, value))
-    if isinstance(value, str):
-        return value.split("(")[0]
     if isinstance(value, FunctionType):
         return value.__name__
-    return MAKERS[value.function.__name__] if callable(value) else value
+    if callable(value):
+        parts = ", ".join(str(comparable(part)) for part in value.parts)
+        return comparable(f"{MAKERS[value.function.__name__]}({parts})")
+    return value.replace("True", "1").replace("False", "0") if isinstance(value, str) else value
 
 
 def difference(solve: Any, grid: Grid, outcome: Outcome) -> str:
@@ -88,3 +100,31 @@ def count_outcomes(programs: Iterable[tuple[Program, list[Grid]]]) -> Counter[st
                 problem = difference(solve, grid, outcome)
                 assert not problem, f"exported, this program {problem}\n{program}\non {grid!r}"
     return counts
+
+
+# --- Published programs ---
+
+
+def inputs_of(task: Task) -> list[Grid]:
+    """Return the inputs of demonstrations and tests."""
+    return [pair.input for pair in (*task.train, *task.test)]
+
+
+def published_solutions() -> list[tuple[Program, Task]]:
+    """Return the distinct programs of results/*/solutions.jsonl with their tasks."""
+    tasks = {task.id: task for part in ("training", "evaluation") for task in load_tasks(f"arc-agi-1/{part}")}
+    files = sorted((Path(__file__).parents[2] / "results").glob("*/solutions.jsonl"))
+    rows = {(row.program, row.task_id): None for file in files for row in read_solutions(file)}
+    return [(Program.parse(text), tasks[task_id]) for text, task_id in rows]
+
+
+def main() -> None:
+    training = {task.id: task for task in load_tasks("arc-agi-1/training")}
+    experts = [(program, training[task_id]) for task_id, program in published().programs.items()]
+    for kind, programs in (("experts", experts), ("published solutions", published_solutions())):
+        counts = count_outcomes((program, inputs_of(task)) for program, task in programs)
+        print(f"{len(programs)} {kind}: {counts.total()} runs end alike: {dict(counts.most_common())}")
+
+
+if __name__ == "__main__":
+    main()

@@ -154,6 +154,7 @@ COMMANDS = {
     "explain": Command(
         "explain {inputs}/program.txt {inputs}/test/left.json --html {out}/page.html", old=("page.html",)
     ),
+    "export": Command("export {inputs}/program.txt --out {out}/solution.py", old=("solution.py",)),
     "report": Command(
         "report {inputs}/found --threads 1 --out {out}/report.html",
         old=("report.html",),

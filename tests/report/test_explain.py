@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from codeit.cli.programs import ProgramError
 from codeit.cli.show import DisplayError, explain, report
 from codeit.data.tasks import Task, TaskError
 from codeit.evaluation.scoring import SolutionError
@@ -146,17 +147,17 @@ def test_explain_takes_a_text_a_file_or_the_best_of_a_solutions_file(
 
 
 def test_explain_names_the_mistake(tmp_path: Path, puzzle: Path) -> None:
-    with pytest.raises(DisplayError, match=r"the given program: line 1: .*did you mean vmirror"):
+    with pytest.raises(ProgramError, match=r"the given program: line 1: .*did you mean vmirror"):
         explain("O = vmiror(I)", str(puzzle))
-    with pytest.raises(DisplayError, match=r"none.txt: expected a program .*: No such file"):
+    with pytest.raises(ProgramError, match=r"none.txt: expected a program .*: No such file"):
         explain("none.txt", str(puzzle))
     (tmp_path / "bad.txt").write_text("O = vmiror(I)")
-    with pytest.raises(DisplayError, match=r"bad.txt: line 1: "):
+    with pytest.raises(ProgramError, match=r"bad.txt: line 1: "):
         explain(str(tmp_path / "bad.txt"), str(puzzle))
     with pytest.raises(SolutionError, match=r"none.jsonl: expected a readable file"):
         explain("none.jsonl", str(puzzle))
     (tmp_path / "empty.jsonl").write_text("")
-    with pytest.raises(DisplayError, match=r"empty.jsonl: expected a program for task puzzle, found none"):
+    with pytest.raises(ProgramError, match=r"empty.jsonl: expected a program for task puzzle, found none"):
         explain(str(tmp_path / "empty.jsonl"), str(puzzle))
     with pytest.raises(TaskError, match=r"expected a task nothing, found no"):
         explain(CROP, "nothing")

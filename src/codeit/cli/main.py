@@ -11,13 +11,13 @@ import io
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
 from codeit import __version__
-from codeit.cli import policy, run, search, show, solve, tasks
+from codeit.cli import export, policy, run, search, show, solve, tasks
 from codeit.cli.console import INTERRUPTED, console, messages, user_error
 from codeit.cli.usage import section_with_value, usage_error
 
@@ -37,7 +37,7 @@ app = App(
     print_error=False,
     result_action="return_value",
 )
-for module in (solve, run, search, policy, show, tasks):
+for module in (solve, run, search, policy, show, export, tasks):
     module.register(app)
 
 
@@ -51,7 +51,7 @@ def main(interrupted: Callable[[], bool] = lambda: False) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` ends a run as cleanly as Ctrl-C
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: any text can be printed anywhere
-    arguments = sys.argv[1:]
+    arguments = _with_stdin(sys.argv[1:])
     if section := section_with_value(arguments):
         sys.exit(user_error(f"{section}: expected a value or {section}.KEY VALUE, found both"))
     try:
@@ -78,3 +78,12 @@ def main(interrupted: Callable[[], bool] = lambda: False) -> NoReturn:
         else:
             raise  # a bug of ours, not a message to the user
     sys.exit(code)
+
+
+def _with_stdin(arguments: Sequence[str]) -> list[str]:
+    """Replace the argument `-` by the name of stdin. Cyclopts would take it for an option."""
+    before = ["", *arguments]
+    return [
+        "/dev/stdin" if argument == "-" and not option.startswith("--") else argument
+        for option, argument in zip(before, arguments, strict=False)
+    ]

@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 from rich.table import Table
 from rich.text import Text
 
 from codeit.cli.console import Name, ProgressDisplay, TaskSet, Threads, console, say
+from codeit.cli.programs import read_program
 from codeit.cli.tasks import one_task
-
-if TYPE_CHECKING:
-    from codeit.data.tasks import Task
-    from codeit.language import Program
-
-_MAX_PROGRAM = 1_000_000  # characters of a program's file, which may be a device without an end
 
 
 class DisplayError(ValueError):
@@ -49,8 +43,9 @@ def explain(
     Parameters
     ----------
     program:
-        A program's text (lines separated by line breaks or semicolons), a file with it, or a
-        solutions file (FILE.jsonl), of which the task's best program is taken.
+        A program's text (lines separated by line breaks or semicolons), a file with it (- for
+        stdin), or a solutions file (FILE.jsonl) or the directory of a run, of which the task's best
+        program is taken.
     task:
         The task's id, or a JSON file of one task.
     tasks:
@@ -68,7 +63,7 @@ def explain(
     if html is not None and (problem := why_not_writable(html)):
         raise DisplayError(f"--html {html}: {problem}")
     chosen = one_task(task, tasks)
-    found = _program(program, chosen)
+    found = read_program(program, chosen)
     if html is not None:
         write_atomically(html, explain_page(found, chosen, tests=tests))
         say(f"written: {html}")
@@ -173,55 +168,3 @@ def verify(
             table.add_row(name.replace("_", " "), str(value))
     table.add_row("solved", " ".join(score.solved) or "none")
     console.print(table)
-
-
-def _program(given: str, task: Task) -> Program:
-    """Return a program from its text, its file, or a solutions file."""
-    from codeit.evaluation.candidate import Candidate, rank
-    from codeit.evaluation.scoring import read_solutions
-    from codeit.language import count_solved
-
-    if given.endswith(".jsonl"):
-        rows = [row for row in read_solutions(given) if row.task_id == task.id]
-        if not rows:
-            raise DisplayError(
-                f"{given}: expected a program for task {task.id}, found none; choose another task"
-            )
-        programs = [_parsed(row.program, row.where) for row in rows]
-        solved = count_solved(programs, [task.train])[0].tolist()
-        candidates = (
-            Candidate(task.id, *one, order) for order, one in enumerate(zip(programs, solved, strict=True))
-        )
-        return rank(candidates)[0].program
-    if "=" not in given or _is_file(given):
-        try:
-            with open(given, encoding="utf-8") as file:
-                text = file.read(_MAX_PROGRAM + 1)
-            if len(text) > _MAX_PROGRAM:
-                raise DisplayError(
-                    f"{given}: expected a program, found more than {_MAX_PROGRAM:,} characters; "
-                    "is it a solutions file? Its name must end in .jsonl"
-                )
-            return _parsed(text, given)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            raise DisplayError(
-                f"{given}: expected a program (`O = vmirror(I)`), a file with one, or FILE.jsonl: {reason}"
-            ) from None
-    return _parsed(given.replace(";", "\n").replace("\\n", "\n"), "the given program")
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except (OSError, ValueError):  # the text is too long for a file name
-        return False
-
-
-def _parsed(text: str, where: str) -> Program:
-    from codeit.language import ParseError, Program
-
-    try:
-        return Program.parse(text)
-    except ParseError as error:
-        raise DisplayError(f"{where}: {error}") from None

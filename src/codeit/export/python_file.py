@@ -23,8 +23,7 @@ pair (colour, place). Sets are frozensets, read in sorted order where order matt
 In codeit an engine interprets programs within a budget of steps and memory, and its
 integers are limited. This file has no such limits: a program may run long on inputs
 that it was not made for.
-"""
-'''
+"""'''
 _COMMAND = "main"
 """The function of the module `command` that an exported file calls with its `solve`."""
 
@@ -47,16 +46,16 @@ def to_python(program: Program, *, title: str = "A program for ARC tasks") -> st
     constants = [name for name in CONSTANTS if name in names]
     shared = needed(["Grid", *(PRIMITIVES.keys() & set(names))])
     own = [one for one in needed([_COMMAND]) if one not in shared]
-    parts = [
+    blocks = [
         _HEADER.format(title=_docstring_text(title)),
-        "\n".join(import_lines([*shared, *own])) + "\n",
-        *([_constants(constants)] if constants else []),
+        "\n".join(import_lines([*shared, *own])),
+        *(["\n".join(f"{name} = {CONSTANTS[name]!r}" for name in constants)] if constants else []),
         _section(shared),
-        _solve(program),
-        _section(own),
+        "\n" + _solve(program),
+        "\n" + _section(own),
         f'\nif __name__ == "__main__":\n    sys.exit({_COMMAND}(solve))\n',
     ]
-    return "\n".join(parts)
+    return "\n\n".join(blocks)
 
 
 def _docstring_text(text: str) -> str:
@@ -65,24 +64,20 @@ def _docstring_text(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in line)
 
 
-def _constants(names: list[str]) -> str:
-    return "".join(f"{name} = {CONSTANTS[name]!r}\n" for name in names)
-
-
 def _section(definitions: list[Definition]) -> str:
     """Return the text of definitions, under the first line of their module's documentation."""
     blocks: list[str] = []
     before = None
     for one in definitions:
-        heading = f"# {(inspect.getdoc(one.module) or '').splitlines()[0]}\n"
+        heading = f"# {(inspect.getdoc(one.module) or '').splitlines()[0]}"
         if before is None or one.module is not before.module:
-            blocks += [heading + one.source] if one.is_alias else [heading, one.source]
+            blocks += [f"{heading}\n{one.source}"] if one.is_alias else [heading, one.source]
         elif one.is_alias and before.is_alias:
             blocks[-1] += f"\n{one.source}"
         else:
             blocks.append(one.source)
         before = one
-    return "\n" + "\n\n\n".join(block.rstrip() for block in blocks) + "\n"
+    return "\n\n\n".join(blocks)
 
 
 def _solve(program: Program) -> str:
@@ -101,8 +96,8 @@ def _solve(program: Program) -> str:
         for name, call in statements.items()
     )
     return (
-        "\n# The program.\n\n\n"
+        "# The program.\n\n\n"
         "def solve(rows: Any) -> Grid:\n"
         '    """Return the program\'s output for an input grid, given as rows of colours."""\n'
-        f"{body}    return to_grid(output)\n"
+        f"{body}    return to_grid(output)"
     )

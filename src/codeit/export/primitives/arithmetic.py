@@ -15,7 +15,7 @@ def elementwise(function: Function, *numbers: Numerical) -> Value:
     if all(isinstance(number, int) for number in numbers):
         return function(*numbers)
     pairs = [(n, n) if isinstance(n, int) else first_two(n) for n in numbers]
-    return tuple(function(*both) for both in zip(*pairs, strict=True))
+    return tuple(function(*aligned) for aligned in zip(*pairs, strict=True))
 
 
 def identity(value: Value) -> Value:

@@ -107,11 +107,11 @@ def recolor(value: Value, patch: Patch) -> Object:
     return frozenset((value, place) for place in places(patch))
 
 
-def moved(patch: Patch, move: Callable[[int, int], Place]) -> Value:
-    """Return the set of a patch's cells or places, each moved to move(i, j)."""
+def moved(patch: Patch, place_of: Callable[[int, int], Place]) -> Value:
+    """Return the set of a patch's cells or places, each moved to place_of(i, j)."""
     if is_coloured(patch):
-        return frozenset((colour, move(i, j)) for colour, (i, j) in patch)
-    return frozenset(move(i, j) for i, j in places(patch))
+        return frozenset((colour, place_of(i, j)) for colour, (i, j) in patch)
+    return frozenset(place_of(i, j) for i, j in places(patch))
 
 
 def shift(patch: Patch, offset: Place) -> Value:
