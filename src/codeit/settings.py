@@ -7,6 +7,7 @@ and described, and words the errors.
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
@@ -190,7 +191,7 @@ def _merge(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, 
 def _read(path: Path, origin: dict[str, str], seen: tuple[Path, ...]) -> dict[str, Any]:
     """Return a file's values on top of those it extends; note each key's file in `origin`."""
     try:
-        resolved = path.resolve()
+        resolved = Path(os.path.realpath(path))  # `resolve` raises RuntimeError for a link to itself
         if resolved in seen or len(seen) >= MAX_EXTENDS:
             chain = " -> ".join(str(p) for p in (*seen, resolved))
             raise ConfigError(f"{path}: 'extends' forms a cycle: {chain}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import tomllib
 from collections import defaultdict
@@ -84,7 +85,7 @@ def read_runs(
     `tasks` names the tasks of submissions and of published results, which do not record theirs.
     Raises ReportError, or TaskError, SolutionError, StoreError for a file that cannot be read.
     """
-    names = [directory.resolve().name for directory in directories]
+    names = [os.path.basename(os.path.realpath(directory)) for directory in directories]
     return [
         _read(directory, printable(name if names.count(name) == 1 else str(directory)), tasks, threads)
         for directory, name in zip(directories, names, strict=True)
