@@ -159,7 +159,7 @@ def other(container: Container, value: Value) -> Value:
     raise ValueError("the container has no other value")
 
 
-def interval(start: int, stop: int, step: int) -> tuple[int, ...]:
+def interval(start: int, stop: int, step: int) -> Value:
     """The integers from start up to, but excluding, stop, in steps."""
     return tuple(range(start, stop, step))
 
