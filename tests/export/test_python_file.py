@@ -133,6 +133,14 @@ def test_file_says_where_it_has_no_output(tmp_path: Path) -> None:
     assert ended.stderr == "train[1]: ValueError: slice step cannot be zero\n"
 
 
+def test_file_can_nest_functions_as_deep_as_the_engine(tmp_path: Path) -> None:
+    deep = "x1 = multiply(TEN, TEN)\nx2 = multiply(NINE, x1)\nx3 = power(increment, x2)\nx4 = x3(ZERO)\n"
+    program = Program.parse(f"{deep}x5 = subtract(x4, x2)\nx6 = increment(x5)\nO = canvas(x6, UNITY)")
+    assert program([[0]]).tolist() == [[1]]
+    ended = run(to_python(program), tmp_path, stdin="[[0]]")
+    assert (ended.stdout, ended.stderr) == ("[[1]]\n", "")
+
+
 @pytest.mark.parametrize(
     "stdin", ["", "{", "3", "[]", "[[10]]", "[[1], [2, 3]]", '{"test": [{}]}', '{"test": 3}']
 )

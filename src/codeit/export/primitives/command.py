@@ -53,6 +53,7 @@ def main(solve: Callable[[Any], Grid]) -> int:
         help="an ARC task or a grid (rows of colours) as JSON; by default stdin",
     )
     file = parser.parse_args().file
+    sys.setrecursionlimit(10_000)  # functions may be made of a thousand others
     try:
         data = read_json(file)
         task = data if isinstance(data, dict) else {"test": [{"input": data}]}
