@@ -39,8 +39,8 @@ LIMITS = ("steps", "cells", "depth", "overflow")
 
 def execute(text: str) -> dict[str, Any]:
     """Execute the text of an exported file, but not its command. Returns its names."""
-    names: dict[str, Any] = {"__name__": "exported"}
-    exec(compile(text, "exported.py", "exec"), names)
+    names: dict[str, Any] = {"__name__": "solution"}
+    exec(compile(text, "solution.py", "exec", dont_inherit=True), names)
     return names
 
 

@@ -24,7 +24,12 @@ import codeit.data.tasks
 
 FOREIGN = {"notes.txt": "mine\n", "other/data.json.partial": "also mine\n"}
 """Files in the watched directory that no command may touch."""
-OLD = {".json": '{"old": true}\n', ".html": "<!DOCTYPE html><html></html>\n", ".jsonl": '{"old": true}\n'}
+OLD = {
+    ".json": '{"old": true}\n',
+    ".jsonl": '{"old": true}\n',
+    ".html": "<!DOCTYPE html><html></html>\n",
+    ".py": "old = True\n",
+}
 """Contents of files that a command replaces."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import hashlib
 import io
@@ -132,6 +133,9 @@ def _check_whole(path: Path) -> None:
             assert len({line.count(b",") for line in data.splitlines()}) == 1, "rows of different lengths"
         case ".toml":
             tomllib.loads(data.decode())
+        case ".py":
+            ast.parse(data)
+            assert data.endswith(b"\n"), "no end"
         case ".svg" | ".html":
             assert data.rstrip().endswith((b"</svg>", b"</html>")), "no end"
     if path.name == "checksums.json":
