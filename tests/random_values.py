@@ -1,4 +1,7 @@
-"""Random values of the language as Python objects, for the tests against the oracle."""
+"""Random values of the language as Python objects, and programs with random names.
+
+They are for tests that compare the engine with Python: the oracle, or exported files.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, TypeVar
 
 import oracle
 
-from codeit.language import PRIMITIVES
+from codeit.language import CONSTANTS, PRIMITIVES, Program
 
 T = TypeVar("T")
 
@@ -200,3 +203,22 @@ VALUE_OF_TYPE: dict[str, Callable[[Draws], Any]] = {
     "Tuple": lambda d: tuple(d.container_of(d.choice(("Integer", "IntegerTuple", "Object", "Grid")))),
     "TupleTuple": lambda d: tuple(d.repeat(lambda: d.value("Tuple"), 3)),
 }
+
+
+def with_random_names(program: Program, rng: random.Random) -> Program:
+    """Replace one or two names by random ones that parse, ignoring types."""
+    lines = list(program.lines)
+    for _ in range(rng.randint(1, 2)):
+        index = rng.randrange(len(lines))
+        line = lines[index]
+        position = rng.randrange(-1, len(line.arguments))  # -1: the function
+        if position < 0:
+            arity = len(line.arguments)
+            functions = [name for name, primitive in PRIMITIVES.items() if primitive.arity == arity]
+            lines[index] = line._replace(function=rng.choice(functions))
+        else:
+            arguments = list(line.arguments)
+            variables = ["I", *(line.target for line in lines[:index])]
+            arguments[position] = rng.choice(rng.choice((variables, variables, [*CONSTANTS], [*PRIMITIVES])))
+            lines[index] = line._replace(arguments=tuple(arguments))
+    return Program.from_lines(lines)

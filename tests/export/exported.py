@@ -61,8 +61,8 @@ def to_exported(value: Any) -> Any:
 def comparable(value: Any) -> Any:
     """Convert a value of the engine or of an exported file to one that compares.
 
-    Functions become the text that the engine gives, in which truth values are numbers: in
-    containers they equal them.
+    Functions become the text that the engine gives, with numbers for truth values, which equal them
+    in containers. Of a text with sets, which Python prints in any order, the characters compare.
     """
     if is_container(value):
         return type(value)(map(comparable, value))
@@ -71,7 +71,10 @@ def comparable(value: Any) -> Any:
     if callable(value):
         parts = ", ".join(str(comparable(part)) for part in value.parts)
         return comparable(f"{MAKERS[value.function.__name__]}({parts})")
-    return value.replace("True", "1").replace("False", "0") if isinstance(value, str) else value
+    if isinstance(value, str):
+        text = value.replace("True", "1").replace("False", "0")
+        return "".join(sorted(text)) if "frozenset" in text else text
+    return value
 
 
 def difference(solve: Any, grid: Grid, outcome: Outcome) -> str:

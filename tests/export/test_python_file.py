@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from exported import count_outcomes, execute, inputs_of, published_solutions
+from random_values import with_random_names
 
 from codeit.data.experts import published
 from codeit.data.tasks import Task
@@ -63,6 +64,14 @@ def test_mutants_end_as_with_the_engine(training: dict[str, Task]) -> None:
     mutants = make_mutants(published().programs, training, 200, seed=5)
     counts = count_outcomes((mutant.program, smallest(training[mutant.task_id])) for mutant in mutants)
     assert counts["grid"] > 180
+
+
+def test_programs_fail_where_the_engine_does(training: dict[str, Task]) -> None:
+    rng = random.Random(3)
+    chosen = rng.choices(sorted(published().programs.items()), k=500)
+    runs = [(with_random_names(program, rng), smallest(training[task_id])) for task_id, program in chosen]
+    counts = count_outcomes(runs)
+    assert counts["type"] + counts["value"] > 350 and counts["grid"] > 30
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from typing import Any
 
 import oracle
 from hypothesis import settings
+from random_values import with_random_names
 
 from codeit.data.experts import published
 from codeit.data.tasks import Task
-from codeit.language import CONSTANTS, PRIMITIVES, Budget, Grid, Program, evaluate, run_batch
+from codeit.language import Budget, Grid, Program, evaluate, run_batch
 from codeit.search.mutation import make_mutants
 
 LONG = settings.get_current_profile_name() == "long"
@@ -72,25 +73,6 @@ def test_mutants_match_oracle(training: dict[str, Task]) -> None:
     )
     assert found[""] > 0.95 * found.total()
     assert found[""] + found[oracle.BUDGET] > 0.995 * found.total()
-
-
-def with_random_names(program: Program, rng: random.Random) -> Program:
-    """Replace one or two names by random ones that parse, ignoring types."""
-    lines = list(program.lines)
-    for _ in range(rng.randint(1, 2)):
-        index = rng.randrange(len(lines))
-        line = lines[index]
-        position = rng.randrange(-1, len(line.arguments))  # -1: the function
-        if position < 0:
-            arity = len(line.arguments)
-            functions = [name for name, primitive in PRIMITIVES.items() if primitive.arity == arity]
-            lines[index] = line._replace(function=rng.choice(functions))
-        else:
-            arguments = list(line.arguments)
-            variables = ["I", *(line.target for line in lines[:index])]
-            arguments[position] = rng.choice(rng.choice((variables, variables, [*CONSTANTS], [*PRIMITIVES])))
-            lines[index] = line._replace(arguments=tuple(arguments))
-    return Program.from_lines(lines)
 
 
 def test_programs_fail_on_the_same_line_as_with_the_oracle(training: dict[str, Task]) -> None:

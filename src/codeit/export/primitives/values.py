@@ -83,8 +83,9 @@ def check_grid(grid: Value) -> Grid:
 
 def check_full_grid(grid: Value) -> Grid:
     """Return a grid of at least one row unchanged. Raises TypeError or ValueError."""
-    if check_grid(grid):
-        return check_grid(grid)
+    rows = check_grid(grid)
+    if rows:
+        return rows
     raise ValueError("the grid is empty")
 
 
