@@ -335,6 +335,19 @@ def test_answer_page_has_answers_and_no_test_output(evaluation: dict[str, Task])
     assert "No program was found" in answer_page("A puzzle", task, [], [[] for _ in task.test])
 
 
+def test_answer_page_tells_what_the_terminal_does(evaluation: dict[str, Task]) -> None:
+    task, program = evaluation["0c786b71"], Program.parse("x1 = vmirror(I)\nO = hconcat(x1, I)")
+    wrong, right = [[pair.input] for pair in task.test], [[pair.output] for pair in task.test]
+    for attempts, correct in ((wrong, 0), (right, len(task.test))):
+        page = answer_page("A puzzle", task, [(program, 0)], attempts, votes=[1234], tried=5678, outputs=True)
+        sheet = Reader(page).json["data"]
+        assert f"Correct: {correct} of {len(task.test)} known test outputs." in page
+        assert "The search tried 5,678 programs." in page
+        assert sheet["programs"][0]["notes"] == ["1,234 votes"]
+        same = [given[0] == test[1] for given, test in zip(sheet["attempts"], sheet["tests"], strict=True)]
+        assert same == [bool(correct)] * len(task.test)
+
+
 def test_explain_page_can_have_the_test_inputs(evaluation: dict[str, Task]) -> None:
     task, program = evaluation["00576224"], Program.parse("O = vmirror(I)")
     lengths = [

@@ -145,7 +145,11 @@ def solve(
             write_atomically(out, submission(answers))
         if html is not None:
             best = [(candidate.program, candidate.demonstrations_solved) for candidate in result.programs]
-            write_atomically(html, answer_page(one.id, one, best, result.attempts))
+            votes = [candidate.votes for candidate in result.programs]
+            page = answer_page(
+                one.id, one, best, result.attempts, votes=votes, tried=result.tried, outputs=True
+            )
+            write_atomically(html, page)
         if stopped_by:
             say("stopped; these are the answers so far")
             raise stopped_by

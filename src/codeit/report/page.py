@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from codeit.data.tasks import Task
+from codeit.evaluation.scoring import outputs_correct
 from codeit.language import PRIMITIVES, Grid, Program
 from codeit.report.rendering import render
 from codeit.report.sheet import Json, Views, program_sheet, task_sheet
@@ -15,24 +16,38 @@ def answer_page(
     task: Task,
     programs: Sequence[tuple[Program, int]],
     attempts: Sequence[Sequence[Grid]],
+    *,
+    votes: Sequence[int] = (),
+    tried: int | None = None,
+    outputs: bool = False,
 ) -> str:
     """Return a page with a task's demonstrations, its answers, and its programs with their traces.
 
     `programs` holds programs, best first, with the number of demonstrations that each solves.
-    `attempts` holds the answers to each test input. Test outputs are not read.
+    `attempts` holds the answers to each test input. `votes` holds the votes of each program, and
+    `tried` is the number of programs that the search tried. `outputs` shows the test outputs that are
+    known, and which answers are right; without it, test outputs are not read.
     """
     views = Views()
-    sheet = task_sheet(views, task)
+    sheet = task_sheet(views, task, outputs=outputs)
     sheet["attempts"] = [[views.grid(grid) for grid in of_input] for of_input in attempts]
     sheet["programs"] = [
         program_sheet(views, program, task.train) | {"solved": solved} for program, solved in programs
     ]
+    for one, count in zip(sheet["programs"], votes, strict=False):
+        if count:
+            one["notes"] = [f"{count:,} vote{'s' * (count != 1)}"]
     best = max((solved for _, solved in programs), default=0)
     lead = (
         f"The best program solves {best} of {len(task.train)} demonstrations."
         if programs
         else "No program was found that solves a demonstration."
     )
+    if tried is not None:
+        lead += f" The search tried {tried:,} program{'s' * (tried != 1)}."
+    known = [one for one in outputs_correct(attempts, task) if one is not None] if outputs else []
+    if known:
+        lead += f" Correct: {sum(known)} of {len(known)} known test outputs."
     return _task_page(title, lead, sheet, views, [program for program, _ in programs])
 
 

@@ -193,7 +193,13 @@ function sheet(data, {level = 2, opened = false} = {}) {
           data.tests.map(([input, output], k) => {
             const attempts = answered ? data.attempts[k] : [];
             const parts = attempts.length
-              ? attempts.map((index, n) => shown(index, attempts.length > 1 ? `attempt ${n + 1}` : "answer"))
+              ? [
+                  attempts.map((index, n) => [
+                    shown(index, attempts.length > 1 ? `attempt ${n + 1}` : "answer", output),
+                    output === undefined ? null : mark(index === output), // equal grids have one index
+                  ]),
+                  output === undefined ? null : shown(output, "expected"),
+                ].flat(2)
               : output !== undefined
                 ? shown(output, "output")
                 : html("span", {class: "unknown"}, answered || data.attempts ? "no answer" : "?");
