@@ -23,7 +23,7 @@ SOLVED = {
     "codeit-frozen": 61,
     "search": 129,
     "search-1": 136,
-    "laptop": 111,
+    "laptop": 131,
     "evolution": 109,
     "baseline": 67,
     "policy": 26,

@@ -141,7 +141,7 @@ def verify(
     as_json:
         Print one JSON object instead of a table.
     best:
-        Also write the five best programs of each task to this file, which has the same score.
+        Also write the three best programs of each task to this file, which has the same score.
     threads:
         CPU threads; 0 uses every core.
     """

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from codeit.data.tasks import Task, equal_tasks, load_tasks
-from codeit.evaluation.candidate import KEPT, Candidate, rank, top_k
+from codeit.evaluation.candidate import TOP, Candidate, rank, top_k
 from codeit.language import Budget, Grid, Outcome, Program, run_batch
 
 _ROWS_AT_ONCE = 4096  # bounds the outcomes held in memory while a long file is verified
@@ -273,14 +273,14 @@ def score_ranking(
 
 
 def best_solutions(solutions: Sequence[SolutionRow], ranking: Ranking) -> str:
-    """Return the JSON lines of the KEPT best programs of each task, with the votes of their answers.
+    """Return the JSON lines of the TOP best programs of each task, with the votes of their answers.
 
     `ranking` is that of the solutions. The lines have the score of all solutions, in a file that is
     small enough to publish.
     """
     lines = []
     for _, found in sorted(ranking.candidates.items()):
-        for one in top_k(found, KEPT):
+        for one in top_k(found, TOP):
             row = solutions[one.order - 1].row
             lines.append(json.dumps({**row, "votes": one.votes} if "votes" in row else {**row}) + "\n")
     return "".join(lines)
