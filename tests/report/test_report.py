@@ -23,9 +23,9 @@ from codeit.experiments.submission import log_settings
 from codeit.language import Program
 from codeit.report.curve import draw
 from codeit.report.page import answer_page, explain_page
-from codeit.report.queries import differing_settings, gallery, primitives_of_solutions
+from codeit.report.queries import differing_settings, differing_tasks, gallery, primitives_of_solutions
 from codeit.report.run_page import report_page
-from codeit.report.runs import ReportError, read_runs, shortest_lengths
+from codeit.report.runs import ReportError, Run, read_runs, shortest_lengths
 from codeit.report.svg import Axis, Reference, Series, line_chart, line_chart_file, stacked_bars
 from codeit.storage.search_log import Part, SearchLog
 
@@ -250,6 +250,22 @@ def test_shortest_lengths_are_means_over_solved_tasks() -> None:
     assert means == {1: (2.0, 2.0), 2: (2.0, 2.0), 3: (1.5, 1.0)}
 
 
+def test_tasks_that_one_run_solves_and_another_does_not_are_counted(made: list[Path]) -> None:
+    (run, _) = read_runs(made)
+    ids = [task.id for task in run.tasks]
+
+    def solving(*solved: str, tasks: int = 21) -> Run:
+        return replace(run, tasks=run.tasks[:tasks], score=replace(run.score, solved=solved))
+
+    first, second, third = solving(*ids[:3]), solving(ids[2], ids[5]), solving(tasks=2)
+    # The third run does not have the task that both others solve.
+    assert differing_tasks([first, second, third]) == [
+        ([None, 2, 2], 2),
+        ([1, None, 0], 1),
+        ([0, 0, None], 0),
+    ]
+
+
 def test_gallery_has_every_task_with_solved_ones_first(made: list[Path]) -> None:
     runs = read_runs(made)
     entries = gallery(runs)
@@ -298,7 +314,13 @@ def test_report_holds_everything_and_loads_nothing(made: list[Path], tmp_path: P
         assert set(indices) <= set(range(len(sheet["views"])))
         if card["status"] == "solved":
             assert any(all(program["answers_right"]) for program in sheet["programs"])
-    for text in ("paper: mutation baseline", "Settings that differ", "replay.prioritized", "Time by phase"):
+    for text in (
+        "paper: mutation baseline",
+        "not by without",
+        "Settings that differ",
+        "replay.prioritized",
+        "Time by phase",
+    ):
         assert text in page
     assert len(page) < 2_000_000
 

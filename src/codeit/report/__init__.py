@@ -32,6 +32,7 @@ THEME = {
     "accent": ("#0b6477", "#6cc7d9"),
     "good": ("#1d6b34", "#7ccf92"),
     "bad": ("#ab2c22", "#ff9d90"),
+    "partly": ("#8a5a00", "#e6bd5c"),
     "series-1": ("#0b6477", "#6cc7d9"),
     "series-2": ("#c2571a", "#f2a065"),
     "series-3": ("#6a4fb3", "#b7a3f0"),

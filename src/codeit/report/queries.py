@@ -93,6 +93,22 @@ def primitives_of_solutions(entries: Sequence[GalleryEntry]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
+def differing_tasks(runs: Sequence[Run]) -> list[tuple[list[int | None], int]]:
+    """Return for each run how many tasks it solves that each other run has and does not solve.
+
+    The second number counts the tasks that no other run solves. A run has None beside itself.
+    """
+    solved = [frozenset(run.score.solved) for run in runs]
+    unsolved = [{task.id for task in run.tasks} - own for run, own in zip(runs, solved, strict=True)]
+    return [
+        (
+            [None if b == a else len(own & missing) for b, missing in enumerate(unsolved)],
+            len(own.difference(*solved[:a], *solved[a + 1 :])),
+        )
+        for a, own in enumerate(solved)
+    ]
+
+
 def differing_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Return the settings in which the loops differ, with the value of each loop ("" if unknown)."""
     loops = [run for run in runs if run.kind == "loop" and run.settings]

@@ -18,6 +18,7 @@ from codeit.report.queries import (
     GalleryEntry,
     GalleryProgram,
     differing_settings,
+    differing_tasks,
     gallery,
     primitives_of_solutions,
 )
@@ -55,6 +56,7 @@ def report_page(
         "report.html",
         title=f"Report on {listed if len(runs) <= 4 else f'{len(runs)} runs'}",
         runs=_runs_table(runs),
+        differences=_differences_table(runs) if len(runs) > 1 else "",
         settings=_settings_table(runs),
         headlines=[_headline(run) for run in runs] if len(runs) <= 4 else [],
         curves=[chart for chart in (_loops(runs), _searches(runs)) if chart],
@@ -124,7 +126,7 @@ def _headline(run: Run) -> Json:
         "name": run.name,
         "solved": run.score.solved_top3,
         "tasks": _count(run.score.tasks, "task"),
-        "share": f"{run.score.solved_top3 / max(run.score.tasks, 1):.1%}",
+        "share": f"{run.score.solved_top3 / max(run.score.tasks, 1):.2%}",
     }
 
 
@@ -153,8 +155,18 @@ def _runs_row(run: Run) -> list[str]:
     return [
         run.name, KINDS[run.kind], str(score.tasks), str(score.solved_top3), str(score.solved_top2),
         str(score.solved_top3_without_leak), str(score.solved_demonstrations),
-        f"{max(policy):.0f}" if policy else "", length, runs, f"{minutes:,.1f} min" if minutes else "",
+        f"{max(policy):.0f}" if policy else "", length, runs,
+        f"{minutes:,.1f} min" if minutes else "not recorded",
     ]  # fmt: skip
+
+
+def _differences_table(runs: Sequence[Run]) -> Markup:
+    names = [run.name for run in runs]
+    body = [
+        [name, *("" if n is None else str(n) for n in counts), str(alone)]
+        for name, (counts, alone) in zip(names, differing_tasks(runs), strict=True)
+    ]
+    return table(["solved by", *(f"not by {name}" for name in names), "by this one alone"], body)
 
 
 def _settings_table(runs: Sequence[Run]) -> Markup:

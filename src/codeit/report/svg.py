@@ -151,8 +151,6 @@ def _plot(
 
     x_ticks = _log_ticks(low, high) if x.log else _whole_ticks(low, high)
     parts = [_axes(layout, x, y, x_ticks, y_ticks, across, down)]
-    drawn = [(across(px), down(py)) for one in series for px, py in one.points]
-    parts += [_reference(layout, reference, x, y, across, down, drawn) for reference in references]
     hues = sorted({one.hue for one in series})
     for one in series:
         # A line that others may cover is wider, so that it stays visible.
@@ -174,6 +172,9 @@ def _plot(
                 _classes(one), width, path, dots
             )
         )
+    # Last, so that no line strikes through the name of a level.
+    drawn = [(across(px), down(py)) for one in series for px, py in one.points]
+    parts += [_reference(layout, reference, x, y, across, down, drawn) for reference in references]
     return Markup("").join(parts)
 
 
