@@ -143,6 +143,25 @@ def test_filters_select_tasks(page: Page, report: Path) -> None:
     assert listed() == {card["id"] for card in cards if 1 in card["by"]}
 
 
+def test_tasks_can_be_ordered_by_lines(page: Page, report: Path) -> None:
+    page.open(report)
+    cards = page.script("JSON.parse(document.getElementById('cards').textContent)")
+    lines = {card["id"]: card["lines"] for card in cards}
+
+    def listed() -> list[str]:
+        return page.script("[...document.querySelectorAll('#gallery code')].map(one => one.textContent)")
+
+    found = sorted(filter(None, lines.values()))
+    without = [0] * (len(cards) - len(found))
+    assert len({*found}) > 1
+    page.one("#order option[value=shortest]").click()
+    assert [lines[one] for one in listed()] == [*found, *without]
+    page.one("#order option[value=longest]").click()
+    assert [lines[one] for one in listed()] == [*found[::-1], *without]
+    page.one("#order option[value='']").click()
+    assert listed() == [card["id"] for card in cards]
+
+
 def test_choosing_a_primitive_shows_its_tasks(page: Page, report: Path) -> None:
     page.open(report)
     bar = page.one("#used button")

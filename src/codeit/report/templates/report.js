@@ -56,10 +56,17 @@
   });
   element("gallery").append(...items);
 
-  // Filters.
+  // Filters and order.
   const primitives = [...new Set(cards.flatMap(card => card.primitives))].sort();
   element("names").append(...primitives.map(name => html("option", {value: name})));
   const value = id => (element(id) ? element(id).value.trim().toLowerCase() : "");
+  // By lines; tasks without a program come last.
+  function sorted(order) {
+    const numbers = cards.map((_, k) => k);
+    const lines = k => cards[k].lines || (order === "shortest" ? Infinity : 0);
+    if (order) numbers.sort((a, b) => (order === "shortest" ? 1 : -1) * (lines(a) - lines(b) || 0));
+    return numbers;
+  }
   function filter() {
     const id = value("search"),
       wanted = value("status"),
@@ -71,7 +78,11 @@
       (!wanted || card.status === wanted) &&
       (!primitive || card.primitives.some(name => (known ? name === primitive : name.includes(primitive)))) &&
       (by === "" || card.by.includes(Number(by)));
-    visible = cards.filter((card, k) => !(items[k].hidden = !fits(card)));
+    const numbers = sorted(value("order"));
+    if (numbers.some((k, place) => element("gallery").children[place] !== items[k]))
+      element("gallery").append(...numbers.map(k => items[k]));
+    for (const k of numbers) items[k].hidden = !fits(cards[k]);
+    visible = numbers.filter(k => !items[k].hidden).map(k => cards[k]);
     element("count").textContent = `${visible.length} of ${plural(cards.length, "task")}`;
     element("nothing").hidden = visible.length > 0;
   }
