@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from pages import browser, make_run, missing
 
 from codeit.data.tasks import Task
+from codeit.experiments.submission import submission
 from codeit.language import Program
 from codeit.report.page import answer_page, explain_page
 from codeit.report.run_page import report_page
@@ -288,3 +290,27 @@ def test_explain_page_and_answer_page_are_drawn(
         summary.click()
     page.until(lambda: len(page.shown(".trace")) == 2)
     assert page.shown(".trace")[1].text.count("✗ error: hmirror: ") == 3
+
+
+def test_answer_page_saves_its_answers_and_programs(
+    page: Page, tmp_path: Path, training: dict[str, Task], experts: dict[str, Program]
+) -> None:
+    task, expert = training["05f2a901"], experts["05f2a901"]
+    other = Program.parse("O = vmirror(I)")
+    answers = [[one(pair.input) for one in (expert, other)] for pair in task.test]
+    file = tmp_path / "page.html"
+    file.write_text(answer_page("A puzzle", task, [(expert, 3), (other, 0)], answers))
+    page.open(file)
+    saved = page.driver.execute_async_script(
+        "const done = arguments[0], links = [...document.querySelectorAll('a[download]')];"
+        "Promise.all(links.map(async a => [a.download, await (await fetch(a.href)).text()])).then(done)"
+    )
+    assert [name for name, _ in saved] == [
+        "05f2a901-submission.json", "05f2a901-program-1.txt", "05f2a901-program-2.txt",
+    ]  # fmt: skip
+    texts = [text for _, text in saved]
+    assert json.loads(texts[0]) == json.loads(submission({task.id: answers}))
+    assert [Program.parse(text) for text in texts[1:]] == [expert, other]
+    page.one(".copies button").click()
+    selected = "getSelection().toString().trim()"
+    page.until(lambda: page.one(".copies button").text == "Copied" or page.script(selected) == str(expert))

@@ -114,6 +114,24 @@ function sheet(data, {level = 2, opened = false} = {}) {
     );
   }
 
+  // Buttons that copy and save a text. Where the browser refuses to copy, a click selects the text instead.
+  function copies(text, file, selected) {
+    const copy = selected && html("button", {type: "button"}, "Copy");
+    const copied = () => (copy.textContent = "Copied"),
+      select = () => getSelection().selectAllChildren(selected);
+    if (copy)
+      copy.addEventListener("click", () =>
+        navigator.clipboard ? navigator.clipboard.writeText(text).then(copied, select) : select(),
+      );
+    const href = URL.createObjectURL(new Blob([text], {type: "text/plain"}));
+    return html("p", {class: "copies"}, copy, html("a", {href, download: file}, `Save as ${file}`));
+  }
+
+  // The answers as ARC Prize wants them; the second attempt repeats the first if there is one only.
+  const submission = () => ({
+    [data.id]: data.attempts.map(([first, second = first]) => ({attempt_1: rows(first), attempt_2: rows(second)})),
+  });
+
   function programOf(program, number) {
     const right = program.right.slice(0, data.pairs.length),
       solved = program.solved ?? right.filter(one => one === 1).length;
@@ -139,6 +157,11 @@ function sheet(data, {level = 2, opened = false} = {}) {
         mark(program.answers_right[k]),
       ),
     );
+    const text = html(
+      "pre",
+      {},
+      program.lines.map((line, n) => [n ? "\n" : "", code(line)]),
+    );
     return html(
       "article",
       {class: "program"},
@@ -149,11 +172,8 @@ function sheet(data, {level = 2, opened = false} = {}) {
         facts.map(fact => html("span", {}, fact)),
         program.verdict === undefined ? null : mark(program.verdict),
       ),
-      html(
-        "pre",
-        {},
-        program.lines.map((line, n) => [n ? "\n" : "", code(line)]),
-      ),
+      text,
+      copies(program.lines.join("\n") + "\n", `${data.id}-program-${number + 1}.txt`, text),
       answers.length
         ? html(
             "div",
@@ -206,6 +226,9 @@ function sheet(data, {level = 2, opened = false} = {}) {
             return pair(test(k), [shown(input, "input"), arrow(), parts]);
           }),
         ),
+        answered &&
+          data.attempts.every(attempts => attempts.length) &&
+          copies(JSON.stringify(submission()), `${data.id}-submission.json`),
       ),
     );
   if (data.programs)
