@@ -23,6 +23,7 @@ SOLVED = {
     "codeit-frozen": 61,
     "search": 129,
     "search-1": 136,
+    "search-2": 128,
     "laptop": 131,
     "evolution": 109,
     "baseline": 67,
