@@ -11,6 +11,7 @@ import pytest
 from pages import browser, make_run, missing
 
 from codeit.data.tasks import Task
+from codeit.evaluation.candidate import Candidate
 from codeit.experiments.submission import submission
 from codeit.language import Program
 from codeit.report.page import answer_page, explain_page
@@ -280,7 +281,9 @@ def test_explain_page_and_answer_page_are_drawn(
     assert [head.text for head in page.shown(".pair h3")] == heads[1:]
     wrong = Program.parse("x1 = size(I)\nO = hmirror(x1)")
     answers = [[expert(pair.input)] for pair in task.test]
-    file.write_text(answer_page("A puzzle", task, [(expert, 3), (wrong, 0)], answers))
+    file.write_text(
+        answer_page("A puzzle", task, [Candidate(task.id, expert, 3), Candidate(task.id, wrong, 0)], answers)
+    )
     page.open(file, width=390)
     assert page.fits()
     assert page.one("h1").text == "A puzzle"
@@ -299,7 +302,9 @@ def test_answer_page_saves_its_answers_and_programs(
     other = Program.parse("O = vmirror(I)")
     answers = [[one(pair.input) for one in (expert, other)] for pair in task.test]
     file = tmp_path / "page.html"
-    file.write_text(answer_page("A puzzle", task, [(expert, 3), (other, 0)], answers))
+    file.write_text(
+        answer_page("A puzzle", task, [Candidate(task.id, expert, 3), Candidate(task.id, other, 0)], answers)
+    )
     page.open(file)
     saved = page.driver.execute_async_script(
         "const done = arguments[0], links = [...document.querySelectorAll('a[download]')];"

@@ -349,7 +349,7 @@ def test_text_from_files_is_escaped(tmp_path: Path) -> None:
 def test_answer_page_has_answers_and_no_test_output(evaluation: dict[str, Task]) -> None:
     task, program = evaluation["0c786b71"], Program.parse("x1 = vmirror(I)\nO = hconcat(x1, I)")
     attempts = [[program(pair.input), pair.input] for pair in task.test]
-    sheet = Reader(answer_page("A puzzle", task, [(program, 0)], attempts)).json["data"]
+    sheet = Reader(answer_page("A puzzle", task, [Candidate(task.id, program, 0)], attempts)).json["data"]
     assert [len(test) for test in sheet["tests"]] == [1] * len(task.test)
     assert [len(answers) for answers in sheet["attempts"]] == [2] * len(task.test)
     assert sheet["attempts"][0][1] == sheet["tests"][0][0]
@@ -361,7 +361,9 @@ def test_answer_page_tells_what_the_terminal_does(evaluation: dict[str, Task]) -
     task, program = evaluation["0c786b71"], Program.parse("x1 = vmirror(I)\nO = hconcat(x1, I)")
     wrong, right = [[pair.input] for pair in task.test], [[pair.output] for pair in task.test]
     for attempts, correct in ((wrong, 0), (right, len(task.test))):
-        page = answer_page("A puzzle", task, [(program, 0)], attempts, votes=[1234], tried=5678, outputs=True)
+        page = answer_page(
+            "A puzzle", task, [Candidate(task.id, program, 0, votes=1234)], attempts, tried=5678, outputs=True
+        )
         sheet = Reader(page).json["data"]
         assert f"Correct: {correct} of {len(task.test)} known test outputs." in page
         assert "The search tried 5,678 programs." in page

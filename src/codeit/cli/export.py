@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from codeit.cli.console import Name, say
-from codeit.cli.programs import ProgramError, read_program
+from codeit.cli.programs import GivenProgram, ProgramError, read_program
 from codeit.cli.tasks import one_task
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def register(app: App) -> None:
 
 
 def export(
-    program: str,
+    program: GivenProgram,
     task: str | None = None,
     /,
     *,
@@ -36,10 +36,6 @@ def export(
 
     Parameters
     ----------
-    program:
-        A program's text (lines separated by line breaks or semicolons), a file with it (- for
-        stdin), or a solutions file (FILE.jsonl) or the directory of a run, of which the task's best
-        program is taken.
     task:
         The program's task: an id, or a JSON file of one task. Needed for a solutions file and for
         html.

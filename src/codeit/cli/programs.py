@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from codeit.data.tasks import Task
     from codeit.language import Program
 
 _MAX_PROGRAM = 1_000_000  # characters of a program's file, which may be a device without an end
+
+GivenProgram = Annotated[
+    str,
+    Parameter(
+        help="A program's text (lines separated by line breaks or semicolons), a file with it (- for "
+        "stdin), or a solutions file (FILE.jsonl) or the directory of a run, of which the task's best "
+        "program is taken."
+    ),
+]
+"""A program on the command line, for `read_program`."""
 
 
 class ProgramError(ValueError):

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from codeit.cli.console import Name, ProgressDisplay, TaskSet, Threads, console, say
-from codeit.cli.programs import read_program
+from codeit.cli.programs import GivenProgram, read_program
 from codeit.cli.tasks import one_task
 
 
@@ -27,7 +27,7 @@ def register(app: App) -> None:
 
 
 def explain(
-    program: str,
+    program: GivenProgram,
     task: str,
     /,
     *,
@@ -42,10 +42,6 @@ def explain(
 
     Parameters
     ----------
-    program:
-        A program's text (lines separated by line breaks or semicolons), a file with it (- for
-        stdin), or a solutions file (FILE.jsonl) or the directory of a run, of which the task's best
-        program is taken.
     task:
         The task's id, or a JSON file of one task.
     tasks:

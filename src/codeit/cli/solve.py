@@ -144,10 +144,8 @@ def solve(
         if out is not None:
             write_atomically(out, submission(answers))
         if html is not None:
-            best = [(candidate.program, candidate.demonstrations_solved) for candidate in result.programs]
-            votes = [candidate.votes for candidate in result.programs]
             page = answer_page(
-                one.id, one, best, result.attempts, votes=votes, tried=result.tried, outputs=True
+                one.id, one, result.programs, result.attempts, tried=result.tried, outputs=True
             )
             write_atomically(html, page)
         if stopped_by:

@@ -35,10 +35,12 @@ def to_python(program: Program, *, title: str = "A program for ARC tasks") -> st
     uses, the program as a function `solve`, and a command that applies it to ARC JSON. It is
     formatted and typed: `ruff` and `mypy --strict` have no complaints.
 
-    It gives the same grids as `program(grid)`, and raises an error where a run ends with an error,
-    with three exceptions. It goes on where a run exceeds its budget (`steps`, `cells`, `depth`) or
-    the range of the engine's integers (`overflow`). And `order` may give another order if its keys
-    are or contain sets, which have no total order.
+    It returns the same grids as `program(grid)`, and raises an error where a run ends with an error.
+    Three things differ:
+
+    - The file has no budget. It continues where a run ends with `steps`, `cells` or `depth`.
+    - Its integers have no limit. It continues where a run ends with `overflow`.
+    - `order` may return another order if its keys are or contain sets, which have no total order.
 
     Nothing in codeit runs such files: only the engine bounds what an untrusted program costs.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from codeit.data.tasks import Task
+from codeit.evaluation.candidate import Candidate
 from codeit.evaluation.scoring import outputs_correct
 from codeit.language import PRIMITIVES, Grid, Program
 from codeit.report.rendering import render
@@ -14,17 +15,15 @@ from codeit.report.sheet import Json, Views, program_sheet, task_sheet
 def answer_page(
     title: str,
     task: Task,
-    programs: Sequence[tuple[Program, int]],
+    candidates: Sequence[Candidate],
     attempts: Sequence[Sequence[Grid]],
     *,
-    votes: Sequence[int] = (),
     tried: int | None = None,
     outputs: bool = False,
 ) -> str:
     """Return a page with a task's demonstrations, its answers, and its programs with their traces.
 
-    `programs` holds programs, best first, with the number of demonstrations that each solves.
-    `attempts` holds the answers to each test input. `votes` holds the votes of each program, and
+    `candidates` holds the programs, best first. `attempts` holds the answers to each test input.
     `tried` is the number of programs that the search tried. `outputs` shows the test outputs that are
     known, and which answers are right; without it, test outputs are not read.
     """
@@ -32,15 +31,15 @@ def answer_page(
     sheet = task_sheet(views, task, outputs=outputs)
     sheet["attempts"] = [[views.grid(grid) for grid in of_input] for of_input in attempts]
     sheet["programs"] = [
-        program_sheet(views, program, task.train) | {"solved": solved} for program, solved in programs
+        program_sheet(views, one.program, task.train)
+        | {"solved": one.demonstrations_solved}
+        | ({"notes": [f"{one.votes:,} vote{'s' * (one.votes != 1)}"]} if one.votes else {})
+        for one in candidates
     ]
-    for one, count in zip(sheet["programs"], votes, strict=False):
-        if count:
-            one["notes"] = [f"{count:,} vote{'s' * (count != 1)}"]
-    best = max((solved for _, solved in programs), default=0)
+    best = max((one.demonstrations_solved for one in candidates), default=0)
     lead = (
         f"The best program solves {best} of {len(task.train)} demonstrations."
-        if programs
+        if candidates
         else "No program was found that solves a demonstration."
     )
     if tried is not None:
@@ -48,7 +47,7 @@ def answer_page(
     known = [one for one in outputs_correct(attempts, task) if one is not None] if outputs else []
     if known:
         lead += f" Correct: {sum(known)} of {len(known)} known test outputs."
-    return _task_page(title, lead, sheet, views, [program for program, _ in programs])
+    return _task_page(title, lead, sheet, views, [one.program for one in candidates])
 
 
 def explain_page(program: Program, task: Task, *, tests: bool = False) -> str:

@@ -60,12 +60,12 @@
   const primitives = [...new Set(cards.flatMap(card => card.primitives))].sort();
   element("names").append(...primitives.map(name => html("option", {value: name})));
   const value = id => (element(id) ? element(id).value.trim().toLowerCase() : "");
-  // By lines; tasks without a program come last.
+  // The cards' numbers, by lines if an order is chosen. Tasks without a program come last.
   function sorted(order) {
-    const numbers = cards.map((_, k) => k);
-    const lines = k => cards[k].lines || (order === "shortest" ? Infinity : 0);
-    if (order) numbers.sort((a, b) => (order === "shortest" ? 1 : -1) * (lines(a) - lines(b) || 0));
-    return numbers;
+    const numbers = cards.map((_, k) => k),
+      sign = order === "longest" ? -1 : 1,
+      key = k => (cards[k].lines ? sign * cards[k].lines : Number.MAX_SAFE_INTEGER);
+    return order ? numbers.sort((a, b) => key(a) - key(b)) : numbers;
   }
   function filter() {
     const id = value("search"),

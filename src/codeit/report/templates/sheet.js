@@ -114,11 +114,12 @@ function sheet(data, {level = 2, opened = false} = {}) {
     );
   }
 
-  // Buttons that copy and save a text. Where the browser refuses to copy, a click selects the text instead.
-  function copies(text, file, selected) {
-    const copy = selected && html("button", {type: "button"}, "Copy");
+  // A link that saves a text and, with the element that shows it, a button that copies it. Where the browser
+  // refuses to copy, the button selects the text.
+  function copies(text, file, shownIn) {
+    const copy = shownIn && html("button", {type: "button"}, "Copy");
     const copied = () => (copy.textContent = "Copied"),
-      select = () => getSelection().selectAllChildren(selected);
+      select = () => getSelection().selectAllChildren(shownIn);
     if (copy)
       copy.addEventListener("click", () =>
         navigator.clipboard ? navigator.clipboard.writeText(text).then(copied, select) : select(),
@@ -214,12 +215,12 @@ function sheet(data, {level = 2, opened = false} = {}) {
             const attempts = answered ? data.attempts[k] : [];
             const parts = attempts.length
               ? [
-                  attempts.map((index, n) => [
+                  ...attempts.flatMap((index, n) => [
                     shown(index, attempts.length > 1 ? `attempt ${n + 1}` : "answer", output),
                     output === undefined ? null : mark(index === output), // equal grids have one index
                   ]),
                   output === undefined ? null : shown(output, "expected"),
-                ].flat(2)
+                ]
               : output !== undefined
                 ? shown(output, "output")
                 : html("span", {class: "unknown"}, answered || data.attempts ? "no answer" : "?");
