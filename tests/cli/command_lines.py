@@ -40,6 +40,7 @@ GOOD = {
     **dict.fromkeys(["FIRST", "SECOND", "--tasks", "--train", "data.train", "data.test"], TASK_SETS),
     **{name: ["policy", "pretraining/policy"] for name in ("POLICY", "--policy", "policy.init")},
     "--task": ["down", "left"],
+    "DATA_SET": ["arc-agi-2"],
     "--to": ["python", "text", "html", "json"],
     "--html": ["new.html", "page.html"],
     "--out": ["new", "new", *RUNS, "pretraining", "mutants.jsonl", "page.html", "submission.json"],

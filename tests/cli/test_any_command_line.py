@@ -89,13 +89,14 @@ def good_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
             patch.setenv(name, str(folder / "elsewhere"))
         patch.setenv("COLUMNS", "80")
+        patch.setenv("PIP_NO_INDEX", "1")  # `codeit tasks fetch` finds nothing
         (folder / "here").mkdir()
         patch.chdir(folder / "here")
         for module in ("data.experts", "loop", "solver", "policy.pretraining"):
             patch.setattr(f"codeit.{module}.load_experts", lambda **_: EXPERTS)
         for module in ("data.experts", "policy.pretraining"):
             patch.setattr(f"codeit.{module}.load_inputs", lambda *_, **__: INPUTS)
-        patch.setattr("codeit.data.tasks._load_arc_agi_1", lambda _: load_tasks(folder / "here/tasks"))
+        patch.setattr("codeit.data.tasks._load_named", lambda _: load_tasks(folder / "here/tasks"))
         patch.setattr("codeit.cli.solve._IMPORT_SECONDS", 0.0)
         patch.setattr("codeit.data.experts.published", cache(codeit.data.experts.published))
         forget_tasks()

@@ -39,6 +39,7 @@ COMMANDS = [
     "tasks list",
     "tasks show",
     "tasks compare",
+    "tasks fetch",
 ]
 SMALL = [
     *("--run.threads", "1", "--run.iterations", "1", "--mutation.initial", "4", "--policy.device", "cpu"),

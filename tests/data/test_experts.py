@@ -253,7 +253,7 @@ def test_cache_on_a_full_disk_leaves_nothing_behind(
         path.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     assert load_experts(directory=tmp_path, workers=1).keys() == few.keys()
     assert list(tmp_path.iterdir()) == []
 

@@ -228,7 +228,7 @@ def test_empty_source_is_not_the_current_directory(tmp_path: Path, monkeypatch: 
 
 
 def test_missing_source_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match="arc-agi-1/training, arc-agi-1/evaluation, found nothing there"):
+    with pytest.raises(TaskError, match="arc-agi-2/training, arc-agi-2/evaluation, found nothing there"):
         load_tasks(tmp_path / "absent")
     with pytest.raises(TaskError, match="expected JSON files, one per task, found none"):
         load_tasks(tmp_path)

@@ -69,7 +69,7 @@ class Bench:
         start_worker_server()
         write_inputs(self.inputs)
         os.environ["XDG_CACHE_HOME"] = str(directory / "cache")
-        codeit.data.tasks._load_arc_agi_1 = cache(codeit.data.tasks._load_arc_agi_1)
+        codeit.data.tasks._load_named = cache(codeit.data.tasks._load_named)
         codeit.data.tasks.load_tasks("arc-agi-1/training")
         codeit.data.experts.load_experts(workers=1)
         learning = re.compile(r"codeit\.(__main__|_engine|loop|policy\..*|experiments\.policy_evaluation)")

@@ -8,7 +8,7 @@ search    mutate, baseline, search
 policy    pretrain, evaluate-policy
 solve     solve, submit
 show      explain, report, verify
-tasks     tasks list, tasks show, tasks compare, experts
+tasks     tasks list, tasks show, tasks compare, tasks fetch, experts
 """
 
 import time

@@ -229,11 +229,11 @@ def submit(
 
 def _tasks(puzzle: str, task_id: str | None) -> list[Task]:
     """Return the tasks of a path or a set, or the task of an id; only `task_id` if given."""
-    from codeit.data.tasks import ARC_AGI_1, TaskError, find_task, load_tasks
+    from codeit.data.tasks import DATA_SETS, TaskError, find_task, load_tasks
 
     if task_id is not None:
         return [find_task(task_id, puzzle)]
-    if puzzle in ARC_AGI_1 or Path(puzzle).exists():
+    if puzzle in DATA_SETS or Path(puzzle).exists():
         return load_tasks(puzzle)
     if "/" in puzzle or puzzle.endswith(".json"):
         fix = "Check the path."

