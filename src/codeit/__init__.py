@@ -8,13 +8,14 @@
 
 `Grid`, `Program` and `Task` are the types of the public interface; `load_tasks` reads tasks;
 `solve` searches for a program. They are imported when first used, so that `import codeit` takes no
-time.
+time. In a notebook, grids, tasks, programs, traces and results are shown as pictures.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from codeit.data.tasks import Task as Task
@@ -34,6 +35,15 @@ _HOME = {
     "solve": "codeit.solver",
 }
 
+_SHOWN = {
+    "Grid": "codeit._engine",
+    "Program": "codeit.language.program",
+    "SolveResult": "codeit.solver",
+    "Task": "codeit.data.tasks",
+    "Trace": "codeit.language.program",
+}
+"""Classes that notebooks show as pictures, and where they are defined."""
+
 
 def __getattr__(name: str) -> object:
     if name not in _HOME:
@@ -43,3 +53,22 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Tell an IPython shell to show objects as pictures, as `%load_ext codeit` does.
+
+    `import codeit` does the same if it runs in a shell.
+    """
+    formatter = shell.display_formatter.formatters["text/html"]
+    for name, module in _SHOWN.items():
+        formatter.for_type_by_name(module, name, _to_html)
+
+
+def _to_html(value: object) -> str:
+    html: str = import_module("codeit.report.notebook").to_html(value)
+    return html
+
+
+if "IPython" in sys.modules and (_shell := sys.modules["IPython"].get_ipython()):
+    load_ipython_extension(_shell)

@@ -13,7 +13,7 @@ any run ends in an `Outcome`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -40,6 +40,7 @@ __all__ = [
     "Primitive",
     "Program",
     "Step",
+    "Trace",
     "TypedProgram",
     "count_solved",
     "evaluate",
@@ -135,6 +136,23 @@ class Step(NamedTuple):
     text: str
     type: str
     value: Any
+
+
+class Trace(list[Step]):
+    """The steps of a run, line by line until it ends.
+
+    Attributes:
+        program: The program that ran.
+        grid: Its input.
+        error: Why the run gave no grid, or "".
+    """
+
+    def __init__(self, steps: Iterable[Step], program: Program, grid: Grid, error: str) -> None:
+        super().__init__(steps)
+        self.program, self.grid, self.error = program, grid, error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (list(self), self.program, self.grid, self.error)
 
 
 def to_grid(grid: GridLike) -> Grid:
@@ -233,13 +251,17 @@ class Program:
         """
         return self._compiled.run(to_grid(grid), budget or Budget())
 
-    def trace(self, grid: GridLike, budget: Budget | None = None) -> list[Step]:
+    def trace(self, grid: GridLike, budget: Budget | None = None) -> Trace:
         """Return the type and value of every variable, line by line, until the run ends.
 
         Converting the values to Python objects is far slower than `run`.
         """
-        values, _ = self._compiled.trace(to_grid(grid), budget or Budget())
-        return [Step(line.target, str(line), *value) for line, value in zip(self.lines, values, strict=False)]
+        grid = to_grid(grid)
+        values, outcome = self._compiled.trace(grid, budget or Budget())
+        steps = (
+            Step(line.target, str(line), *value) for line, value in zip(self.lines, values, strict=False)
+        )
+        return Trace(steps, self, grid, "" if outcome.grid is not None else outcome.message)
 
     def types(self, grid: GridLike, budget: Budget | None = None) -> tuple[str, ...]:
         """Return the observed type of every variable, line by line, until the run ends."""
