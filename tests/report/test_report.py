@@ -8,6 +8,7 @@ import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,12 +22,19 @@ from codeit.evaluation.candidate import Candidate
 from codeit.evaluation.scoring import read_solutions, score, verify
 from codeit.experiments.submission import log_settings
 from codeit.language import Program
+from codeit.report import run_charts
 from codeit.report.curve import draw
 from codeit.report.page import answer_page, explain_page
-from codeit.report.queries import differing_settings, differing_tasks, gallery, primitives_of_solutions
+from codeit.report.queries import (
+    by_seed,
+    differing_settings,
+    differing_tasks,
+    gallery,
+    primitives_of_solutions,
+)
 from codeit.report.run_page import report_page
-from codeit.report.runs import ReportError, Run, read_runs, shortest_lengths
-from codeit.report.svg import Axis, Reference, Series, line_chart, line_chart_file, stacked_bars
+from codeit.report.runs import ReportError, Run, programs_tried, read_runs, shortest_lengths
+from codeit.report.svg import Axis, Reference, Series, bars, line_chart, line_chart_file
 from codeit.storage.search_log import Part, SearchLog
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -177,11 +185,15 @@ DAMAGE = {
         "binary": (b"\xff\x00", "expected the configuration of a run"),
         "no table": ("data = 3", "expected the configuration of a run: data is not a table"),
         "nested": (f"[data]\ntest = {'[' * 9000}", "expected the configuration of a run"),
-        "text for a number": ('[data]\ntasks = "x"', "data.tasks: expected a number of tasks, found x"),
-        "fraction": ("[data]\ntasks = 1.5", "data.tasks: expected a number of tasks, found 1.5"),
-        "truth value": ("[data]\ntasks = true", "data.tasks: expected a number of tasks, found True"),
-        "negative": ("[data]\ntasks = -1", "data.tasks: expected a number of tasks, found -1"),
-        "table": ("[data.tasks]\nx = 1", "data.tasks: expected a number of tasks, found {'x': 1}"),
+        "text for a number": ('[data]\ntasks = "x"', "data.tasks: expected a whole number, found x"),
+        "fraction": ("[data]\ntasks = 1.5", "data.tasks: expected a whole number, found 1.5"),
+        "truth value": ("[data]\ntasks = true", "data.tasks: expected a whole number, found True"),
+        "negative": ("[data]\ntasks = -1", "data.tasks: expected a whole number, found -1"),
+        "table": ("[data.tasks]\nx = 1", "data.tasks: expected a whole number, found {'x': 1}"),
+        "negative mutants": (
+            "[mutation]\ninitial = -1",
+            "mutation.initial: expected a whole number, found -1",
+        ),
         "huge integer": (f"[data]\ntasks = {'9' * 5000}", "expected the configuration of a run"),
         "list of sets": ("[data]\ntest = [1]", "[1]: expected a directory, a file or one of"),
         "no set": ('[data]\ntest = ""', "expected a directory, a file or one of"),
@@ -264,6 +276,67 @@ def test_tasks_that_one_run_solves_and_another_does_not_are_counted(made: list[P
         ([1, None, 0], 1),
         ([0, 0, None], 0),
     ]
+
+
+def loop(name: str, seed: int, solved: Sequence[int], **settings: str) -> Run:
+    """Return a loop that tries ten mutants, then two samples in each iteration, on one task."""
+    task = load_tasks("arc-agi-1/training")[0]
+    known = {
+        "mutation.initial": "10",
+        "mutation.per_iteration": "0",
+        "mutation.run_baseline": "True",
+        "evolution.programs": "0",
+        "evolution.programs_per_iteration": "0",
+    }
+    metrics = {
+        k: {"cumulative_top3": n, "samples": 2 * float(k > 0), "loss": 1} for k, n in enumerate(solved)
+    }
+    tried = programs_tried(known | settings, metrics, 1)
+    settings = {**known, **settings, "run.seed": str(seed)}
+    return Run(name, "loop", (task,), settings, {}, score({}, [task]), {}, metrics=metrics, tried=tried)
+
+
+def lines(chart: str) -> dict[str, list[str]]:
+    """Return the points of each line of a chart, as its tooltips tell."""
+    found: dict[str, list[str]] = {}
+    for name, point in re.findall(r"<title>([^<]*): ([^<:]*)</title></circle>", chart):
+        found.setdefault(name, []).append(point)
+    return found
+
+
+def test_runs_that_differ_by_seed_are_one_line_with_a_band() -> None:
+    runs = [loop("a", 0, [3, 5]), loop("b", 1, [5, 5]), loop("c", 2, [1, 8], **{"replay.capacity": "9"})]
+    (chart,) = run_charts.curves(runs)
+    assert lines(chart) == {
+        "mean of a and b: all programs so far": ["4 (3 to 5) at 0", "5 at 1"],
+        "c: all programs so far": ["1 at 0", "8 at 1"],
+    }
+    assert re.findall(r'class="band (hue-\d)"', chart) == ["hue-1"]
+    assert "with a band from the least to the most" in report_page(runs[:2])
+    assert "with a band from the least to the most" not in report_page(runs[1:])
+
+
+def test_runs_are_not_averaged_with_another_version_or_one_in_progress() -> None:
+    again, short = loop("again", 0, [3, 4]), loop("short", 2, [3])
+    unknown = replace(loop("unknown", 3, [3, 4]), settings={})
+    runs = [loop("a", 0, [3, 5]), again, short, unknown, loop("b", 1, [5, 5]), loop("c", 1, [6, 6])]
+    groups = [[run.name for run in group.runs] for group in by_seed(runs)]
+    assert groups == [["a", "b"], ["again", "c"], ["short"], ["unknown"]]
+
+
+def test_search_and_loop_share_the_axis_of_programs_tried() -> None:
+    learning = loop("loop", 0, [3, 5, 6])
+    evolving = loop("more", 0, [4, 4], **{"evolution.programs": "7", "evolution.programs_per_iteration": "5"})
+    bare = loop("bare", 0, [2, 2], **{"mutation.run_baseline": "False"})
+    search = replace(learning, name="search", kind="search", metrics={}, curve={20: {"solved_top3": 9}})
+    assert len(run_charts.curves([learning, evolving])) == 1
+    _, chart = run_charts.curves([learning, evolving, bare, search])
+    assert lines(chart) == {
+        "loop": ["3 at 10", "5 at 12", "6 at 14"],
+        "more": ["4 at 17", "4 at 24"],
+        "bare": ["2 at 2"],
+        "search": ["9 at 20"],
+    }
 
 
 def test_gallery_has_every_task_with_solved_ones_first(made: list[Path]) -> None:
@@ -406,12 +479,13 @@ def test_logarithmic_axis_has_ticks(points: list[tuple[float, float]]) -> None:
         assert 46 <= float(x) <= 480
 
 
-def test_stacked_bars_are_scaled_to_the_longest() -> None:
-    parts = [("a", {"train": 30, "sample": 10}), ("b", {"sample": 20}), ("c", {})]
-    bars = stacked_bars("Time", parts, "minutes")
-    assert re.findall(r"width:([\d.]+)%", bars) == ["75.00", "25.00", "50.00"]
-    assert "40 minutes" in bars
-    assert stacked_bars("Time", [("c", {})], "minutes") == ""
+def test_bars_are_scaled_to_the_longest_and_have_the_colour_of_their_run() -> None:
+    groups = [("a", 0, {"train": 30, "sample": 10}), ("b", 4, {"sample": 7.5}), ("c", 1, {})]
+    figure = bars("Time", groups, "minutes")
+    widths = re.findall(r'class="(hue-\d)" style="width:([\d.]+)%', figure)
+    assert widths == [("hue-1", "100.00"), ("hue-1", "33.33"), ("hue-5", "25.00")]
+    assert "a: 40 minutes" in figure and "b: 7.5 minutes" in figure
+    assert bars("Time", [("c", 0, {})], "minutes") == ""
 
 
 def test_logarithmic_axis_leaves_out_zero() -> None:

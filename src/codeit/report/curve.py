@@ -12,6 +12,8 @@ from codeit.storage.files import write_atomically
 PAPER_LOOP, PAPER_SAMPLES = 59, 49
 """Tasks of the ARC-AGI-1 evaluation set that the paper's loop solves after 100 iterations: by all
 programs, and by the policy's samples of the last iteration."""
+PAPER_LOOP_PROGRAMS = 19_200 + 100 * 24
+"""Programs that the paper's loop tries on each task: mutants, then samples."""
 PAPER_RUN = {
     "paper: all programs": {100: PAPER_LOOP},
     "paper: samples of one iteration": {100: PAPER_SAMPLES},

@@ -16,6 +16,24 @@ STATUSES = ("solved", "demonstrations", "some", "none")
 """How far a task is solved: at top 3; all demonstrations, but not the tests; some; none."""
 
 
+_VOLATILE = frozenset({"run.threads", "wall_seconds"})
+"""Settings that results do not depend on."""
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """Runs that differ only by their seed."""
+
+    runs: Sequence[Run]
+    hue: int
+    """The colour that the group has in every chart."""
+
+    @property
+    def name(self) -> str:
+        names = [run.name for run in self.runs]
+        return f"mean of {in_words(names)}" if len(names) > 1 else names[0]
+
+
 @dataclass(frozen=True)
 class GalleryProgram:
     """A program of a task in the gallery."""
@@ -47,6 +65,36 @@ class GalleryEntry:
         """The best program that gives the test outputs; the best program if none does."""
         right = (one.program for one in self.programs if one.right)
         return next(right, self.programs[0].program if self.programs else None)
+
+
+def by_seed(runs: Sequence[Run]) -> list[RunGroup]:
+    """Return the runs in groups that differ only by their seed, in order of each group's first run.
+
+    A run with a seed that its group has already begins another group, so that two versions of the
+    code can be compared. Runs of unequal length, as one in progress, and runs whose settings are
+    unknown are groups of their own.
+    """
+    groups: list[tuple[object, dict[str, Run]]] = []
+    for run in runs:
+        seed = run.settings.get("run.seed", run.settings.get("seed", ""))
+        fixed = {
+            name: value
+            for name, value in run.settings.items()
+            if name not in _VOLATILE and name not in ("run.seed", "seed")
+        }
+        key = (run.kind, fixed, max(run.metrics or run.curve, default=0), [task.id for task in run.tasks])
+        for other, members in groups:
+            if run.settings and other == key and seed not in members:
+                members[seed] = run
+                break
+        else:
+            groups.append((key, {seed: run}))
+    return [RunGroup([*members.values()], hue) for hue, (_, members) in enumerate(groups)]
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Return "a", "a and b" or "a, b and c"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def gallery(runs: Sequence[Run], *, threads: int = 0) -> list[GalleryEntry]:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
-from codeit.data.tasks import load_tasks
-from codeit.experiments.mutation_baseline import PAPER_RESULTS
-from codeit.report.curve import PAPER_LOOP
+from codeit.report import run_charts
 from codeit.report.page import docs, primitives
 from codeit.report.queries import (
     STATUSES,
     GalleryEntry,
     GalleryProgram,
+    by_seed,
     differing_settings,
     differing_tasks,
     gallery,
+    in_words,
     primitives_of_solutions,
 )
 from codeit.report.rendering import render
 from codeit.report.runs import KINDS, Run
 from codeit.report.sheet import Json, Views, program_sheet, task_sheet
-from codeit.report.svg import Axis, Reference, Series, line_chart, stacked_bars, table
+from codeit.report.svg import table
 from codeit.storage.metrics import METRICS
 
 _STATUS_TEXTS = dict(
@@ -51,19 +51,19 @@ def report_page(
         programs += [one.program for one in entry.programs]
     progress(len(entries), len(entries))
     names = [run.name for run in runs]
-    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     return render(
         "report.html",
-        title=f"Report on {listed if len(runs) <= 4 else f'{len(runs)} runs'}",
+        title=f"Report on {in_words(names) if len(runs) <= 4 else f'{len(runs)} runs'}",
         runs=_runs_table(runs),
         differences=_differences_table(runs) if len(runs) > 1 else "",
         settings=_settings_table(runs),
         headlines=[_headline(run) for run in runs] if len(runs) <= 4 else [],
-        curves=[chart for chart in (_loops(runs), _searches(runs)) if chart],
-        samples=_samples(runs),
-        lengths=_lengths(runs),
+        curves=run_charts.curves(runs),
+        averaged=any(len(group.runs) > 1 for group in by_seed(runs)),
+        samples=run_charts.samples(runs),
+        lengths=run_charts.lengths(runs),
         primitives=primitives_of_solutions(entries),
-        seconds=_seconds(runs),
+        seconds=run_charts.seconds(runs),
         metrics=[(run.name, _metrics_table(run)) for run in runs if run.metrics],
         statuses=[
             (status, text, sum(entry.status == status for entry in entries))
@@ -184,96 +184,3 @@ def _metrics_table(run: Run) -> Markup:
         for iteration, row in run.metrics.items()
     ]
     return table(["iteration", *(name.replace("_", " ") for name in names)], body)
-
-
-def _solved_axis(runs: Sequence[Run]) -> tuple[Axis, list[float]]:
-    """Return the axis of tasks solved (in per cent if sets differ in size) and each run's scale."""
-    if len({len(run.tasks) for run in runs}) < 2:
-        return Axis("tasks solved", whole=True), [1.0] * len(runs)
-    return Axis("tasks solved", percent=True), [1 / max(len(run.tasks), 1) for run in runs]
-
-
-def _comparable(runs: Iterable[Run]) -> bool:
-    """Return whether the runs have the tasks of the paper's figures."""
-    evaluation = {task.id for task in load_tasks("arc-agi-1/evaluation")}
-    return all({task.id for task in run.tasks} == evaluation for run in runs)
-
-
-def _hued(runs: Sequence[Run], wanted: Callable[[Run], object]) -> list[tuple[int, Run]]:
-    """Return the wanted runs, each with the hue that it has in every chart."""
-    return [(hue, run) for hue, run in enumerate(runs) if wanted(run)]
-
-
-def _loops(runs: Sequence[Run]) -> Markup:
-    loops = _hued(runs, lambda run: run.metrics)
-    y, scales = _solved_axis([run for _, run in loops])
-    series = []
-    for (hue, run), scale in zip(loops, scales, strict=True):
-        for scope, text in (("cumulative", "all programs so far"), ("policy", "this iteration's samples")):
-            points = _points(run, f"{scope}_top3", scale)
-            series.append(Series(f"{run.name}: {text}", points, hue, dashed=scope == "policy"))
-    references = []
-    if _comparable(run for _, run in loops):
-        references = [
-            Reference(f"paper: CodeIt, 100 iterations ({PAPER_LOOP})", [(None, PAPER_LOOP)]),
-            Reference(f"paper: 19,200 mutants ({PAPER_RESULTS[19_200]})", [(None, PAPER_RESULTS[19_200])]),
-        ]
-    return line_chart("Tasks solved (top 3), by iteration", series, Axis("iteration"), y, references)
-
-
-def _searches(runs: Sequence[Run]) -> Markup:
-    searches = _hued(runs, lambda run: run.curve)
-    y, scales = _solved_axis([run for _, run in searches])
-    series = [
-        Series(run.name, [(n, row["solved_top3"] * scale) for n, row in run.curve.items()], hue)
-        for (hue, run), scale in zip(searches, scales, strict=True)
-    ]
-    paper = [Reference("paper: mutation baseline", list(PAPER_RESULTS.items()))]
-    references = paper if _comparable(run for _, run in searches) else []
-    x = Axis("programs tried on each task", log=True)
-    return line_chart("Tasks solved (top 3), by programs tried", series, x, y, references)
-
-
-def _samples(runs: Sequence[Run]) -> list[Markup]:
-    """Return charts of the policy's samples and loss.
-
-    One run has one chart of all shares of samples, several runs have a chart for each share.
-    """
-    loops = _hued(runs, lambda run: run.metrics)
-    shares = {
-        "share_parse": "that parse",
-        "share_run": "that run on every demonstration",
-        "share_new": "that are new",
-    }
-    x, share = Axis("iteration"), Axis("share of samples", percent=True)
-    if len(loops) == 1:
-        (_, run), *_ = loops
-        lines = [Series(text, _points(run, name), k) for k, (name, text) in enumerate(shares.items())]
-        charts = [line_chart("Samples", lines, x, share)]
-    else:
-        charts = []
-        for name, text in shares.items():
-            lines = [Series(run.name, _points(run, name), hue) for hue, run in loops]
-            charts.append(line_chart(f"Samples {text}", lines, x, share))
-    loss = [Series(run.name, _points(run, "loss"), hue) for hue, run in loops]
-    charts.append(line_chart("Loss of the policy", loss, x, Axis("nats per token")))
-    return [chart for chart in charts if chart]
-
-
-def _lengths(runs: Sequence[Run]) -> Markup:
-    series = []
-    for hue, run in _hued(runs, lambda run: run.lengths):
-        for k, text in enumerate(("all tasks solved by then", "the tasks solved first")):
-            points = [(iteration, means[k]) for iteration, means in run.lengths.items()]
-            series.append(Series(f"{run.name}: {text}", points, hue, dashed=k == 1))
-    title = "Mean length of each task's shortest program that solves all demonstrations"
-    return line_chart(title, series, Axis("iteration"), Axis("lines"))
-
-
-def _seconds(runs: Sequence[Run]) -> Markup:
-    bars = [(run.name, {phase: s / 60 for phase, s in run.seconds.items()}) for run in runs]
-    return stacked_bars("Time by phase", bars, "minutes")
-
-
-def _points(run: Run, metric: str, scale: float = 1.0) -> list[tuple[float, float]]:
-    return [(iteration, row[metric] * scale) for iteration, row in run.metrics.items() if metric in row]

@@ -42,6 +42,12 @@ Number = TypeVar("Number", int, float)
 
 
 _COUNTS = ("drawn", "ran")  # of counts.json, the counts that a report shows
+_TRIED = (
+    "mutation.initial",
+    "mutation.per_iteration",
+    "evolution.programs",
+    "evolution.programs_per_iteration",
+)  # settings of a loop that say how many programs it tries, besides the policy's samples
 _RESTORE = "restore the file, or leave this directory out"
 _LARGEST = 2.0**63  # larger numbers are no counts or metrics of ours, and charts cannot show them
 
@@ -71,6 +77,8 @@ class Run:
     """Of a search, by number of programs tried: the counts of solved tasks in curve.csv."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall-clock seconds by phase."""
+    tried: Mapping[int, float] = field(default_factory=dict)
+    """Of a loop, by iteration: see `programs_tried`."""
     lengths: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     """Of a loop, by iteration: see `shortest_lengths`."""
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -107,13 +115,14 @@ def _read(directory: Path, name: str, tasks: str, threads: int) -> Run:
 
 def _read_loop(directory: Path, name: str, tasks: str, threads: int) -> Run:
     settings = _settings(directory / "config.toml")
-    limit = settings.get("data.tasks", "0")
-    if not re.fullmatch("[0-9]{1,9}", limit):
-        raise ReportError(
-            f"{directory / 'config.toml'}: data.tasks: expected a number of tasks, found {shorten(limit)}; "
-            f"{_RESTORE}"
-        )
-    test_tasks = _tasks(settings.get("data.test", tasks))[: int(limit) or None]
+    for setting in ("data.tasks", *_TRIED):
+        if not re.fullmatch("[0-9]{1,9}", settings.get(setting, "0")):
+            raise ReportError(
+                f"{directory / 'config.toml'}: {setting}: expected a whole number, found "
+                f"{shorten(settings[setting])}; {_RESTORE}"
+            )
+    limit = int(settings.get("data.tasks", "0"))
+    test_tasks = _tasks(settings.get("data.test", tasks))[: limit or None]
     metrics = _read_table(directory / "metrics.csv", "iteration", float)
     candidates = _candidates(directory / "solutions.jsonl", test_tasks, threads)
     seconds = {
@@ -137,6 +146,7 @@ def _read_loop(directory: Path, name: str, tasks: str, threads: int) -> Run:
         },
         metrics=metrics,
         seconds=seconds,
+        tried=programs_tried(settings, metrics, len(test_tasks)),
         lengths=shortest_lengths(candidates, test_tasks, list(metrics)),
     )
 
@@ -326,6 +336,26 @@ def _rank(
     """Return each task's best candidates, ranked as in `codeit verify`: by votes if present."""
     merged = count_votes(candidates, tasks, threads=threads)
     return {task_id: top_k(found) for task_id, found in merged.items()}
+
+
+def programs_tried(
+    settings: Mapping[str, str], metrics: Mapping[int, Mapping[str, float]], tasks: int
+) -> dict[int, float]:
+    """Return by iteration how many programs a loop has tried on each task; {} if settings are missing.
+
+    These are mutants, samples, and as many programs as evolution may try. As for a search, the
+    expressions of an enumeration do not count.
+    """
+    if any(name not in settings for name in _TRIED):
+        return {}
+    mutants, more_mutants, evolved, more_evolved = (int(settings[name]) for name in _TRIED)
+    if settings.get("mutation.run_baseline") != "True":
+        mutants = more_mutants = 0
+    tried, samples = {}, 0.0
+    for iteration, row in metrics.items():
+        samples += row.get("samples", 0) / max(tasks, 1)
+        tried[iteration] = mutants + evolved + iteration * (more_mutants + more_evolved) + samples
+    return tried
 
 
 def shortest_lengths(

@@ -1,14 +1,14 @@
 """Charts as SVG. Lines and bars have classes instead of colours; `templates/chart.css` styles them.
 
-`line_chart` and `stacked_bars` return figures for a page, each with a legend and a table of its
-data, so that no figure can only be seen. `line_chart_file` returns a whole SVG file.
+`line_chart` and `bars` return figures for a page. Every figure of a chart can also be read as text:
+in a table beside its lines, and beside each bar. `line_chart_file` returns a whole SVG file.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from markupsafe import Markup
 
@@ -29,6 +29,8 @@ class Series:
     points: Sequence[tuple[float, float]]
     hue: int = 0
     dashed: bool = False
+    band: Mapping[float, tuple[float, float]] = field(default_factory=dict)
+    """By x, the lowest and the highest value behind a mean; empty if the line is no mean."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Axis:
         if self.percent:
             return f"{value * 100:.3g} %"
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+    def point(self, series: Series, x: float, y: float) -> str:
+        """Return a point's value as the axis writes it, with its band."""
+        low, high = series.band.get(x, (y, y))
+        return self.text(y) if low == high else f"{self.text(y)} ({self.text(low)} to {self.text(high)})"
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def line_chart(
     if not drawn:
         return Markup("")
     plot = _plot(PAGE, drawn, x, y, references)
-    summary = f"{title}. " + "; ".join(f"{one.name}: {y.text(one.points[-1][1])}" for one in drawn)
+    summary = f"{title}. " + "; ".join(f"{one.name}: {y.point(one, *one.points[-1])}" for one in drawn)
     picture = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         PAGE.width, PAGE.height, summary, plot
     )
@@ -118,8 +125,7 @@ def line_chart_file(
 def _drawable(series: Sequence[Series], x: Axis) -> list[Series]:
     """Return the lines without the points that the x axis cannot show, if any points are left."""
     shown = [
-        Series(one.name, [(px, py) for px, py in one.points if px > 0 or not x.log], one.hue, one.dashed)
-        for one in series
+        replace(one, points=[(px, py) for px, py in one.points if px > 0 or not x.log]) for one in series
     ]
     return [one for one in shown if one.points]
 
@@ -131,6 +137,7 @@ def _plot(
     known = [point for reference in references for point in reference.points]
     points = [*(point for one in series for point in one.points), *known]
     xs, ys = [px for px, _ in points if px is not None], [py for _, py in points]
+    ys += [high for one in series for _, high in one.band.values()]
     low, high = min(xs, default=1), max(xs, default=1)
     if low == high:
         low, high = (low / 2, high * 2) if x.log else (low - 0.5, high + 0.5)
@@ -151,6 +158,7 @@ def _plot(
 
     x_ticks = _log_ticks(low, high) if x.log else _whole_ticks(low, high)
     parts = [_axes(layout, x, y, x_ticks, y_ticks, across, down)]
+    parts += [_band(one, across, down) for one in series if one.band]
     hues = sorted({one.hue for one in series})
     for one in series:
         # A line that others may cover is wider, so that it stays visible.
@@ -163,7 +171,7 @@ def _plot(
                 down(py),
                 2.6 if marked else 5,
                 "" if marked else Markup(' class="unseen"'),
-                _tooltip(f"{one.name}: {y.text(py)} at {x.text(px)}"),
+                _tooltip(f"{one.name}: {y.point(one, px, py)} at {x.text(px)}"),
             )
             for px, py in one.points
         )
@@ -176,6 +184,14 @@ def _plot(
     drawn = [(across(px), down(py)) for one in series for px, py in one.points]
     parts += [_reference(layout, reference, x, y, across, down, drawn) for reference in references]
     return Markup("").join(parts)
+
+
+def _band(series: Series, across: _Scale, down: _Scale) -> Markup:
+    """Return the area between the lowest and the highest values."""
+    bounds = [(px, *series.band[px]) for px, _ in series.points]
+    edge = [(px, low) for px, low, _ in bounds] + [(px, high) for px, _, high in reversed(bounds)]
+    path = "L".join(f"{across(px):.1f} {down(py):.1f}" for px, py in edge)
+    return Markup('<path class="band hue-{}" d="M{}Z"/>').format(series.hue % _HUES + 1, path)
 
 
 def _classes(series: Series) -> str:
@@ -215,35 +231,33 @@ def _reference(
     return Markup("").join(parts)
 
 
-def stacked_bars(title: str, bars: Sequence[tuple[str, dict[str, float]]], unit: str) -> Markup:
-    """Return a figure with a bar for each name, made of named parts that add up; "" if all are 0.
+def bars(title: str, groups: Sequence[tuple[str, int, Mapping[str, float]]], unit: str) -> Markup:
+    """Return a figure with a bar for each part of each group (name, hue, parts); "" if all are 0.
 
-    Parts are in the order in which they first occur.
+    A group has one colour, as its line has in charts. Its parts are named and add up to its total.
     """
-    bars = [(name, parts) for name, parts in bars if sum(parts.values()) > 0]
-    if not bars:
+    groups = [group for group in groups if sum(group[2].values()) > 0]
+    if not groups:
         return Markup("")
-    kinds = list(dict.fromkeys(kind for _, parts in bars for kind in parts))
-    most = max(sum(parts.values()) for _, parts in bars)
+    most = max(max(parts.values()) for _, _, parts in groups)
     rows = []
-    for name, parts in bars:
-        pieces = Markup("").join(
-            Markup('<span class="hue-{}" style="width:{:.2f}%" title="{}"></span>').format(
-                kinds.index(kind) % _HUES + 1, 100 * value / most, f"{kind}: {value:,.0f} {unit}"
-            )
-            for kind, value in parts.items()
-            if value > 0
-        )
-        total = sum(parts.values())
+    for name, hue, parts in groups:
         rows.append(
-            Markup('<p class="bar"><b>{}</b><span class="stack" aria-hidden="true">{}</span> {}</p>').format(
-                name, pieces, f"{total:,.{int(total < 10)}f} {unit}"
+            Markup("<h4>{}: {} {}</h4>").format(name, _rounded(sum(parts.values())), unit)
+            + Markup("").join(
+                Markup(
+                    '<p class="bar">{}<span class="track" aria-hidden="true">'
+                    '<span class="hue-{}" style="width:{:.2f}%"></span></span>{}</p>'
+                ).format(part, hue % _HUES + 1, 100 * value / most, _rounded(value))
+                for part, value in parts.items()
+                if value > 0
             )
         )
-    legend = _html_legend([(kind, f"hue-{k % _HUES + 1} block") for k, kind in enumerate(kinds)])
-    head = ["", *(f"{kind}, {unit}" for kind in kinds)]
-    body = [[name, *(f"{parts.get(kind, 0):,.1f}" for kind in kinds)] for name, parts in bars]
-    return _figure(title, Markup("").join(rows), legend, table(head, body))
+    return Markup('<figure class="chart"><h3>{}</h3>{}</figure>').format(title, Markup("").join(rows))
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.{int(value < 10)}f}"
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> Markup:
@@ -294,12 +308,9 @@ def _svg_legend(keys: Sequence[tuple[str, str]], width: int) -> tuple[Markup, in
 
 
 def _key(classes: str) -> Markup:
-    """Return a legend's sample of a line, a block or a cross: 26 by 10 pixels."""
-    if classes == "known":
-        shape = "M9 1l8 8m0 -8l-8 8"
-    else:
-        shape = "M1 1h24v8h-24z" if classes.endswith("block") else "M0 5H26"
-        classes = f"line {classes}"
+    """Return a legend's sample of a line or a cross: 26 by 10 pixels."""
+    shape = "M9 1l8 8m0 -8l-8 8" if classes == "known" else "M0 5H26"
+    classes = classes if classes == "known" else f"line {classes}"
     return Markup('<g class="{}"><path d="{}"/></g>').format(classes, shape)
 
 
@@ -307,7 +318,13 @@ def _points_table(series: Sequence[Series], x: Axis, y: Axis) -> Markup:
     of_series = [dict(one.points) for one in series]
     places = sorted({px for points in of_series for px in points})
     body = [
-        [x.text(px), *("" if px not in points else y.text(points[px]) for points in of_series)]
+        [
+            x.text(px),
+            *(
+                y.point(one, px, points[px]) if px in points else ""
+                for one, points in zip(series, of_series, strict=True)
+            ),
+        ]
         for px in places
     ]
     return table([x.label, *(one.name for one in series)], body)
