@@ -310,6 +310,8 @@ def test_answer_page_saves_its_answers_and_programs(
         "const done = arguments[0], links = [...document.querySelectorAll('a[download]')];"
         "Promise.all(links.map(async a => [a.download, await (await fetch(a.href)).text()])).then(done)"
     )
+    # A link with an object URL would keep its text after the sheet is closed.
+    assert page.script("[...document.links].every(one => /^(data:|#|file:)/.test(one.href))")
     assert [name for name, _ in saved] == [
         "05f2a901-submission.json", "05f2a901-program-1.txt", "05f2a901-program-2.txt",
     ]  # fmt: skip

@@ -124,7 +124,7 @@ function sheet(data, {level = 2, opened = false} = {}) {
       copy.addEventListener("click", () =>
         navigator.clipboard ? navigator.clipboard.writeText(text).then(copied, select) : select(),
       );
-    const href = URL.createObjectURL(new Blob([text], {type: "text/plain"}));
+    const href = "data:text/plain;charset=utf-8," + encodeURIComponent(text); // gone with the link
     return html("p", {class: "copies"}, copy, html("a", {href, download: file}, `Save as ${file}`));
   }
 
