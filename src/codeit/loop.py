@@ -37,6 +37,7 @@ from codeit.evaluation.scoring import count_votes, score
 from codeit.language import Budget, Outcome, ParseError, Program, count_solved, run_batch
 from codeit.parallel import map_ordered
 from codeit.policy.checkpoint_recovery import replace_checkpoint
+from codeit.policy.distributed import Ranks
 from codeit.policy.encoding import Encoding, NotEncodableError
 from codeit.policy.model import DamagedPolicyError, Policy
 from codeit.policy.sampling import sample
@@ -66,9 +67,13 @@ class RunObserver(Protocol):
 class Loop:
     """A run in its directory, from wherever it stands to its end."""
 
-    def __init__(self, directory: RunDirectory, observer: RunObserver) -> None:
-        """Load tasks and experts; create or load the policy. Raises TaskError, PolicyError."""
+    def __init__(self, directory: RunDirectory, observer: RunObserver, ranks: Ranks | None = None) -> None:
+        """Load tasks and experts; create or load the policy. Raises TaskError, PolicyError.
+
+        With `ranks`, this process trains together with the others, which `follow` it.
+        """
         self.directory, self.database, self.observer = directory, directory.database, observer
+        self.ranks = ranks
         self.replay, self.settings = directory.database.replay, directory.settings
         settings = self.settings
         self.threads = settings.run.threads or os.cpu_count() or 1
@@ -403,12 +408,12 @@ class Loop:
 
     def _create_trainer(self) -> Trainer:
         policy = Policy.create(self.settings.policy, derive(self.settings.run.seed, "create"))
-        return Trainer(policy, self.settings.training, self.threads)
+        return Trainer(policy, self.settings.training, self.threads, self.ranks)
 
     def _read_trainer(self, iteration: int) -> Trainer:
         checkpoint = self.directory.checkpoint(iteration)
         device = self.settings.policy.device
-        return Trainer.load(checkpoint, self.settings.training, device, self.threads)
+        return Trainer.load(checkpoint, self.settings.training, device, self.threads, self.ranks)
 
     @contextmanager
     def _committing(self, iteration: int, phase: str, part: int = 0) -> Iterator[None]:

@@ -3,6 +3,7 @@
 main      the application and its exit codes
 console   output, progress bars, user errors
 usage     messages for command lines that do not parse
+ranks     commands that torchrun starts in several processes
 run       run, resume
 search    mutate, baseline, search
 policy    pretrain, evaluate-policy

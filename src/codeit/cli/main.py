@@ -19,6 +19,7 @@ from cyclopts import App, CycloptsError
 from codeit import __version__
 from codeit.cli import export, policy, run, search, show, solve, tasks
 from codeit.cli.console import INTERRUPTED, console, messages, user_error
+from codeit.cli.ranks import refuse_ranks
 from codeit.cli.usage import section_with_value, usage_error
 
 _NO_MEMORY = re.compile(r"^OutOfMemoryError|can't allocate memory|Storage size calculation overflowed")
@@ -55,6 +56,7 @@ def main(interrupted: Callable[[], bool] = lambda: False) -> NoReturn:
     if section := section_with_value(arguments):
         sys.exit(user_error(f"{section}: expected a value or {section}.KEY VALUE, found both"))
     try:
+        refuse_ranks(arguments)
         code = app(arguments)
     except KeyboardInterrupt:
         code = INTERRUPTED

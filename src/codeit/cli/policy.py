@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -26,11 +26,15 @@ from codeit.cli.console import (
     say,
     settings_help,
 )
+from codeit.cli.ranks import run_ranks
 from codeit.cli.run import refuse_unusable
 from codeit.cli.search import curve_table
 from codeit.config import PretrainingSettings, SamplingConfig
 from codeit.policy import SHIPPED, require_learn
 from codeit.settings import find_config
+
+if TYPE_CHECKING:
+    from codeit.policy.distributed import Ranks
 
 
 def register(app: App) -> None:
@@ -54,7 +58,10 @@ def pretrain(config: Name, /, *, out: Name | None = None, **settings: Overrides)
         done. By default runs/ and the name of the configuration.
     """
     require_learn("codeit pretrain")
+    return run_ranks(partial(_pretrain, config, out, settings))
 
+
+def _pretrain(config: Path, out: Path | None, settings: Mapping[str, Any], ranks: Ranks | None) -> int:
     from codeit.policy.pretraining import last_checkpoint, pretrain
 
     whole = PretrainingSettings.load(config, dotted(settings))
@@ -69,7 +76,7 @@ def pretrain(config: Name, /, *, out: Name | None = None, **settings: Overrides)
 
     with ProgressDisplay() as display:
         try:
-            policy = pretrain(directory, whole, report=report, progress=display.phase)
+            policy = pretrain(directory, whole, report=report, progress=display.phase, ranks=ranks)
         except KeyboardInterrupt:
             display.stop()
             checkpoint = last_checkpoint(directory)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.table import Table
@@ -21,12 +22,14 @@ from codeit.cli.console import (
     say,
     settings_help,
 )
+from codeit.cli.ranks import run_ranks
 from codeit.cli.search import experts_of
 from codeit.config import DataConfig, PolicyConfig, RunSettings
 from codeit.policy import require_learn
 from codeit.settings import find_config
 
 if TYPE_CHECKING:
+    from codeit.policy.distributed import Ranks
     from codeit.storage.run_directory import RunDirectory
 
 
@@ -51,13 +54,17 @@ def run(config: Name, /, *, out: Name | None = None, **settings: Overrides) -> i
         solutions.jsonl, checkpoints and TensorBoard events. By default runs/ and the name of the
         configuration.
     """
+    require_learn("codeit run")
+    return run_ranks(partial(_run, config, out, settings))
+
+
+def _run(config: Path, out: Path | None, settings: Mapping[str, Any], ranks: Ranks | None) -> int:
     from codeit.storage.run_directory import RunDirectory
 
-    require_learn("codeit run")
     directory = out or Path("runs") / find_config(config).stem
     whole = RunSettings.load(config, dotted(settings))
     refuse_unusable(directory, whole.data, whole.policy)
-    return _finish(lambda: RunDirectory(directory, whole))
+    return _finish(lambda: RunDirectory(directory, whole), ranks)
 
 
 def resume(directory: Annotated[Name, Parameter(name="DIR")], /) -> int:
@@ -71,7 +78,7 @@ def resume(directory: Annotated[Name, Parameter(name="DIR")], /) -> int:
     from codeit.storage.run_directory import RunDirectory
 
     require_learn("codeit resume")
-    return _finish(lambda: RunDirectory(directory))
+    return run_ranks(partial(_finish, lambda: RunDirectory(directory)))
 
 
 def refuse_unusable(directory: Path, data: DataConfig, policy: PolicyConfig) -> None:
@@ -86,13 +93,13 @@ def refuse_unusable(directory: Path, data: DataConfig, policy: PolicyConfig) -> 
     Policy.create(policy, seed=0)
 
 
-def _finish(open_directory: Callable[[], RunDirectory]) -> int:
+def _finish(open_directory: Callable[[], RunDirectory], ranks: Ranks | None) -> int:
     """Run what is left of a run and display it; return the exit code."""
     with open_directory() as directory, RunDisplay(directory.settings.run.iterations) as display:
         try:
             from codeit.loop import Loop
 
-            loop = Loop(directory, display)
+            loop = Loop(directory, display, ranks)
             if loop.leaked:
                 say(f"in both training and test set: {', '.join(sorted(loop.leaked))}")
             loop.run()

@@ -42,6 +42,7 @@ from codeit.data.experts import load_experts, load_inputs
 from codeit.data.tasks import Task, load_tasks
 from codeit.parallel import map_ordered
 from codeit.policy.corpus import Corpus, PretrainingExample
+from codeit.policy.distributed import Ranks
 from codeit.policy.encoding import CompactEncoding, NotEncodableError
 from codeit.policy.model import DamagedPolicyError, Policy, PolicyError
 from codeit.policy.training import MicroBatch, Trainer, TrainingExample, collate, micro_batches
@@ -102,6 +103,7 @@ def pretrain(
     *,
     report: Callable[[float, dict[str, float]], None] = _no_report,
     progress: Progress = _no_progress,
+    ranks: Ranks | None = None,
 ) -> Policy:
     """Train as configured, from the last checkpoint if there is one; return the policy.
 
@@ -110,6 +112,8 @@ def pretrain(
     and "generate inputs" while the caches are made, "make held-out examples", "make examples" while
     the rounds of a window are awaited, and "train" after each step (in thousandths of the training
     if it has a time limit, else in steps).
+
+    With `ranks`, this process computes each step together with the others, which `follow` it.
 
     The time limit begins when the caches are there. It is checked after each round and each step.
     The policy is written even if no time was left for a step.
@@ -130,7 +134,7 @@ def pretrain(
         _refuse_unknown(directory, config)  # another process may have worked here in the meantime
         write_atomically(directory / "config.toml", config.to_toml())
         _corpora(config, progress)
-        training = _Training(directory, config, progress)
+        training = _Training(directory, config, progress, ranks)
         with contextlib.closing(training.windows):
             while training.share < 1:
                 if training.run_window():
@@ -187,8 +191,10 @@ def _refuse_changes(path: Path, config: PretrainingSettings) -> None:
 class _Training:
     """The state of training between two windows."""
 
-    def __init__(self, directory: Path, config: PretrainingSettings, progress: Progress) -> None:
-        self.directory, self.config, self.progress = directory, config, progress
+    def __init__(
+        self, directory: Path, config: PretrainingSettings, progress: Progress, ranks: Ranks | None
+    ) -> None:
+        self.directory, self.config, self.progress, self.ranks = directory, config, progress, ranks
         started = time.perf_counter()
         settings = config.pretraining
         self.threads = settings.threads or os.cpu_count() or 1
@@ -208,7 +214,7 @@ class _Training:
             self._load(training)
         else:
             policy = Policy.create(config.policy, derive(settings.seed, "create"))
-            self.trainer = Trainer(policy, training, self.threads)
+            self.trainer = Trainer(policy, training, self.threads, ranks)
         self.unsaved = not self._checkpoints
         self._saved_at, self._started = self.seconds, started - self.seconds
         examples = held_out(config, progress)
@@ -237,7 +243,8 @@ class _Training:
                 return
 
     def _load_checkpoint(self, checkpoint: Path, training: TrainingConfig) -> None:
-        self.trainer = Trainer.load(checkpoint, training, self.config.policy.device, self.threads)
+        device = self.config.policy.device
+        self.trainer = Trainer.load(checkpoint, training, device, self.threads, self.ranks)
         path = checkpoint / "state.json"
         try:
             state = json.loads(path.read_text(encoding="utf-8"))

@@ -13,11 +13,12 @@ import ctypes
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,10 +26,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch.nn import functional
+from transformers import T5Config, T5ForConditionalGeneration
 
 from codeit.config import TrainingConfig
+from codeit.policy.distributed import Ranks
+from codeit.policy.encoding import Encoding
 from codeit.policy.grid_tokens import Tokens
-from codeit.policy.model import DamagedPolicyError, Policy, cpu_has_bf16, pad_sources
+from codeit.policy.model import DamagedPolicyError, Policy, PolicyError, cpu_has_bf16, pad_sources
 from codeit.policy.threads import torch_threads
 
 IGNORED = -100
@@ -77,6 +81,30 @@ class TrainingReport:
     seconds: float
 
 
+class _Setup(NamedTuple):
+    """What other ranks need to know of a trainer, besides its weights."""
+
+    architecture: T5Config
+    encoding: Encoding
+    config: TrainingConfig
+    threads: int
+    device: str
+
+
+class _Share(NamedTuple):
+    """The part of a step that a rank computes."""
+
+    micros: Sequence[MicroBatch]
+    batch_tokens: int
+    """Target tokens of the effective batch, all shares together."""
+    batch_programs: int
+    setup: _Setup | None = None
+    """With the first step of a trainer."""
+    scaler: dict[str, Any] = {}  # noqa: RUF012 (a default that nobody changes)
+    seed: int = 0
+    """Of dropout."""
+
+
 Gradients = tuple[torch.Tensor, Sequence[torch.Tensor | None]]
 """The sum of the losses of a micro-batch, and its part of the gradient for each parameter."""
 
@@ -84,12 +112,16 @@ Gradients = tuple[torch.Tensor, Sequence[torch.Tensor | None]]
 class Trainer:
     """A policy and its optimizer, whose state is kept from epoch to epoch."""
 
-    def __init__(self, policy: Policy, config: TrainingConfig, threads: int = 1) -> None:
+    def __init__(
+        self, policy: Policy, config: TrainingConfig, threads: int = 1, ranks: Ranks | None = None
+    ) -> None:
         """Forward passes run in `config.precision` if the device supports it. Weights are fp32.
 
-        On a CPU, `threads` micro-batches are computed at once.
+        On a CPU, `threads` micro-batches are computed at once, by all `ranks` of the machine together.
         """
-        self.policy, self.config, self.threads = policy, config, threads
+        self.policy, self.config, self.ranks = policy, config, ranks
+        self.threads = max(1, threads // ranks.local_size) if ranks else threads
+        self._is_known = False  # to the other ranks
         self.dtype = _DTYPES[config.precision]
         if policy.device.type == "cpu" and not (self.dtype == torch.bfloat16 and cpu_has_bf16()):
             self.dtype = torch.float32
@@ -142,36 +174,75 @@ class Trainer:
 
         Raises FloatingPointError and keeps the weights if the loss is not finite.
         """
-        parameters = list(self.policy.model.parameters())
         batch_tokens = sum(micro.targets for micro in batch)
         batch_programs = sum(len(micro.labels) for micro in batch)
+        share = _Share(batch, batch_tokens, batch_programs)
+        if self.ranks:
+            share = self._divide(share, self.ranks)
+        with self._threads() as pool:
+            return self._apply(self._gradients(share, pool), batch_tokens)
+
+    def _divide(self, batch: _Share, ranks: Ranks) -> _Share:
+        """Send each rank its share of an effective batch; return that of this rank."""
+        seeds = torch.randint(2**62, (ranks.size,)).tolist()
+        scaler = self.scaler.state_dict()
+        setup = None if self._is_known else self._setup(ranks)
+        shares = [
+            batch._replace(micros=micros, setup=setup, scaler=scaler, seed=seed)
+            for micros, seed in zip(divide(batch.micros, ranks.size), seeds, strict=True)
+        ]
+        ranks.send(shares)
+        self._is_known = True
+        return shares[0]
+
+    def _setup(self, ranks: Ranks) -> _Setup:
+        policy = self.policy
+        if policy.device.index is not None:
+            raise PolicyError(
+                f"policy.device: expected 'auto', 'cpu' or 'cuda' with {ranks.size} processes, each of which "
+                f"has a GPU of its own, found '{policy.device}'"
+            )
+        threads = self.threads * ranks.local_size
+        return _Setup(policy.model.config, policy.encoding, self.config, threads, policy.device.type)
+
+    def _threads(self) -> AbstractContextManager[ThreadPoolExecutor | None]:
+        """Return the threads that compute micro-batches, or None if this one does."""
+        # With dropout, the order in which threads draw random numbers would change the result.
+        shared = self.policy.device.type == "cpu" and not self.policy.model.config.dropout_rate
+        return torch_threads(self.threads) if shared else nullcontext()
+
+    def _gradients(self, share: _Share, pool: ThreadPoolExecutor | None) -> torch.Tensor:
+        """Set the gradients to those of a share, micro-batches in order; return its loss, summed.
+
+        With several ranks, gradients and loss are those of all shares.
+        """
+        parameters = list(self.policy.model.parameters())
 
         def gradients(micro: MicroBatch) -> Gradients:
             losses = self._losses(micro)
             if self.config.loss == "tokens":
-                mean = losses.sum() / batch_tokens
+                mean = losses.sum() / share.batch_tokens
             else:
                 tokens = (micro.labels != IGNORED).sum(1).to(losses.device)
-                mean = (losses.sum(1) / tokens).sum() / batch_programs
+                mean = (losses.sum(1) / tokens).sum() / share.batch_programs
             parts = torch.autograd.grad(self.scaler.scale(mean), parameters, allow_unused=True)
             return losses.detach().sum(), parts
 
-        # With dropout, the order in which threads draw random numbers would change the result.
-        shared = self.policy.device.type == "cpu" and not self.policy.model.config.dropout_rate
-        with torch_threads(self.threads) if shared else nullcontext() as pool:
-            return self._apply((pool.map if pool else map)(gradients, batch), batch_tokens)
-
-    def _apply(self, gradients: Iterable[Gradients], batch_tokens: int) -> float:
-        """Add up the gradients of micro-batches in order, and take the step."""
-        parameters = list(self.policy.model.parameters())
+        if self.ranks:
+            self.ranks.share_weights(parameters)
         total = torch.zeros((), device=self.policy.device)
-        self._warm_up()
         self.optimizer.zero_grad()
-        for loss, parts in gradients:
+        for loss, parts in (pool.map if pool else map)(gradients, share.micros):
             total += loss
             for parameter, part in zip(parameters, parts, strict=True):
                 if part is not None:
                     parameter.grad = part if parameter.grad is None else parameter.grad.add_(part)
+        return self.ranks.sum_gradients(parameters, total) if self.ranks else total
+
+    def _apply(self, total: torch.Tensor, batch_tokens: int) -> float:
+        """Take the step, given the sum of the losses."""
+        parameters = list(self.policy.model.parameters())
+        self._warm_up()
         per_token = float(total) / batch_tokens
         if not torch.isfinite(total):
             raise FloatingPointError(
@@ -230,12 +301,19 @@ class Trainer:
         save_file(tensors, directory / _STATE, metadata={"scaler": json.dumps(self.scaler.state_dict())})
 
     @classmethod
-    def load(cls, directory: Path, config: TrainingConfig, device: str = "auto", threads: int = 1) -> Trainer:
+    def load(
+        cls,
+        directory: Path,
+        config: TrainingConfig,
+        device: str = "auto",
+        threads: int = 1,
+        ranks: Ranks | None = None,
+    ) -> Trainer:
         """Read a directory written by `save`; settings come from `config`.
 
         Raises PolicyError, which is a DamagedPolicyError if a file is lost or damaged.
         """
-        trainer = cls(Policy.load(directory, device), config, threads)
+        trainer = cls(Policy.load(directory, device), config, threads, ranks)
         path = directory / _STATE
         if not path.exists():
             raise DamagedPolicyError(f"{path}: no such file", "expected a directory written by Trainer.save")
@@ -267,6 +345,48 @@ class Trainer:
             step = of_parameter["step"]
             if step.numel() != 1 or not torch.isfinite(step).all():
                 raise ValueError(f"{index}.step is not a number")
+
+
+def follow(ranks: Ranks) -> None:
+    """Compute this rank's share of each step of rank 0, until that ends the training."""
+    trainer: Trainer | None = None
+    while (share := ranks.receive()) is not None:
+        if share.setup:
+            trainer = _make_follower(share.setup, ranks)
+        assert trainer is not None  # rank 0 begins with the setup
+        trainer.scaler.load_state_dict(share.scaler)
+        torch.manual_seed(share.seed)
+        with trainer._threads() as pool:
+            trainer._gradients(share, pool)
+
+
+def _make_follower(setup: _Setup, ranks: Ranks) -> Trainer:
+    """Return a trainer like that of rank 0, except for its weights, on a GPU of its own if on any."""
+    device = torch.device("cpu")
+    if setup.device == "cuda":
+        if ranks.local_rank >= (n := torch.cuda.device_count()):
+            raise PolicyError(
+                f"torchrun --nproc-per-node: expected at most one process for each of {n} GPUs, found "
+                f"{ranks.local_size}"
+            )
+        device = torch.device("cuda", ranks.local_rank)
+        torch.cuda.set_device(device)
+    policy = Policy(T5ForConditionalGeneration(setup.architecture), setup.encoding, device)
+    policy.model.train()
+    trainer = Trainer(policy, setup.config, setup.threads, ranks)
+    torch.set_num_threads(trainer.threads)
+    return trainer
+
+
+def divide(batch: Sequence[MicroBatch], n: int) -> list[list[MicroBatch]]:
+    """Divide micro-batches into n shares that cost about the same, the largest first."""
+    shares: list[list[MicroBatch]] = [[] for _ in range(n)]
+    costs = [0] * n
+    for micro in sorted(batch, key=lambda micro: micro.padded, reverse=True):
+        least = costs.index(min(costs))
+        shares[least].append(micro)
+        costs[least] += micro.padded + _PASS_TOKENS
+    return shares
 
 
 def _return_memory() -> None:
