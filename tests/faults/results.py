@@ -48,7 +48,7 @@ def _comparable(path: Path) -> Any:
         return [{name: value for name, value in row.items() if "seconds" not in name} for row in rows]
     if _EVENTS.fullmatch(path.name):
         return sorted(_scalars(path), key=repr)
-    if path.name == "state.json":
+    if path.name in ("state.json", "settings.json"):
         return _without_seconds(json.loads(path.read_text()))
     if path.name == "checksums.json":
         return {name: digest for name, digest in json.loads(path.read_text()).items() if name != "state.json"}
@@ -61,7 +61,7 @@ def digest(data: bytes) -> str:
 
 def _without_seconds(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_seconds(one) for key, one in value.items() if key != "seconds"}
+        return {key: _without_seconds(one) for key, one in value.items() if "seconds" not in key}
     return [_without_seconds(one) for one in value] if isinstance(value, list) else value
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import shutil
+import time
 import xml.etree.ElementTree as ElementTree
 import zlib
 from collections.abc import Sequence
@@ -103,9 +104,28 @@ def test_search_is_read_while_it_runs(tmp_path: Path, evaluation: dict[str, Task
         found = Candidate(task.id, right.program, len(task.train), order=40, votes=7, answer=1)
         log.commit(0, Part(100, 2.5, 2.0), [found])
         (run,) = read_runs([tmp_path])
-    assert (run.kind, run.settings["seed"], run.seconds) == ("search", "3", {"search": 2.5})
+        seconds = log.wall_seconds()
+    assert (run.kind, run.settings["seed"], run.seconds) == ("search", "3", {"search": seconds})
     assert run.score.solved == (task.id,)
     assert run.origins[task.id, right.program] == "after 40 programs"
+
+
+def test_published_search_has_the_settings_and_the_time_of_its_directory(
+    tmp_path: Path, evaluation: dict[str, Task]
+) -> None:
+    settings = {"kind": "mutation baseline", "tasks": "arc-agi-1/evaluation", "seed": 3}
+    with SearchLog(tmp_path / "whole", settings, started=time.monotonic() - 90) as log:
+        log.commit(0, Part(600, 1.0, 1.0), [])
+        log.publish(list(evaluation.values()), [600])
+    published = tmp_path / "published" / "whole"
+    published.mkdir(parents=True)
+    for name in ("curve.csv", "settings.json", "solutions.jsonl"):
+        shutil.copy(tmp_path / "whole" / name, published)
+    (whole,), (run,) = read_runs([tmp_path / "whole"]), read_runs([published])
+    assert (run.kind, run.settings, run.seconds) == (whole.kind, whole.settings, whole.seconds)
+    assert (run.kind, run.settings["seed"]) == ("mutation baseline", "3")
+    assert 90 <= run.seconds["search"] < 150
+    assert run_charts.seconds([run]) == run_charts.seconds([whole]) != ""
 
 
 @pytest.mark.parametrize("with_outputs", [True, False])
@@ -118,10 +138,11 @@ def test_submission_is_read_with_its_tasks_and_refused_with_others(
     challenges = tmp_path / "challenges.json"
     challenges.write_text(json.dumps({name: {"train": [pair], "test": [test]} for name in "ab"}))
     tasks, directory = load_tasks(challenges), tmp_path / "submission.json.search"
-    with SearchLog(directory, log_settings(tasks, 0, "none")) as log:
+    with SearchLog(directory, log_settings(tasks, 0, "none"), started=time.monotonic() - 60) as log:
         log.commit(0, Part(9, 1.5, 1.5), [Candidate("a", program, 1, order=9, votes=2, answer=1)])
     (run,) = read_runs([directory], str(challenges))
-    assert (run.kind, len(run.tasks), run.seconds) == ("submission", 2, {"search": 1.5})
+    assert (run.kind, len(run.tasks)) == ("submission", 2)
+    assert 60 <= run.seconds["search"] < 120
     assert run.origins["a", program] == "after 9 programs"
     assert (run.score.solved_top3, run.score.solved_demonstrations) == (int(with_outputs), 1)
     page = report_page([run])
@@ -174,12 +195,18 @@ DAMAGE = {
         "no JSON": ("{", "expected the counts of a policy evaluation"),
         "binary": (b"\xff\x00", "expected the counts of a policy evaluation"),
         "nested": ("[" * 100_000, "expected the counts of a policy evaluation"),
-        "list": ("[1]", 'expected an object with a count "drawn"'),
+        "list": ("[1]", "expected the counts of a policy evaluation as an object"),
         "missing key": ('{"drawn": 4}', 'expected an object with a count "ran"'),
         "text": ('{"drawn": 4, "ran": "2"}', 'expected an object with a count "ran"'),
         "NaN": ('{"drawn": NaN, "ran": 2}', 'expected an object with a count "drawn"'),
         "negative": ('{"drawn": 4, "ran": -2}', 'expected an object with a count "ran"'),
         "large": (f'{{"drawn": {10**400}, "ran": 2}}', 'expected an object with a count "drawn"'),
+    },
+    "settings.json": {
+        "no JSON": ("{", "expected the settings of a search"),
+        "list": ("[1]", "expected the settings of a search as an object"),
+        "text": ('{"wall_seconds": "1"}', "wall_seconds: expected a number, found 1"),
+        "NaN": ('{"wall_seconds": NaN}', "wall_seconds: expected a number, found nan"),
     },
     "config.toml": {
         "binary": (b"\xff\x00", "expected the configuration of a run"),
@@ -210,7 +237,7 @@ DAMAGE = {
 @pytest.mark.parametrize(("name", "case"), [(name, case) for name, cases in DAMAGE.items() for case in cases])
 def test_damaged_file_is_named(name: str, case: str, tmp_path: Path) -> None:
     text, message = DAMAGE[name][case]
-    is_search = name in ("curve.csv", "counts.json")
+    is_search = name in ("curve.csv", "counts.json", "settings.json")
     (tmp_path / ("curve.csv" if is_search else "metrics.csv")).write_text(POINTS if is_search else ROWS)
     (tmp_path / "counts.json").write_text(json.dumps(COUNTS))
     report_page(read_runs([tmp_path]))

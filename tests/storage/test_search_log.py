@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,7 +196,9 @@ def test_a_search_killed_in_its_first_moment_starts_again(left: list[str], tmp_p
         assert log.settings() == SETTINGS
 
 
-@pytest.mark.parametrize("derived", ["solutions.jsonl", "curve.csv", "curve.svg", "counts.json"])
+@pytest.mark.parametrize(
+    "derived", ["solutions.jsonl", "curve.csv", "curve.svg", "counts.json", "settings.json"]
+)
 @pytest.mark.parametrize("found", ["no such file", "an empty file", "none"])
 def test_a_search_that_has_lost_its_rows_is_refused_and_not_changed(
     found: str, derived: str, tmp_path: Path
@@ -210,6 +213,21 @@ def test_a_search_that_has_lost_its_rows_is_refused_and_not_changed(
     with pytest.raises(StoreError, match=message):
         SearchLog(tmp_path, SETTINGS)
     assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before
+
+
+def test_time_adds_up_over_calls_and_is_no_setting(tmp_path: Path) -> None:
+    for minutes in (1, 2):
+        with SearchLog(tmp_path, SETTINGS, started=time.monotonic() - 60) as log:
+            log.commit(minutes, part(5), [])
+            assert 60 * minutes <= log.wall_seconds() < 60 * minutes + 30
+            assert log.settings() == SETTINGS
+    with SearchLogReader(tmp_path) as log:
+        assert 120 <= log.wall_seconds() < 150
+    with SearchLog(tmp_path, SETTINGS) as log:
+        for damaged in ("long", float("inf")):
+            log.set("wall_seconds", damaged)
+            with pytest.raises(StoreError, match=f"wall_seconds: {damaged!r}"):
+                log.wall_seconds()
 
 
 def test_garbled_settings_and_answers_are_damage(tmp_path: Path) -> None:

@@ -115,8 +115,8 @@ def evaluate_policy(
         Directory of a policy, as `codeit pretrain` writes it; by default the one shipped in this
         package.
     out:
-        The evaluation's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv,
-        counts.json.
+        The evaluation's directory, created if needed: search.sqlite, settings.json, solutions.jsonl,
+        curve.csv, counts.json.
     samples:
         Programs to sample for each task. Paper: 24 per iteration.
     seed:

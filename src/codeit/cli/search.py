@@ -124,8 +124,8 @@ def baseline(
     Parameters
     ----------
     out:
-        The search's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv and
-        curve.svg.
+        The search's directory, created if needed: search.sqlite, settings.json, solutions.jsonl,
+        curve.csv and curve.svg.
     count:
         Mutants to try, after the experts. Paper: 9,600 to 960,000.
     seed:
@@ -214,8 +214,8 @@ def search(
     Parameters
     ----------
     out:
-        The search's directory, created if needed: search.sqlite, solutions.jsonl, curve.csv and
-        curve.svg.
+        The search's directory, created if needed: search.sqlite, settings.json, solutions.jsonl,
+        curve.csv and curve.svg.
     programs:
         Programs that evolution tries on each task at most, experts included. It tries fewer once
         the answer is settled.

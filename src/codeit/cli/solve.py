@@ -200,9 +200,13 @@ def submit(
     directory_of_log = log_directory(out)
     if out.is_file() and out.stat().st_size:  # the answers of an earlier call, or a file of other origin
         refuse_empty(directory_of_log / "search.sqlite")
-    with SearchLog(directory_of_log, log_settings(tasks, seed, policy)) as log, ProgressDisplay() as display:
-        submission = Submission(log, out, tasks, call_started)
-        started, code = time.monotonic() - submission.spent, 0
+    settings = log_settings(tasks, seed, policy)
+    with (
+        SearchLog(directory_of_log, settings, started=call_started) as log,
+        ProgressDisplay() as display,
+    ):
+        submission = Submission(log, out, tasks)
+        started, code = time.monotonic() - log.spent, 0
 
         def progress(submission: Submission) -> None:
             solved = sum(result.solved for result in submission.results)

@@ -5,8 +5,8 @@ the best programs of one pass join the next. The file is valid from the first mo
 rewritten, atomically, after every task. A `SearchLog` beside it records the work, one part per task
 and pass, so that the same command resumes.
 
-The log also records the wall-clock time of all calls, from their start to their end, in the setting
-`wall_seconds`. A call that is killed loses from this account what passed since its last commit.
+The log also records the wall-clock time of all calls, from their start to their end. A call that is
+killed loses from this account what passed since its last commit.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ _WHOLE_PASS = (
     1.5  # a pass takes all the remaining time if that is less than this factor times what it asks for
 )
 
-_WALL_SECONDS = "wall_seconds"  # a setting of the log
 _GRACE = 0.8  # seconds after the end for the searches to finish their generation
 _log = logging.getLogger(__name__)
 
@@ -91,26 +90,14 @@ class TaskState(NamedTuple):
 class Submission:
     """A submission file and the log of the work behind it."""
 
-    def __init__(
-        self, log: SearchLog, out: Path, tasks: Sequence[Task], started: float | None = None
-    ) -> None:
-        """Write the file from the log. Tasks without a program are answered by their test inputs.
-
-        `started` (of time.monotonic, by default now) is when this call's share of the budget began.
-        """
+    def __init__(self, log: SearchLog, out: Path, tasks: Sequence[Task]) -> None:
+        """Write the file from the log. Tasks without a program are answered by their test inputs."""
         self.log, self.out, self.tasks = log, out, tasks
-        self._started = time.monotonic() if started is None else started
-        self._earlier = float(log.settings().get(_WALL_SECONDS, 0.0))
         self.states = [TaskState(0, SolveResult(task, 0, ()), False, []) for task in tasks]
         for number, part in log.parts().items():
             self._add(number, part)
         self._write()
-        self._record_time()
-
-    @property
-    def spent(self) -> float:
-        """Wall-clock seconds of earlier calls and of this one until now."""
-        return self._earlier + time.monotonic() - self._started
+        self.log.record_time()
 
     @property
     def results(self) -> list[SolveResult]:
@@ -134,16 +121,16 @@ class Submission:
         what it has; a warning is logged, and this call leaves the task out. Raises PolicyError, and
         WorkerError if no other task is left.
         """
-        end = self._started + seconds - self._earlier
+        end = time.monotonic() + seconds - self.log.spent
         lost: dict[int, WorkerError] = {}
         try:
-            self._record_time()
+            self.log.record_time()
             with Workers(_search, workers) as pool:
                 while time.monotonic() < end and (batch := self._next_pass(lost)):
                     jobs = self._jobs(batch, starters, end, seed, policy, workers)
                     self._run_pass(pool, batch, jobs, lost, progress)
         finally:
-            self._record_time()
+            self.log.record_time()
         if lost and time.monotonic() < end:
             raise list(lost.values())[-1]
 
@@ -192,7 +179,6 @@ class Submission:
                 return
             number = passes * len(self.tasks) + batch[index]
             self.log.commit(number, *found)
-            self._record_time()
             self._add(number, found[0])
             self._write()
             progress(self)
@@ -208,9 +194,6 @@ class Submission:
         task, tried = self.tasks[k], self.states[k].result.tried + part.programs
         programs, settled, carried = self.log.parse_state(number, part, partial(_parse_state, task))
         self.states[k] = TaskState(passes + 1, SolveResult(task, tried, programs), settled, carried)
-
-    def _record_time(self) -> None:
-        self.log.set(_WALL_SECONDS, round(self.spent, 3))
 
     def _write(self) -> None:
         write_atomically(self.out, submission({one.task.id: one.attempts for one in self.results}))

@@ -16,8 +16,8 @@ STATUSES = ("solved", "demonstrations", "some", "none")
 """How far a task is solved: at top 3; all demonstrations, but not the tests; some; none."""
 
 
-_VOLATILE = frozenset({"run.threads", "wall_seconds"})
-"""Settings that results do not depend on."""
+_NOT_COMPARED = frozenset({"run.seed", "seed", "run.threads"})
+"""Settings in which runs of a group may differ: the seed, and what results do not depend on."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,7 @@ def by_seed(runs: Sequence[Run]) -> list[RunGroup]:
     groups: list[tuple[object, dict[str, Run]]] = []
     for run in runs:
         seed = run.settings.get("run.seed", run.settings.get("seed", ""))
-        fixed = {
-            name: value
-            for name, value in run.settings.items()
-            if name not in _VOLATILE and name not in ("run.seed", "seed")
-        }
+        fixed = {name: value for name, value in run.settings.items() if name not in _NOT_COMPARED}
         key = (run.kind, fixed, max(run.metrics or run.curve, default=0), [task.id for task in run.tasks])
         for other, members in groups:
             if run.settings and other == key and seed not in members:

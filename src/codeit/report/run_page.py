@@ -136,7 +136,7 @@ def _count(n: int, noun: str) -> str:
 
 def _runs_table(runs: Sequence[Run]) -> Markup:
     head = [
-        "run", "kind", "tasks", "solved (top\u00a03)", "top\u00a02", "top\u00a03 without leaked tasks",
+        "run", "solved (top\u00a03)", "tasks", "kind", "top\u00a02", "top\u00a03 without leaked tasks",
         "all demonstrations", "best iteration's samples", "length", "samples that run", "time",
     ]  # fmt: skip
     return table(head, [_runs_row(run) for run in runs])
@@ -153,7 +153,7 @@ def _runs_row(run: Run) -> list[str]:
         runs = f"{run.counts['ran'] / run.counts['drawn']:.0%}"
     minutes = sum(run.seconds.values()) / 60
     return [
-        run.name, KINDS[run.kind], str(score.tasks), str(score.solved_top3), str(score.solved_top2),
+        run.name, str(score.solved_top3), str(score.tasks), KINDS[run.kind], str(score.solved_top2),
         str(score.solved_top3_without_leak), str(score.solved_demonstrations),
         f"{max(policy):.0f}" if policy else "", length, runs,
         f"{minutes:,.1f} min" if minutes else "not recorded",

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from codeit.data.tasks import Task, load_tasks
 from codeit.evaluation.candidate import Candidate, top_k
@@ -154,10 +154,8 @@ def _read_loop(directory: Path, name: str, tasks: str, threads: int) -> Run:
 def _read_search(directory: Path, name: str, tasks: str, threads: int) -> Run:
     with SearchLogReader(directory) as log:
         settings = {key: str(value) for key, value in log.settings().items()}
-        found = log.best()
-        seconds = sum(part.seconds for part in log.parts().values())
-    kind = settings.get("kind", "search")
-    if kind == "submission":
+        found, seconds = log.best(), log.wall_seconds()
+    if settings.get("kind") == "submission":
         to_solve = _submitted_tasks(directory, settings, tasks)
     else:
         to_solve = _tasks(settings.get("tasks", tasks))
@@ -166,43 +164,40 @@ def _read_search(directory: Path, name: str, tasks: str, threads: int) -> Run:
             f"{directory}: expected programs for the tasks of {settings.get('tasks', tasks)}, found one for "
             f"task {min(unknown)}; restore the tasks that the search had"
         )
-    return _search(
-        directory,
-        name,
-        kind if kind in KINDS else "search",
-        to_solve,
-        found,
-        threads,
-        settings=settings,
-        seconds={"search": seconds},
-    )
+    return _search(directory, name, to_solve, found, threads, settings, seconds)
 
 
 def _read_published(directory: Path, name: str, tasks: str, threads: int) -> Run:
     """Read the results of a search without its database."""
-    to_solve = _tasks(tasks)
+    path = directory / "settings.json"
+    recorded = _read_object(path, "the settings of a search")
+    seconds = recorded.pop("wall_seconds", 0.0)
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= _LARGEST:
+        raise ReportError(
+            f"{path}: wall_seconds: expected a number, found {shorten(str(seconds))}; {_RESTORE}"
+        )
+    settings = {key: str(value) for key, value in recorded.items()}
+    to_solve = _tasks(settings.get("tasks", tasks))
     found = _candidates(directory / "solutions.jsonl", to_solve, threads)
-    kind = "policy evaluation" if (directory / "counts.json").is_file() else "search"
-    return _search(directory, name, kind, to_solve, found, threads)
+    return _search(directory, name, to_solve, found, threads, settings, seconds)
 
 
 def _search(
     directory: Path,
     name: str,
-    kind: str,
     tasks: tuple[Task, ...],
     candidates: Mapping[str, Sequence[Candidate]],
     threads: int,
-    *,
-    settings: Mapping[str, str] | None = None,
-    seconds: Mapping[str, float] | None = None,
+    settings: Mapping[str, str],
+    seconds: float,
 ) -> Run:
     best = _rank(candidates, tasks, threads)
+    kind = settings.get("kind", "search")
     return Run(
         name,
-        kind,
+        kind if kind in KINDS else "search",
         tasks,
-        settings or {},
+        settings,
         best,
         score(best, tasks, threads=threads),
         {
@@ -211,7 +206,7 @@ def _search(
             for one in found
         },
         curve=_read_table(directory / "curve.csv", "programs", int, ["solved_top3"]),
-        seconds=seconds or {},
+        seconds={"search": seconds},
         counts=_read_counts(directory / "counts.json"),
     )
 
@@ -250,18 +245,21 @@ def _settings(path: Path) -> dict[str, str]:
 
 def _read_counts(path: Path) -> dict[str, int]:
     """Return the counts of a policy evaluation, or nothing if the file is missing."""
-    if not path.is_file():
-        return {}
-    try:
-        counts = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ReportError(
-            f"{path}: expected the counts of a policy evaluation: {error}; {_RESTORE}"
-        ) from None
-    found = counts if isinstance(counts, dict) else {}
-    for name in _COUNTS:
+    found = _read_object(path, "the counts of a policy evaluation")
+    for name in _COUNTS if path.is_file() else ():
         if type(found.get(name)) is not int or not 0 <= found[name] <= _LARGEST:
             raise ReportError(f'{path}: expected an object with a count "{name}"; {_RESTORE}')
+    return found
+
+
+def _read_object(path: Path, what: str) -> dict[str, Any]:
+    """Return the JSON object in a file, or nothing if the file is missing."""
+    try:
+        found = json.loads(path.read_bytes()) if path.is_file() else {}
+    except (ValueError, RecursionError) as error:
+        raise ReportError(f"{path}: expected {what}: {error}; {_RESTORE}") from None
+    if not isinstance(found, dict):
+        raise ReportError(f"{path}: expected {what} as an object; {_RESTORE}")
     return found
 
 

@@ -6,6 +6,7 @@ search.sqlite      settings, finished parts and candidates; the other files deri
 solutions.jsonl    the best programs that solve all demonstrations: task, program, tried (the order
                    of the candidate)
 curve.csv          tasks solved against programs tried
+settings.json      settings, and the wall-clock seconds of all calls
 curve.svg          the same as a chart beside the paper's points (a policy evaluation has
                    counts.json instead)
 """
@@ -16,6 +17,7 @@ import csv
 import hashlib
 import io
 import json
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -38,7 +40,7 @@ CURVE_COLUMNS = (
 )
 """Fields of `Score` in curve.csv."""
 _DATABASE = {f"search.sqlite{suffix}" for suffix in ("", "-journal", "-wal", "-shm")}
-_DERIVED = ("solutions.jsonl", "curve.csv", "curve.svg", "counts.json")
+_DERIVED = ("solutions.jsonl", "curve.csv", "curve.svg", "counts.json", "settings.json")
 """What exists only if the database has had rows."""
 
 _SCHEMA = """
@@ -57,6 +59,7 @@ CREATE TABLE candidate (
 
 State = TypeVar("State")
 _CONTENT = "content"  # a setting: the fingerprint of the tasks
+_WALL_SECONDS = "wall_seconds"  # stored as a setting is
 
 
 class Part(NamedTuple):
@@ -85,6 +88,16 @@ class SearchLogReader(Database):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the search."""
+        return {name: value for name, value in self._stored().items() if name != _WALL_SECONDS}
+
+    def wall_seconds(self) -> float:
+        """Return the wall-clock time of all calls, each up to its last commit."""
+        found = self._stored().get(_WALL_SECONDS, 0.0)
+        if not isinstance(found, int | float) or not 0 <= found < 2**63:
+            raise damaged(self.path, f"{_WALL_SECONDS}: {found!r}")
+        return found
+
+    def _stored(self) -> dict[str, Any]:
         rows = self.connection.execute("SELECT * FROM setting").fetchall()
         try:
             return {name: json.loads(text) for name, text in rows}
@@ -142,14 +155,21 @@ class SearchLog(SearchLogReader):
     """An open directory of a search, locked until `close`."""
 
     def __init__(
-        self, directory: str | Path, settings: Mapping[str, object], may_change: Sequence[str] = ()
+        self,
+        directory: str | Path,
+        settings: Mapping[str, object],
+        may_change: Sequence[str] = (),
+        *,
+        started: float | None = None,
     ) -> None:
         """Start a search, or continue the one in the directory, which must have these settings.
 
-        Settings named in `may_change` may differ. Raises RunError if that is not possible,
+        Settings named in `may_change` may differ. `started` (of time.monotonic, by default now) is
+        when this call began. Raises RunError if that is not possible,
         StoreError for a file that cannot be read or is of another version.
         """
         self.directory = Path(directory)
+        self._started = time.monotonic() if started is None else started
         self._refuse_unknown()  # before the lock writes into the directory
         self._lock = lock_directory(self.directory)
         try:
@@ -157,6 +177,7 @@ class SearchLog(SearchLogReader):
             self._open(directory, create=True)
             try:
                 self._store_settings(settings, may_change)
+                self._earlier = self.wall_seconds()
             except BaseException:
                 self.connection.close()
                 raise
@@ -212,10 +233,22 @@ class SearchLog(SearchLogReader):
                 "name; restore their files, or choose another --out"
             )
 
+    @property
+    def spent(self) -> float:
+        """Wall-clock seconds of earlier calls and of this one until now."""
+        return self._earlier + time.monotonic() - self._started
+
+    def record_time(self) -> None:
+        """Record the time until now, as every commit does."""
+        self.set(_WALL_SECONDS, round(self.spent, 3))
+
     def set(self, name: str, value: object) -> None:
         """Record a setting."""
         with self.transaction():
-            self.connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, json.dumps(value)))
+            self._set(name, value)
+
+    def _set(self, name: str, value: object) -> None:
+        self.connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, json.dumps(value)))
 
     def commit(self, number: int, part: Part, found: Iterable[Candidate]) -> None:
         """Record a finished part and what it found, in place of an earlier part of this number."""
@@ -230,9 +263,10 @@ class SearchLog(SearchLogReader):
                 for one in found
             ]
             self.connection.executemany("INSERT OR IGNORE INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._set(_WALL_SECONDS, round(self.spent, 3))
 
     def publish(self, tasks: Sequence[Task], points: Iterable[int], *, threads: int = 0) -> dict[int, Score]:
-        """Write solutions.jsonl and curve.csv; return scores after each number in `points`."""
+        """Write solutions.jsonl, curve.csv and settings.json; return scores after each of `points`."""
         found = self.candidates()
         rows = (
             json.dumps({"task": task_id, "program": str(one.program), "tried": one.order}) + "\n"
@@ -250,6 +284,8 @@ class SearchLog(SearchLogReader):
         writer.writerow(("programs", *CURVE_COLUMNS))
         writer.writerows((n, *(getattr(s, name) for name in CURVE_COLUMNS)) for n, s in curve.items())
         write_atomically(self.directory / "curve.csv", table.getvalue())
+        settings = {**self.settings(), _WALL_SECONDS: self.wall_seconds()}
+        write_atomically(self.directory / "settings.json", json.dumps(settings, indent=2) + "\n")
         return curve
 
 
