@@ -262,6 +262,11 @@ def test_keyboard_and_screen_reader_reach_the_content(page: Page, report: Path) 
     unnamed = "[...document.querySelectorAll('svg[role=img], button, input, select')].filter(one => "
     unnamed += "!one.getAttribute('aria-label') && !one.textContent.trim() && !one.closest('label'))"
     assert page.script(unnamed + ".map(one => one.outerHTML)") == []
+    page.one("#order").send_keys(Keys.TAB)
+    card = page.driver.switch_to.active_element
+    assert page.script("document.activeElement.closest('#gallery') !== null")
+    outline = [card.value_of_css_property(f"outline-{part}") for part in ("style", "width", "offset")]
+    assert outline == ["solid", "3px", "-3px"]  # inside the card, which clips what lies outside
 
 
 def test_explain_page_and_answer_page_are_drawn(
