@@ -174,7 +174,8 @@ class EnumerationConfig(Section):
     expressions: int = Field(
         default=400_000,
         ge=0,
-        description="Expressions tried before evolution begins: about a second. 0: no enumeration.",
+        description="Expressions tried on a task before evolution, in a run before that of iteration 0. "
+        "400,000 take about a second. 0: no enumeration, as in the paper.",
     )
     max_steps: int = Field(
         default=50_000,
@@ -192,17 +193,6 @@ class EnumerationConfig(Section):
         default=400,
         ge=0,
         description="Programs whose grids come closest to the outputs that join the first population.",
-    )
-
-
-class RunEnumerationConfig(EnumerationConfig):
-    """[enumeration] of a run: before the evolution of iteration 0."""
-
-    expressions: int = Field(
-        default=0,
-        ge=0,
-        description="Expressions tried on each task to solve in iteration 0, before evolution. 0: no "
-        "enumeration. Paper: 0.",
     )
 
 
@@ -560,7 +550,7 @@ class RunSettings(Settings):
     run: RunConfig = RunConfig()
     data: RunDataConfig = RunDataConfig()
     mutation: MutationConfig = MutationConfig()
-    enumeration: RunEnumerationConfig = RunEnumerationConfig()
+    enumeration: EnumerationConfig = EnumerationConfig(expressions=0)
     evolution: RunEvolutionConfig = RunEvolutionConfig()
     policy: PolicyConfig = PolicyConfig()
     sampling: RunSamplingConfig = RunSamplingConfig()
