@@ -20,7 +20,7 @@ from codeit.data.tasks import load_tasks
 from codeit.evaluation.scoring import read_solutions, verify
 from codeit.language import Budget, Grid, Program
 from codeit.seeds import derive
-from codeit.solver import SearchState
+from codeit.solver import SearchJob, SearchState
 from codeit.storage.metrics import METRICS
 from codeit.storage.run_database import RunDatabase
 from codeit.storage.run_directory import RunDirectory
@@ -436,12 +436,18 @@ def test_evolution_in_a_run_obeys_its_settings(
         assert len(found) < len(evolved_by_default)
 
 
-def test_evolution_in_a_run_gets_all_its_settings(
-    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jobs = []
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> list[SearchJob]:
+    """The searches that loops of this process begin, in order."""
+    begun: list[SearchJob] = []
     original = codeit.loop.search_task
-    monkeypatch.setattr(codeit.loop, "search_task", lambda job: (jobs.append(job), original(job))[1])
+    monkeypatch.setattr(codeit.loop, "search_task", lambda job: (begun.append(job), original(job))[1])
+    return begun
+
+
+def test_evolution_in_a_run_gets_all_its_settings(
+    settings: RunSettings, tmp_path: Path, jobs: list[SearchJob]
+) -> None:
     changed = change(settings, **ONLY_EVOLUTION, evolution__population=17)
     run(tmp_path / "run", changed)
     assert [(job.task.id, job.programs) for job in jobs] == [(task, 300) for task in sorted(TO_SOLVE)]
@@ -457,11 +463,8 @@ def test_evolution_with_several_processes_finds_the_same(
 
 
 def test_an_enumeration_solves_tasks_and_searches_leave_them_alone_from_then_on(
-    settings: RunSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: RunSettings, tmp_path: Path, jobs: list[SearchJob]
 ) -> None:
-    jobs = []
-    original = codeit.loop.search_task
-    monkeypatch.setattr(codeit.loop, "search_task", lambda job: (jobs.append(job), original(job))[1])
     enumerated = change(settings, **ONE_ITERATION, enumeration__expressions=2000, evolution__elites=4)
     enumerated = change(enumerated, evolution__programs_per_iteration=30)
     text = """

@@ -102,7 +102,7 @@ class Loop:
                 continue
             self.mutate(iteration)
             self.evaluate_mutants(iteration)
-            if iteration > 0 and self.settings.sampling.samples_per_task:
+            if self._has_samples(iteration):
                 self.train(iteration)
                 self.sample(iteration)
             self.search(iteration)
@@ -317,7 +317,7 @@ class Loop:
             started = time.monotonic()
             self.replay.evict(self.settings.replay.capacity)
             metrics = self._score(iteration, "cumulative", self.database.candidates())
-            if iteration > 0 and self.settings.sampling.samples_per_task:
+            if self._has_samples(iteration):
                 metrics |= self._score(iteration, "policy", self.database.sampled_candidates(iteration))
             metrics |= self.database.sample_statistics(iteration)
             metrics |= {f"buffer_{source}": size for source, size in self.replay.sizes().items()}
@@ -328,6 +328,10 @@ class Loop:
             self.database.add_metrics(iteration, metrics)
         self.directory.publish()
         self.observer.recorded(iteration, self.database.metrics()[iteration])
+
+    def _has_samples(self, iteration: int) -> bool:
+        """Return whether the policy takes part in an iteration."""
+        return iteration > 0 and self.settings.sampling.samples_per_task > 0
 
     def _score(self, iteration: int, scope: str, found: Sequence[Candidate]) -> dict[str, float]:
         """Score programs and record the tasks they solve. Nothing else here reads test outputs."""
