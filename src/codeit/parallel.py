@@ -280,6 +280,44 @@ def stream_results(
             end(pipe)
 
 
+class ResultStream(Generic[Result]):
+    """The items of `function` for one job, in a process of its own that can be ended at any moment.
+
+    It has a file descriptor, which an event loop can wait for. A job whose process dies is not
+    started again.
+    """
+
+    def __init__(self, function: Callable[[Job], Iterable[Result]], job: Job) -> None:
+        self._pipe, sender = _SPAWN.Pipe(duplex=False)
+        self._process = _SPAWN.Process(target=_send, args=(function, job, sender), daemon=True)
+        with _starting_processes(function):
+            self._process.start()
+        sender.close()
+
+    def fileno(self) -> int:
+        return self._pipe.fileno()
+
+    def receive(self) -> Result | None:
+        """Return the next item, or None after the last. Waits for it.
+
+        Raises whatever the job raises, and EOFError if its process died.
+        """
+        try:
+            _, result = self._pipe.recv()
+        except OSError:
+            raise EOFError from None
+        if isinstance(result, BaseException):
+            raise result
+        item: Result | None = result
+        return item
+
+    def end(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        self._pipe.close()
+        self._process.join()
+
+
 def _serve(function: Callable[[Job], Result], nice: int, pipe: Connection) -> None:
     """Receive jobs; send pairs: whether the job succeeded, and its result or the exception."""
     _start_worker(nice)

@@ -316,8 +316,13 @@ def iter_solve(
     populations: int = 1,
     starters: Sequence[Program] | None = None,
     settings: SolveSettings | None = None,
+    before: SolveResult | None = None,
 ) -> Iterator[SolveResult]:
-    """Search as `solve` does; yield an empty result at once, intermediate ones, the final one."""
+    """Search as `solve` does; yield an empty result at once, intermediate ones, the final one.
+
+    With the result of an earlier search for the same task as `before`, the search goes on: its
+    programs join the populations, and its votes and programs tried are part of each result.
+    """
     if populations < 1 or seconds <= 0 or (programs is not None and programs < 1):
         raise ValueError(
             "expected populations, programs and seconds above 0, "
@@ -326,16 +331,26 @@ def iter_solve(
     directory = policy_directory(policy)
     if directory is not None and not can_learn():
         directory = None
-    yield SolveResult(task, 0, ())
+    states: dict[int, SearchState] = {}
+    carried: list[Program] = []
+    if before is not None:
+        answers = [one for one in before.programs if one.votes]
+        carried = [one.program for one in before.programs]
+        states[-1] = SearchState(before.tried, answers, carried, False)
+    yield before or SolveResult(task, 0, ())
     starters = list(load_experts().values()) if starters is None else starters
     deadline = math.inf if programs else time.monotonic() + seconds
     jobs = []
     for k in range(populations):
         share = sys.maxsize if programs is None else (programs + populations - 1 - k) // populations
-        own_seed = derive(seed, "solve", task.id, k)
+        own_seed = derive(seed, "solve", task.id, k, *([before.tried] if before else []))
         helper = directory if k == 0 else None
-        jobs.append(_Job(task, starters, own_seed, share, deadline, helper, settings, populations, k == 0))
-    states: dict[int, SearchState] = {}
+        enumerates = k == 0 and not (before and before.tried)  # evolution began: enumeration is done
+        jobs.append(
+            _Job(
+                task, starters, carried, own_seed, share, deadline, helper, settings, populations, enumerates
+            )
+        )
 
     def name(number: int) -> str:
         return f"task {task.id}, population {number + 1} of {populations}"
@@ -401,6 +416,7 @@ def solve(
 class _Job(NamedTuple):
     task: Task
     starters: Sequence[Program]
+    carried: Sequence[Program]
     seed: int
     programs: int
     deadline: float
@@ -419,6 +435,7 @@ def _search(job: _Job) -> Iterator[SearchState]:
         job.seed,
         policy=job.policy,
         settings=job.settings,
+        carried=job.carried,
         enumerates=job.enumerates,
         threads=threads,
     )

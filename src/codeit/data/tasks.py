@@ -74,6 +74,9 @@ class TaskError(ValueError):
         place = f"{file}: {where}" if where else str(file)
         super().__init__(f"{place}: expected {expected}, found {found}. {fix}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.file, self.where, self.expected, self.found, self.fix)
+
 
 def load_tasks(source: str | Path, solutions: str | Path | None = None) -> list[Task]:
     """Read a set of tasks.
@@ -122,6 +125,27 @@ def load_tasks(source: str | Path, solutions: str | Path | None = None) -> list[
         _refuse_solutions(source, solutions)
         return [_task(path, path.stem, data, prefix="")]
     return _load_kaggle(path, data, None if solutions is None else Path(solutions))
+
+
+def parse_tasks(data: bytes, name: str) -> list[Task]:
+    """Return the tasks of a file's contents: one task, or a Kaggle challenges file.
+
+    `name` is the file's name, for messages and for the id of a single task. Nothing is read from
+    disk. Raises TaskError.
+    """
+    value = _parse_json(name, data)
+    if _is_task(value):
+        return [_task(name, Path(name).stem, value, prefix="")]
+    _check_challenges(name, value)
+    return [_task(name, task_id, value[task_id], prefix=f"task {task_id}, ") for task_id in sorted(value)]
+
+
+def parse_task(value: Any, task_id: str, name: str) -> Task:
+    """Return the task of a JSON value `{"train": [...], "test": [...]}`.
+
+    `name` is for messages. Raises TaskError.
+    """
+    return _task(name, task_id, value, prefix="")
 
 
 def find_task(task_id: str, source: str | Path | None = None) -> Task:
@@ -214,12 +238,16 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _load_kaggle(path: Path, data: Any, solutions_path: Path | None) -> list[Task]:
+def _check_challenges(path: str | Path, data: Any) -> None:
     if not isinstance(data, dict) or not any(map(_is_task, data.values())):
         fix = f"{_TASK_FORMAT} A challenges file is {{id: task, ...}}."
         if isinstance(data, dict) and data and all(isinstance(value, list) for value in data.values()):
             fix = "This looks like a solutions file: load the challenges file of the same contest."
         raise TaskError(path, "", "a task or a set of tasks", _describe(data), fix)
+
+
+def _load_kaggle(path: Path, data: Any, solutions_path: Path | None) -> list[Task]:
+    _check_challenges(path, data)
     solutions: dict[str, Any] = {}
     if solutions_path is None:
         sibling = path.with_name(path.name.replace("challenges", "solutions"))
@@ -286,11 +314,16 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> Any:
+    try:
+        return _parse_json(path, _read_bytes(path))
+    except OSError as error:
+        raise TaskError(path, "", "a readable file", str(error.strerror), "Check its permissions.") from None
+
+
+def _parse_json(path: str | Path, data: bytes) -> Any:
     expected, fix = "JSON", "Look for a truncated file, or one that is not a task."
     try:
-        return json.loads(_read_bytes(path).decode("utf-8-sig"), object_pairs_hook=_unique_keys)
-    except TaskError:
-        raise
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique_keys)
     except _DuplicateKeyError as error:
         fix = "Rename or remove one of the two."
         raise TaskError(
@@ -305,8 +338,6 @@ def _read_json(path: Path) -> Any:
         raise TaskError(path, "", expected, "an integer of thousands of digits", fix) from None
     except RecursionError:
         raise TaskError(path, "", expected, "lists nested too deeply", fix) from None
-    except OSError as error:
-        raise TaskError(path, "", "a readable file", str(error.strerror), "Check its permissions.") from None
 
 
 def _read_bytes(path: Path) -> bytes:
