@@ -7,6 +7,7 @@ pages are screenshots. Everything comes from published results, so the pictures 
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 import time
@@ -22,6 +23,7 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from pages import browser  # noqa: E402
+from serving import server  # noqa: E402
 
 from codeit.cli import main, show, solve, tasks  # noqa: E402
 
@@ -78,6 +80,23 @@ def shoot(
     driver.save_screenshot(str(DOCS / f"{name}.png"))
 
 
+def serve(driver: Any) -> None:
+    """Save a screenshot of `codeit serve` after a search for a task."""
+    with server() as running:
+        view = {"width": 1200, "height": 1150, "deviceScaleFactor": 1, "mobile": False}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", view)
+        _, task = running.json("/api/task?set=arc-agi-1/evaluation&id=cd3c21df")
+        driver.get(running.address)
+        driver.execute_script("sessionStorage.setItem('codeit.puzzle', arguments[0])", json.dumps(task))
+        driver.refresh()
+        driver.execute_script("document.getElementById('solve').click()")
+        while not driver.execute_script("return !document.getElementById('anew').hidden"):
+            time.sleep(0.2)
+        driver.execute_script("document.getElementById('answer').scrollIntoView()")
+        time.sleep(0.5)
+        driver.save_screenshot(str(DOCS / "tour-serve.png"))
+
+
 def dark(driver: Any, on: bool) -> None:
     """Make pages dark or light."""
     feature = {"name": "prefers-color-scheme", "value": "dark" if on else "light"}
@@ -102,6 +121,8 @@ def draw(directory: Path) -> None:
         shoot(driver, report, "tour-phone", 390, 800, "#task=cd3c21df", numbers)
         dark(driver, True)
         shoot(driver, report, "tour-gallery", 1200, 900, "#tasks")
+    with browser(offline=False) as driver:
+        serve(driver)
 
 
 if __name__ == "__main__":

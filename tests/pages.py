@@ -28,9 +28,65 @@ def missing() -> str:
     return f"no {' and no '.join(absent)} on the path (Debian: chromium, chromium-driver)" if absent else ""
 
 
+class Page:
+    """An open page, used as a reader would use it."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def open(self, file: Path, width: int = 1280, scheme: str = "light") -> None:
+        self.visit(file.as_uri(), width, scheme)
+
+    def size(self, width: int) -> None:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def visit(self, address: str, width: int = 1280, scheme: str = "light") -> None:
+        self.size(width)
+        media = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in media.items()]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        self.driver.get("about:blank")
+        self.driver.get(address)
+
+    def script(self, text: str) -> Any:
+        return self.driver.execute_script(f"return {text}")
+
+    def shown(self, selector: str) -> list[Any]:
+        return [one for one in self.driver.find_elements("css selector", selector) if one.is_displayed()]
+
+    def one(self, selector: str) -> Any:
+        self.until(lambda: self.shown(selector))
+        return self.shown(selector)[0]
+
+    def enter(self, selector: str, text: str) -> None:
+        field = self.one(selector)
+        field.clear()
+        field.send_keys(text)
+
+    def until(self, holds: Any) -> None:
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.driver, 20, 0.05).until(lambda _: holds())
+
+    def messages(self) -> list[str]:
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def background(self) -> int:
+        """Return how light the page is, 0 to 765."""
+        colour = self.script("getComputedStyle(document.body).backgroundColor")
+        return sum(int(part) for part in colour[4:-1].split(","))
+
+    def fits(self) -> bool:
+        """Return whether nothing reaches beyond the right edge."""
+        return self.script("document.documentElement.scrollWidth <= innerWidth") and self.script(
+            "[...document.querySelectorAll('dialog')].every(one => one.scrollWidth <= one.clientWidth)"
+        )
+
+
 @contextmanager
-def browser() -> Iterator[Any]:
-    """Yield a Chromium with an empty profile and no network, which logs its messages."""
+def browser(*, offline: bool = True) -> Iterator[Any]:
+    """Yield a Chromium that logs its messages, with an empty profile and, if `offline`, no network."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -43,8 +99,8 @@ def browser() -> Iterator[Any]:
         driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
         try:
             driver.execute_cdp_cmd("Network.enable", {})
-            offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-            driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+            conditions = {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+            driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
             yield driver
         finally:
             driver.quit()

@@ -98,6 +98,7 @@ def good_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setattr(f"codeit.{module}.load_inputs", lambda *_, **__: INPUTS)
         patch.setattr("codeit.data.tasks._load_named", lambda _: load_tasks(folder / "here/tasks"))
         patch.setattr("codeit.cli.solve._IMPORT_SECONDS", 0.0)
+        patch.setattr("uvicorn.Server.run", lambda *_: None)  # `codeit serve` ends at once
         patch.setattr("codeit.data.experts.published", cache(codeit.data.experts.published))
         forget_tasks()
         made = make_files(folder / "here", run_codeit)

@@ -27,6 +27,7 @@ COMMANDS = [
     "mutate",
     "baseline",
     "search",
+    "serve",
     "pretrain",
     "evaluate-policy",
     "verify",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import browser, make_run, missing
+from pages import Page, browser, make_run, missing
 
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import Candidate
@@ -24,55 +24,6 @@ if missing():
 
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
-
-
-class Page:
-    """An open page, used as a reader would use it."""
-
-    def __init__(self, driver: Any) -> None:
-        self.driver = driver
-
-    def open(self, file: Path, width: int = 1280, scheme: str = "light") -> None:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        media = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
-        features = [{"name": name, "value": value} for name, value in media.items()]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        self.driver.get("about:blank")
-        self.driver.get(file.as_uri())
-
-    def script(self, text: str) -> Any:
-        return self.driver.execute_script(f"return {text}")
-
-    def shown(self, selector: str) -> list[Any]:
-        return [one for one in self.driver.find_elements(By.CSS_SELECTOR, selector) if one.is_displayed()]
-
-    def one(self, selector: str) -> Any:
-        self.until(lambda: self.shown(selector))
-        return self.shown(selector)[0]
-
-    def enter(self, selector: str, text: str) -> None:
-        field = self.one(selector)
-        field.clear()
-        field.send_keys(text)
-
-    def until(self, holds: Any) -> None:
-        WebDriverWait(self.driver, 20, 0.05).until(lambda _: holds())
-
-    def messages(self) -> list[str]:
-        return [entry["message"] for entry in self.driver.get_log("browser")]
-
-    def background(self) -> int:
-        """Return how light the page is, 0 to 765."""
-        colour = self.script("getComputedStyle(document.body).backgroundColor")
-        return sum(int(part) for part in colour[4:-1].split(","))
-
-    def fits(self) -> bool:
-        """Return whether nothing reaches beyond the right edge."""
-        return self.script("document.documentElement.scrollWidth <= innerWidth") and self.script(
-            "[...document.querySelectorAll('dialog')].every(one => one.scrollWidth <= one.clientWidth)"
-        )
 
 
 @pytest.fixture(scope="module")

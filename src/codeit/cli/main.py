@@ -17,7 +17,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from codeit import __version__
-from codeit.cli import export, policy, run, search, show, solve, tasks
+from codeit.cli import export, policy, run, search, serve, show, solve, tasks
 from codeit.cli.console import INTERRUPTED, console, messages, user_error
 from codeit.cli.ranks import refuse_ranks
 from codeit.cli.usage import section_with_value, usage_error
@@ -38,7 +38,7 @@ app = App(
     print_error=False,
     result_action="return_value",
 )
-for module in (solve, run, search, policy, show, export, tasks):
+for module in (solve, serve, run, search, policy, show, export, tasks):
     module.register(app)
 
 

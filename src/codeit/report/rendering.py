@@ -12,17 +12,22 @@ from markupsafe import Markup
 
 from codeit.report import COLOUR_NAMES, PALETTE, THEME
 
+_TEMPLATES = Path(__file__).parent / "templates"
 
-def render(template: str, **values: Any) -> str:
-    """Render a template. Text is escaped; the filter `json` writes data for a script to read."""
+
+def render(template: str, *, folder: Path = _TEMPLATES, **values: Any) -> str:
+    """Render a template. Text is escaped; the filter `json` writes data for a script to read.
+
+    A template of another `folder` can extend and include the templates of this package.
+    """
     colours = {"PALETTE": PALETTE, "COLOURS": COLOUR_NAMES}
-    return _environment().get_template(template).render(colours=colours, theme=THEME, **values)
+    return _environment(folder).get_template(template).render(colours=colours, theme=THEME, **values)
 
 
 @cache
-def _environment() -> Environment:
+def _environment(folder: Path) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader([folder, _TEMPLATES]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

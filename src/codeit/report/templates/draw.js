@@ -11,7 +11,8 @@ const svg = (name, attributes, ...children) =>
 const html = (name, attributes, ...children) => fill(document.createElement(name), attributes, children);
 function fill(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes || {}))
-    if (value !== null && value !== undefined && value !== false)
+    if (name === "style") element.style.cssText = value; // as a policy against inline styles allows
+    else if (value !== null && value !== undefined && value !== false)
       element.setAttribute(name, value === true ? "" : value);
   element.append(
     ...children.flat(2).filter(child => child !== null && child !== undefined && child !== false),
@@ -110,6 +111,12 @@ function description(rows) {
       ? ": " + rows.map(row => row.map(cell => (cell === null ? "." : cell)).join("")).join(" ")
       : "";
   return `${size(rows)} grid${text}`;
+}
+
+// The cells that differ from those of a grid of the same size, as [row, column]; none if the sizes differ.
+function differing(rows, wanted) {
+  if (rows.length !== wanted.length || rows[0].length !== wanted[0].length) return [];
+  return rows.flatMap((row, i) => row.flatMap((cell, j) => (cell === wanted[i][j] ? [] : [[i, j]])));
 }
 
 // A grid. `wrong` lists cells to cross out, as [row, column].

@@ -18,14 +18,7 @@ function sheet(data, {level = 2, opened = false} = {}) {
   const shown = (index, label, expected) =>
     drawing(() => {
       const drawn = rows(index),
-        truth = expected === undefined ? null : rows(expected),
-        wrong = [];
-      if (truth && truth.length === drawn.length && truth[0].length === drawn[0].length)
-        drawn.forEach((row, i) =>
-          row.forEach((cell, j) => {
-            if (cell !== truth[i][j]) wrong.push([i, j]);
-          }),
-        );
+        wrong = expected === undefined ? [] : differing(drawn, rows(expected));
       return html(
         "figure",
         {},

@@ -1,0 +1,69 @@
+"""What a page may ask for at most."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+from collections.abc import Iterator
+
+from codeit.data.tasks import Task
+
+MAX_UPLOAD_BYTES = 10_000_000
+"""Size of an uploaded file. The 1,000 training tasks of ARC-AGI-2 take 4 MB."""
+MAX_REQUEST_BYTES = 2_000_000
+"""Size of every other request. A task of 20 pairs of the largest grids takes 0.1 MB."""
+MAX_TASKS = 2_000
+"""Tasks of an uploaded file."""
+MAX_PAIRS = 30
+"""Demonstrations and tests of a task, together."""
+MAX_PROGRAMS = 20
+"""Programs in a request."""
+MAX_NAME = 100
+"""Characters of a task's name."""
+MAX_SECONDS = 3600.0
+"""Budget of a search."""
+ANSWER_SECONDS = 5
+"""Time for every request but a search. A trace of 900 lines with large values takes longer."""
+ANSWER_BYTES = 1 << 30
+"""Memory of a process that answers requests."""
+SEARCH_BYTES = 4 << 30
+"""Memory of a search. Enumeration and evolution take 0.3 GB, the policy 1 GB more."""
+
+
+class RequestError(ValueError):
+    """A request that cannot be answered. The message says what was expected."""
+
+
+def check_task(task: Task) -> Task:
+    """Return the task. Raises RequestError if it has more pairs than MAX_PAIRS."""
+    pairs = len(task.train) + len(task.test)
+    if pairs > MAX_PAIRS:
+        raise RequestError(
+            f"expected at most {MAX_PAIRS} demonstrations and tests, found {pairs}; remove some"
+        )
+    return task
+
+
+def limit_memory(size: int) -> None:
+    """Limit the data of this process to `size` bytes. Beyond it, allocations fail."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    most = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    with contextlib.suppress(ValueError, OSError):  # not on every system
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+@contextlib.contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    """Raise RequestError in the block after `seconds`. For the main thread of a process."""
+
+    def stop(*_: object) -> None:
+        raise RequestError(f"this takes more than {seconds} s; try a shorter program or smaller grids")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,26 @@
+"use strict";
+// Load the report again when the run has changed. What the reader has chosen stays.
+
+(function live() {
+  const KEY = "codeit.report",
+    fields = () => [...document.querySelectorAll("#filters input, #filters select")];
+  const kept = JSON.parse(sessionStorage.getItem(KEY) || "null");
+  if (kept) {
+    sessionStorage.removeItem(KEY);
+    for (const field of fields()) {
+      field.value = kept.values[field.id] ?? "";
+      field.dispatchEvent(new Event("change", {bubbles: true}));
+    }
+    scrollTo({top: kept.top, behavior: "instant"});
+  }
+  let first = null;
+  const source = new EventSource("/changes");
+  source.addEventListener("message", event => {
+    first ??= event.data;
+    if (event.data === first || document.querySelector("dialog[open]")) return; // not under the reader's eyes
+    source.close();
+    const values = Object.fromEntries(fields().map(field => [field.id, field.value]));
+    sessionStorage.setItem(KEY, JSON.stringify({values, top: scrollY}));
+    location.reload();
+  });
+})();

@@ -1,0 +1,26 @@
+// The page: what its parts have in common.
+
+import {startEditor} from "./editor.js";
+import {startLoading} from "./load.js";
+import {startProgram} from "./program.js";
+import {Puzzle} from "./puzzle.js";
+import {startSearch} from "./search.js";
+
+// Tell something to those who listen to the page.
+function say(text) {
+  document.getElementById("say").textContent = text;
+}
+
+// Show what went wrong, or nothing.
+function problem(text) {
+  const element = document.getElementById("problem");
+  element.textContent = text;
+  element.hidden = !text;
+  if (text) element.scrollIntoView({block: "nearest"});
+}
+
+const puzzle = new Puzzle();
+startEditor(puzzle, say);
+startLoading(puzzle, problem, say);
+const program = startProgram(puzzle, () => search);
+const search = startSearch(puzzle, {problem, say, open: program.open});
