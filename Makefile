@@ -1,6 +1,7 @@
 # make demo        set up, then a few meta-iterations on real evaluation tasks
 # make test        set up, then all checks and tests
 # make lint        ruff, import-linter, deptry and mypy
+# make docs        set up, then the documentation site in build/site; warnings are errors
 # make bench       set up, then the engine and evolution against the oracle in plain Python
 # make sanitize    the engine's tests under address, undefined-behaviour and thread sanitizers
 # make faults      kills, full disks and failing disks in every command that writes files: six minutes
@@ -38,6 +39,10 @@ lint: setup
 	$(VENV)/bin/deptry src
 	$(VENV)/bin/mypy
 
+docs: setup
+	$(VENV)/bin/sphinx-build -q -W --keep-going -c docs . build/site
+	@echo build/site/docs/index.html
+
 bench: setup
 	$(VENV)/bin/python benchmarks/engine.py
 	$(VENV)/bin/python benchmarks/evolution.py
@@ -69,4 +74,4 @@ fuzz:
 clean:
 	rm -rf $(VENV) build
 
-.PHONY: setup demo test lint bench sanitize faults fuzz clean
+.PHONY: setup demo test lint docs bench sanitize faults fuzz clean

@@ -2,13 +2,13 @@
 
 A search is a sequence of parts, each of which tries some programs. Its directory holds
 
-search.sqlite      settings, finished parts and candidates; the other files derive from it
-solutions.jsonl    the best programs that solve all demonstrations: task, program, tried (the order
-                   of the candidate)
-curve.csv          tasks solved against programs tried
-settings.json      settings, and the wall-clock seconds of all calls
-curve.svg          the same as a chart beside the paper's points (a policy evaluation has
-                   counts.json instead)
+    search.sqlite      settings, finished parts and candidates; the other files derive from it
+    solutions.jsonl    the best programs that solve all demonstrations: task, program, tried (the
+                       order of the candidate)
+    curve.csv          tasks solved against programs tried
+    settings.json      settings, and the wall-clock seconds of all calls
+    curve.svg          the same as a chart beside the paper's points (a policy evaluation has
+                       counts.json instead)
 """
 
 from __future__ import annotations
