@@ -19,7 +19,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme, html_title, html_copy_source = "furo", "codeit", False
 
 myst_heading_anchors = 3
-nb_execution_mode, nb_execution_raise_on_error, nb_execution_timeout = "force", True, 120
+nb_execution_mode, nb_execution_raise_on_error, nb_execution_timeout = "force", True, 600
 nb_output_stderr = "remove"
 
 highlight_language = "text"  # of code that names none
