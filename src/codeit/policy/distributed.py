@@ -35,13 +35,12 @@ class Ranks:
     """
 
     def __init__(self) -> None:
-        """Wait for the other processes."""
-        distributed.init_process_group(timeout=_PATIENCE)
-        self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
-        self.local_rank, self.local_size = (
-            int(os.environ[name]) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE")
-        )
+        """Connect to the other processes, once all are there."""
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        self.rank, self.size, self.local_rank, self.local_size = (int(os.environ[name]) for name in names)
         self._in_step = False
+        with self._connected():
+            distributed.init_process_group(timeout=_PATIENCE)
 
     def close(self) -> None:
         """Leave. Rank 0 lets the others end; interrupted in the middle of a step, it drops them."""
@@ -94,6 +93,6 @@ class Ranks:
             yield
         except RuntimeError as error:
             raise RunError(
-                f"rank {self.rank} of {self.size}: lost the connection to another process of the training, "
-                "which has ended or was killed; finished work is kept, and the same command continues"
+                f"rank {self.rank} of {self.size}: no connection to another process of the training, which "
+                "has ended or was killed; finished work is kept, and the same command continues"
             ) from error
