@@ -26,6 +26,9 @@ from pages import browser  # noqa: E402
 from serving import server  # noqa: E402
 
 from codeit.cli import main, show, solve, tasks  # noqa: E402
+from codeit.data.tasks import find_task  # noqa: E402
+from codeit.language import Program  # noqa: E402
+from codeit.report.notebook import to_html  # noqa: E402
 
 EVOLUTION = str(ROOT / "results/evolution/solutions.jsonl")
 TERMINAL = {
@@ -36,6 +39,8 @@ TERMINAL = {
 SHOWN_AS = {"tour-solve": "codeit solve cd3c21df", "tour-explain": "codeit explain solutions.jsonl cd3c21df"}
 """The commands as the pictures show them, where that differs from what is run."""
 COLUMNS = 88
+PROGRAM = "x1 = objects(I, F, F, T)\nx2 = argmin(x1, height)\nO = subgrid(x2, I)"
+"""What a notebook traces."""
 
 
 def record(arguments: list[str], shown: str) -> str:
@@ -92,7 +97,8 @@ def serve(driver: Any) -> None:
         driver.execute_script("document.getElementById('solve').click()")
         while not driver.execute_script("return !document.getElementById('anew').hidden"):
             time.sleep(0.2)
-        driver.execute_script("document.getElementById('answer').scrollIntoView()")
+        scroll = "document.getElementById('answer').scrollIntoView({behavior: 'instant'})"
+        driver.execute_script(f"{scroll}; scrollBy({{top: 45, behavior: 'instant'}})")
         time.sleep(0.5)
         driver.save_screenshot(str(DOCS / "tour-serve.png"))
 
@@ -113,14 +119,19 @@ def draw(directory: Path) -> None:
             shoot(driver, file, name, round(width), round(height))
         page, report = directory / "page.html", directory / "report.html"
         main.app(["explain", EVOLUTION, "21f83797", "--html", str(page)])
-        folders = [str(ROOT / "results" / name) for name in ("codeit", "evolution", "baseline")]
+        folders = [str(ROOT / "results" / name) for name in ("codeit", "search", "laptop")]
         main.app(["report", *folders, "--out", str(report)])
+        cell, program = directory / "cell.html", Program.parse(PROGRAM)
+        trace = program.trace(find_task("cd3c21df").train[2].input)
+        cell.write_text(f"<!doctype html><body style='font: 14px sans-serif'>{to_html(trace)}")
+        shoot(driver, cell, "tour-notebook", 440, 700)
         shoot(driver, page, "tour-page", 960)
         shoot(driver, report, "tour-report", 1200, 1150)
         numbers = "[...document.querySelectorAll('button')].find(b => b.textContent == 'Numbers').click()"
-        shoot(driver, report, "tour-phone", 390, 800, "#task=cd3c21df", numbers)
         dark(driver, True)
         shoot(driver, report, "tour-gallery", 1200, 900, "#tasks")
+        dark(driver, False)
+        shoot(driver, report, "tour-phone", 390, 800, "#task=cd3c21df", numbers)
     with browser(offline=False) as driver:
         serve(driver)
 
