@@ -184,7 +184,7 @@ def rows(directory: Path, kill_at: int = -1) -> Any:
             kill_children()
 
     with SearchLog(directory, {}) as log:
-        run_search(log, STARTERS, tasks, 2000, 0, settings=SMALL_SEARCH, workers=2, progress=progress)
+        run_search(log, STARTERS, tasks, 2000, 0, settings=SMALL_SEARCH, workforce=2, progress=progress)
         parts = {number: (part.programs, part.state) for number, part in log.parts().items()}
         return parts, log.candidates()
 

@@ -15,10 +15,12 @@ import pytest
 
 import codeit.loop
 import codeit.policy.model
-from codeit.config import OperatorWeights, RunSettings, SamplingConfig
+from codeit.config import OperatorWeights, RunSettings, SamplingConfig, SolveSettings
 from codeit.data.tasks import load_tasks
 from codeit.evaluation.scoring import read_solutions, verify
 from codeit.language import Budget, Grid, Program
+from codeit.loop import RunObserver
+from codeit.parallel import Cluster
 from codeit.seeds import derive
 from codeit.solver import SearchJob, SearchState
 from codeit.storage.metrics import METRICS
@@ -113,13 +115,18 @@ def change(settings: RunSettings, **values: object) -> RunSettings:
     return RunSettings(**sections)
 
 
-def run(path: Path, settings: RunSettings | None = None) -> None:
+def run(
+    path: Path,
+    settings: RunSettings | None = None,
+    observer: RunObserver | None = None,
+    cluster: Cluster | None = None,
+) -> None:
     """Start or resume a run in this process."""
     experts = {name: Program.parse(text) for name, text in EXPERTS.items()}
     original, codeit.loop.load_experts = codeit.loop.load_experts, lambda **_: experts
     try:
         with RunDirectory(path, settings) as directory:
-            codeit.loop.Loop(directory, SilentObserver()).run()
+            codeit.loop.Loop(directory, observer or SilentObserver(), cluster=cluster).run()
     finally:
         codeit.loop.load_experts = original
 
@@ -436,23 +443,26 @@ def test_evolution_in_a_run_obeys_its_settings(
         assert len(found) < len(evolved_by_default)
 
 
+Search = tuple[Sequence[Program], SolveSettings, SearchJob]
+
+
 @pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[SearchJob]:
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[Search]:
     """The searches that loops of this process begin, in order."""
-    begun: list[SearchJob] = []
+    begun: list[Search] = []
     original = codeit.loop.search_task
-    monkeypatch.setattr(codeit.loop, "search_task", lambda job: (begun.append(job), original(job))[1])
+    monkeypatch.setattr(codeit.loop, "search_task", lambda *given: (begun.append(given), original(*given))[1])
     return begun
 
 
 def test_evolution_in_a_run_gets_all_its_settings(
-    settings: RunSettings, tmp_path: Path, jobs: list[SearchJob]
+    settings: RunSettings, tmp_path: Path, searches: list[Search]
 ) -> None:
     changed = change(settings, **ONLY_EVOLUTION, evolution__population=17)
     run(tmp_path / "run", changed)
-    assert [(job.task.id, job.programs) for job in jobs] == [(task, 300) for task in sorted(TO_SOLVE)]
-    assert all(job.settings.evolution == changed.evolution for job in jobs)
-    assert [job.seed for job in jobs] == [derive(0, "search", 0, task) for task in sorted(TO_SOLVE)]
+    assert [(job.task.id, job.programs) for *_, job in searches] == [(task, 300) for task in sorted(TO_SOLVE)]
+    assert all(used.evolution == changed.evolution for _, used, _ in searches)
+    assert [job.seed for *_, job in searches] == [derive(0, "search", 0, task) for task in sorted(TO_SOLVE)]
 
 
 def test_evolution_with_several_processes_finds_the_same(
@@ -463,7 +473,7 @@ def test_evolution_with_several_processes_finds_the_same(
 
 
 def test_an_enumeration_solves_tasks_and_searches_leave_them_alone_from_then_on(
-    settings: RunSettings, tmp_path: Path, jobs: list[SearchJob]
+    settings: RunSettings, tmp_path: Path, searches: list[Search]
 ) -> None:
     enumerated = change(settings, **ONE_ITERATION, enumeration__expressions=2000, evolution__elites=4)
     enumerated = change(enumerated, evolution__programs_per_iteration=30)
@@ -473,6 +483,7 @@ def test_an_enumeration_solves_tasks_and_searches_leave_them_alone_from_then_on(
     """
     found = run_and_query(tmp_path / "run", enumerated, text)
     assert [row[:2] for row in found[:3]] == [(task, 0) for task in sorted(TO_SOLVE)]
+    jobs = [job for *_, job in searches]
     first, later = jobs[:3], jobs[3:]
     assert all(job.enumerates and job.programs == 0 for job in first)
     sure = {row[0] for row in found[:3] if row[2] == 1}  # each of these tasks has a program of a few bits
@@ -598,7 +609,7 @@ def test_trivial_samples_and_evolved_programs_stay_out_of_the_buffer_unless_want
     identity, constant = "x1 = rot90(I)\nO = rot270(x1)", "O = canvas(FIVE, TWO_BY_TWO)"
     monkeypatch.setattr(codeit.loop, "sample", always_sample([identity, constant, "O = hmirror(I)"]))
     found = [Program.parse(text) for text in (constant, "O = rot90(I)")]
-    monkeypatch.setattr(codeit.loop, "search_task", lambda job: SearchState(1, [], found, False))
+    monkeypatch.setattr(codeit.loop, "search_task", lambda *_: SearchState(1, [], found, False))
     wanted = change(settings, **ONE_ITERATION, hindsight__trivial=trivial, mutation__initial=0)
     wanted = change(wanted, evolution__programs=1, evolution__programs_per_iteration=1)
     text = """

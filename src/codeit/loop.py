@@ -35,7 +35,7 @@ from codeit.evaluation.candidate import Candidate
 from codeit.evaluation.hindsight import Experience, demonstrations_solved, relabel
 from codeit.evaluation.scoring import count_votes, score
 from codeit.language import Budget, Outcome, ParseError, Program, count_solved, run_batch
-from codeit.parallel import map_ordered
+from codeit.parallel import Cluster, Workforce, map_ordered
 from codeit.policy.checkpoint_recovery import replace_checkpoint
 from codeit.policy.distributed import Ranks
 from codeit.policy.encoding import Encoding, NotEncodableError
@@ -67,16 +67,24 @@ class RunObserver(Protocol):
 class Loop:
     """A run in its directory, from wherever it stands to its end."""
 
-    def __init__(self, directory: RunDirectory, observer: RunObserver, ranks: Ranks | None = None) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        observer: RunObserver,
+        ranks: Ranks | None = None,
+        cluster: Cluster | None = None,
+    ) -> None:
         """Load tasks and experts; create or load the policy. Raises TaskError, PolicyError.
 
-        With `ranks`, this process trains together with the others, which `follow` it.
+        With `ranks`, this process trains together with the others, which `follow` it. A `cluster`
+        searches.
         """
         self.directory, self.database, self.observer = directory, directory.database, observer
         self.ranks = ranks
         self.replay, self.settings = directory.database.replay, directory.settings
         settings = self.settings
         self.threads = settings.run.threads or os.cpu_count() or 1
+        self.workforce: Workforce = cluster or self.threads
         torch.set_num_threads(self.threads)
         self.budget = Budget(settings.budget.max_steps, settings.budget.max_cells)
         self.train_tasks = {task.id: task for task in load_tasks(settings.data.train)}
@@ -289,16 +297,16 @@ class Loop:
         jobs = (
             SearchJob(
                 tasks[k],
-                [*self.experts.values(), *self.replay.programs_on(tasks[k].id)],
                 n,
                 derive(settings.run.seed, "search", iteration, tasks[k].id),
-                solve_settings,
+                own=self.replay.programs_on(tasks[k].id),
                 enumerates=first,
                 closest=settings.evolution.elites,
             )
             for k in left
         )
-        found = map_ordered(search_task, jobs, self.threads)
+        search = partial(search_task, list(self.experts.values()), solve_settings)
+        found = map_ordered(search, jobs, self.workforce)
         for place in left:
             task = tasks[place]
             self.observer.progress(iteration, "search", place, len(tasks))

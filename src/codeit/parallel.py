@@ -1,4 +1,4 @@
-"""Work in child processes.
+"""Work in child processes, or on a cluster (see `codeit.cluster`).
 
 A process may be killed at any moment, by the operating system when memory runs out. Its job is done
 again in a new process, up to REPEATS times. Jobs must therefore be deterministic, and their only
@@ -22,22 +22,69 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import ForkingPickler
 from queue import Empty, SimpleQueue
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+JobIn = TypeVar("JobIn", contravariant=True)
+ResultOut = TypeVar("ResultOut", covariant=True)
 
 REPEATS = 3
 """How many times a job is done again after its process died."""
 _SPAWN = multiprocessing.get_context("spawn")  # fork is unsafe, as this process may hold threads
 _starting = threading.Lock()
 _log = logging.getLogger(__name__)
+
+
+class Pool(Protocol[JobIn, ResultOut]):
+    """Processes that compute one function, for several calls; a context manager."""
+
+    def map_unordered(
+        self,
+        jobs: Sequence[JobIn],
+        *,
+        deadline: float = math.inf,
+        name: Callable[[int], str] = ...,
+        lost: Callable[[int, WorkerError], None] | None = None,
+    ) -> Iterator[tuple[int, ResultOut]]:
+        """Yield (index of the job, result) as jobs finish, until `deadline` (of time.monotonic).
+
+        With `lost`, a WorkerError is not raised but given to it, with the index of the job. Close
+        the pool if the iteration ends before the last job.
+        """
+        ...
+
+    def map_ordered(self, jobs: Iterable[JobIn], name: Callable[[int], str] = ...) -> Iterator[ResultOut]:
+        """Yield results in the order of the jobs, which may be endless.
+
+        The pool works a bounded number of jobs ahead of what was consumed. Close it if the
+        iteration ends before the last job.
+        """
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None:
+        """Stop. Unfinished jobs are dropped."""
+
+
+class Cluster(Protocol):
+    """Machines that compute jobs. Their files and clocks may differ from those here."""
+
+    def pool(self, function: Callable[[Job], Result]) -> Pool[Job, Result]:
+        """Return a pool that computes `function`, which travels once, with what it is bound to."""
+        ...
+
+
+Workforce = int | Cluster
+"""Who computes: that many processes of this machine (0: one per core), or a cluster."""
 
 
 class WorkerError(ValueError):
@@ -50,54 +97,57 @@ class WorkerError(ValueError):
         )
 
 
-def _job_name(index: int) -> str:
+def job_name(index: int) -> str:
     return f"job {index + 1}"
 
 
 def map_unordered(
     function: Callable[[Job], Result],
     jobs: Sequence[Job],
-    workers: int = 0,
-    name: Callable[[int], str] = _job_name,
+    workforce: Workforce = 0,
+    name: Callable[[int], str] = job_name,
 ) -> Iterator[tuple[int, Result]]:
-    """Yield (index of the job, result) as jobs finish, computed by `workers` processes.
+    """Yield (index of the job, result) as jobs finish, computed by `workforce`.
 
-    `workers=0` uses every core; `workers=1` computes in this process. Jobs start in order. The
-    processes end when the iteration ends for whatever reason, or when this process does.
+    `workforce=1` computes in this process. Jobs start in order. The processes end when the
+    iteration ends for whatever reason, or when this process does.
 
     Raises whatever a job raises, and WorkerError, in which `name` of the index names the job.
     """
-    workers = workers or os.cpu_count() or 1
-    if workers == 1:
+    if workforce == 1:
         yield from ((index, function(job)) for index, job in enumerate(jobs))
         return
-    with Workers(function, min(workers, len(jobs)) or 1) as pool:
+    with start_pool(function, workforce, limit=len(jobs)) as pool:
         yield from pool.map_unordered(jobs, name=name)
 
 
 def map_ordered(
     function: Callable[[Job], Result],
     jobs: Iterable[Job],
-    workers: int = 0,
+    workforce: Workforce = 0,
     nice: int = 0,
-    name: Callable[[int], str] = _job_name,
+    name: Callable[[int], str] = job_name,
 ) -> Iterator[Result]:
     """Yield results in the order of the jobs, which may be endless. Otherwise as `map_unordered`.
 
-    Each process works at most two jobs ahead of what was consumed. A `nice` above 0 lowers the
-    priority of the processes, for callers that compute at the same time.
+    The workforce works a bounded number of jobs ahead of what was consumed. A `nice` above 0 lowers
+    the priority of processes of this machine, for callers that compute at the same time.
     """
-    workers = workers or os.cpu_count() or 1
-    if workers == 1:
+    if workforce == 1:
         yield from map(function, jobs)
         return
-    numbered = enumerate(jobs)
-    with Workers(function, workers, nice) as pool:
-        running = deque(pool.submit(job, name(k)) for k, job in islice(numbered, 2 * workers))
-        while running:
-            result = running.popleft().result()
-            running.extend(pool.submit(job, name(k)) for k, job in islice(numbered, 1))
-            yield result
+    with start_pool(function, workforce, nice) as pool:
+        yield from pool.map_ordered(jobs, name)
+
+
+def start_pool(
+    function: Callable[[Job], Result], workforce: Workforce, nice: int = 0, limit: int | None = None
+) -> Pool[Job, Result]:
+    """Return a pool of `workforce` that computes `function`, with at most `limit` local processes."""
+    if not isinstance(workforce, int):
+        return workforce.pool(function)
+    workers = workforce or os.cpu_count() or 1
+    return Workers(function, workers if limit is None else max(1, min(workers, limit)), nice)
 
 
 class _Worker(NamedTuple):
@@ -106,7 +156,7 @@ class _Worker(NamedTuple):
 
 
 class Workers(Generic[Job, Result]):
-    """Processes that compute `function`, for several calls of `map_unordered`; a context manager.
+    """A `Pool` of processes of this machine.
 
     Each process has a thread in this process, which hands it one job at a time and starts another
     process when it dies. The other processes are not disturbed.
@@ -115,9 +165,11 @@ class Workers(Generic[Job, Result]):
     def __init__(self, function: Callable[[Job], Result], workers: int, nice: int = 0) -> None:
         """Allow up to `workers` processes. They start with the first jobs."""
         self._function, self._nice, self._left_to_start = function, nice, workers
+        self._ahead = 2 * workers
         self._threads = ThreadPoolExecutor(workers)
         self._idle: SimpleQueue[_Worker | None] = SimpleQueue()  # None: to be started again
         self._alive: set[_Worker] = set()
+        self._informed: set[_Worker] = set()  # these have the function
         self._lock, self._closed = threading.Lock(), False
 
     def map_unordered(
@@ -125,14 +177,9 @@ class Workers(Generic[Job, Result]):
         jobs: Sequence[Job],
         *,
         deadline: float = math.inf,
-        name: Callable[[int], str] = _job_name,
+        name: Callable[[int], str] = job_name,
         lost: Callable[[int, WorkerError], None] | None = None,
     ) -> Iterator[tuple[int, Result]]:
-        """Yield (index of the job, result) as jobs finish, until `deadline` (of time.monotonic).
-
-        With `lost`, a WorkerError is not raised but given to it, with the index of the job. Close
-        the workers if the iteration ends before the last job.
-        """
         index_of = {self.submit(job, name(index)): index for index, job in enumerate(jobs)}
         while index_of and (left := deadline - time.monotonic()) > 0:
             done, _ = wait_for_futures(index_of, None if left == math.inf else left, FIRST_COMPLETED)
@@ -146,6 +193,14 @@ class Workers(Generic[Job, Result]):
                 else:
                     yield index, result
 
+    def map_ordered(self, jobs: Iterable[Job], name: Callable[[int], str] = job_name) -> Iterator[Result]:
+        numbered = enumerate(jobs)
+        running = deque(self.submit(job, name(k)) for k, job in islice(numbered, self._ahead))
+        while running:
+            result = running.popleft().result()
+            running.extend(self.submit(job, name(k)) for k, job in islice(numbered, 1))
+            yield result
+
     def submit(self, job: Job, name: str) -> Future[Result]:
         """Compute `function` of a job as soon as a process is idle. `name` is for WorkerError."""
         if self._left_to_start:
@@ -157,7 +212,6 @@ class Workers(Generic[Job, Result]):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the processes. Unfinished jobs are dropped."""
         with self._lock:
             self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -175,12 +229,16 @@ class Workers(Generic[Job, Result]):
         for worker in self._alive:
             worker.process.join()
 
+    @cached_property
+    def _pickled(self) -> memoryview:
+        return ForkingPickler.dumps(self._function)
+
     def _start(self) -> _Worker:
         with self._lock:  # __exit__ misses none
             if self._closed:
                 raise RuntimeError("the workers are closed")
             here, there = _SPAWN.Pipe()
-            process = _SPAWN.Process(target=_serve, args=(self._function, self._nice, there), daemon=True)
+            process = _SPAWN.Process(target=_serve, args=(self._nice, there), daemon=True)
             worker = _Worker(process, here)
             with _starting_processes(self._function):
                 process.start()
@@ -194,10 +252,14 @@ class Workers(Generic[Job, Result]):
             for _ in range(1 + REPEATS):
                 worker = worker or self._start()
                 try:
+                    if worker not in self._informed:  # not at its start, where its death would be an error
+                        worker.pipe.send_bytes(self._pickled)
+                        self._informed.add(worker)
                     worker.pipe.send(job)
                     succeeded, value = worker.pipe.recv()
                 except (EOFError, OSError):
                     self._alive.discard(worker)
+                    self._informed.discard(worker)
                     worker.process.terminate()  # in case that it only closed its pipe
                     worker.process.join()
                     worker = None
@@ -215,7 +277,7 @@ def stream_results(
     function: Callable[[Job], Iterable[Result]],
     jobs: Sequence[Job],
     deadline: float = math.inf,
-    name: Callable[[int], str] = _job_name,
+    name: Callable[[int], str] = job_name,
 ) -> Iterator[tuple[int, Result]]:
     """Yield (index of the job, item) for every item of `function`, each job in its own process.
 
@@ -318,9 +380,10 @@ class ResultStream(Generic[Result]):
         self._process.join()
 
 
-def _serve(function: Callable[[Job], Result], nice: int, pipe: Connection) -> None:
-    """Receive jobs; send pairs: whether the job succeeded, and its result or the exception."""
+def _serve(nice: int, pipe: Connection) -> None:
+    """Receive a function, then jobs; send pairs: whether one succeeded, and what it gave or raised."""
     _start_worker(nice)
+    function: Callable[[object], object] | None = None
     while True:
         try:
             data = pipe.recv_bytes()
@@ -328,6 +391,9 @@ def _serve(function: Callable[[Job], Result], nice: int, pipe: Connection) -> No
             break  # the parent has closed the pipe
         reply: tuple[bool, object]
         try:
+            if function is None:
+                function = pickle.loads(data)
+                continue
             reply = True, function(pickle.loads(data))
         except BaseException as error:
             error.add_note(traceback.format_exc())

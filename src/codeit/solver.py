@@ -286,20 +286,20 @@ class SearchJob(NamedTuple):
     """A search without a policy, as a worker process gets it."""
 
     task: Task
-    starters: Sequence[Program]
     programs: int
     """Programs that evolution tries at most."""
     seed: int
-    settings: SolveSettings
+    own: Sequence[Program] = ()
+    """Programs to start from, besides those that all tasks share."""
     enumerates: bool = True
     closest: int = CLOSEST
     """Programs to hand over, besides the answers."""
 
 
-def search_task(job: SearchJob) -> SearchState:
+def search_task(starters: Sequence[Program], settings: SolveSettings, job: SearchJob) -> SearchState:
     """Search until the programs are tried or the answer is settled; return what was reached."""
     search = TaskSearch(
-        job.task, job.starters, job.seed, settings=job.settings, enumerates=job.enumerates, threads=1
+        job.task, [*starters, *job.own], job.seed, settings=settings, enumerates=job.enumerates, threads=1
     )
     for _ in search.run(job.programs):
         pass

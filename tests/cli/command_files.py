@@ -31,6 +31,8 @@ _EVERY_CORE = {"threads", "workers", "populations"}  # for these, 0 means many p
 def is_costly(name: str, value: object) -> bool:
     """Return whether a value is a valid one that makes a command work for long."""
     name = name.rpartition(".")[2].lstrip("-").replace("-", "_")
+    if name == "cluster":
+        return value in ("auto", "local")
     if name not in LIMITS:
         return False
     try:

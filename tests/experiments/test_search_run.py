@@ -27,7 +27,7 @@ def tasks() -> list[Task]:
 def run(directory: Path, tasks: list[Task], programs: int = 2000, workers: int = 1) -> tuple[bytes, bytes]:
     """Search for tasks, or continue; return solutions.jsonl and curve.csv."""
     with SearchLog(directory, {"programs": programs, "seed": 0}, may_change=["programs"]) as log:
-        run_search(log, STARTERS, tasks, programs, 0, settings=SMALL_SEARCH, workers=workers)
+        run_search(log, STARTERS, tasks, programs, 0, settings=SMALL_SEARCH, workforce=workers)
         log.publish(tasks, [500, programs])
     return (directory / "solutions.jsonl").read_bytes(), (directory / "curve.csv").read_bytes()
 
@@ -39,7 +39,7 @@ def stop_after_a_task(directory: Path, tasks: list[Task], programs: int) -> None
 
     settings = {"programs": programs, "seed": 0}
     with SearchLog(directory, settings) as log, pytest.raises(KeyboardInterrupt):
-        run_search(log, STARTERS, tasks, programs, 0, settings=SMALL_SEARCH, workers=1, progress=stop)
+        run_search(log, STARTERS, tasks, programs, 0, settings=SMALL_SEARCH, workforce=1, progress=stop)
 
 
 def test_stopped_search_continues_to_the_same_solutions(tmp_path: Path, tasks: list[Task]) -> None:
@@ -86,7 +86,7 @@ def test_progress_counts_the_tasks_of_earlier_calls(tmp_path: Path, tasks: list[
             300,
             0,
             settings=SMALL_SEARCH,
-            workers=1,
+            workforce=1,
             progress=lambda *call: calls.append(call),
         )
     assert calls == [(1, 3), (2, 3), (3, 3)]
@@ -109,7 +109,7 @@ def test_search_begins_with_enumeration_and_ends_once_the_answer_is_sure(
 ) -> None:
     settings = SearchSettings(enumeration={"expressions": 50_000}, evolution=SMALL_SEARCH.evolution)
     with SearchLog(tmp_path, {}) as log:
-        run_search(log, STARTERS, tasks, 1000, 0, settings=settings, workers=2)
+        run_search(log, STARTERS, tasks, 1000, 0, settings=settings, workforce=2)
         found, parts = log.candidates(), log.parts()
     solve_settings = SolveSettings.from_overrides(settings.flat())
     sure = 0
@@ -131,5 +131,5 @@ def test_search_begins_with_enumeration_and_ends_once_the_answer_is_sure(
 def test_what_the_enumeration_hands_over_counts_as_programs(tmp_path: Path) -> None:
     settings = SearchSettings(enumeration={"expressions": 5000}, evolution=SMALL_SEARCH.evolution)
     with SearchLog(tmp_path, {}) as log:
-        run_search(log, STARTERS, [unsolvable_task()], 30, 0, settings=settings, workers=1)
+        run_search(log, STARTERS, [unsolvable_task()], 30, 0, settings=settings, workforce=1)
         assert [part.programs for part in log.parts().values()] == [30]

@@ -26,7 +26,7 @@ TASKS = solvable_tasks()
 
 
 def evolve(log: SearchLog, tasks: list[Task]) -> None:
-    run_search(log, STARTERS, tasks, 100, 0, settings=SMALL_SEARCH, workers=1)
+    run_search(log, STARTERS, tasks, 100, 0, settings=SMALL_SEARCH, workforce=1)
 
 
 def baseline(log: SearchLog, tasks: list[Task]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -19,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from codeit.config import MAX_TEMPERATURE, MAX_THREADS, MIN_TEMPERATURE
+from codeit.parallel import Cluster
 from codeit.report.printable import printable
 from codeit.settings import MAX_INTEGER, Settings, describe
 
@@ -84,8 +86,22 @@ Name = Annotated[Path, Parameter(converter=_path)]
 """The name of a file, a directory or a configuration."""
 TaskSet = Annotated[str, Parameter(name="--tasks")]
 """A data set's name, a directory of ARC JSON files, or a (Kaggle) JSON file."""
+ClusterAddress = Annotated[str | None, Parameter(name="--cluster")]
+"""Where to find the Ray cluster that works: auto, local or HOST:PORT."""
 Overrides = Annotated[Any, Parameter(show=False, converter=_texts)]
 """Settings by section and name, from options such as `--policy.init random`."""
+
+
+@contextmanager
+def connected(address: str | None, cpus: int = 0) -> Iterator[Cluster | None]:
+    """Connect to the cluster at the address of `--cluster`, if there is one: see `cluster.connect`."""
+    if address is None:
+        yield None
+        return
+    from codeit.cluster import connect
+
+    with connect(address, cpus) as cluster:
+        yield cluster
 
 
 def user_error(message: str) -> int:

@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 
 from codeit.cli.console import (
     INTERRUPTED,
+    ClusterAddress,
     Name,
     NonNegativeInt,
     Overrides,
@@ -21,6 +22,7 @@ from codeit.cli.console import (
     TaskSet,
     Temperature,
     Threads,
+    connected,
     console,
     dotted,
     say,
@@ -44,7 +46,9 @@ def register(app: App) -> None:
     app.command(evaluate_policy, name="sample", show=False)  # its name in version 0.1, for one release
 
 
-def pretrain(config: Name, /, *, out: Name | None = None, **settings: Overrides) -> int:
+def pretrain(
+    config: Name, /, *, out: Name | None = None, cluster: ClusterAddress = None, **settings: Overrides
+) -> int:
     """Train a policy on programs that the engine makes, and on what they do.
 
     The same command resumes a training that was stopped or killed at its last checkpoint.
@@ -56,12 +60,22 @@ def pretrain(config: Name, /, *, out: Name | None = None, **settings: Overrides)
     out:
         The directory, created if needed: config.toml, progress.csv, checkpoints, and policy when
         done. By default runs/ and the name of the configuration.
+    cluster:
+        A Ray cluster that makes the examples: auto (the running one, else a new one of
+        `pretraining.workers` processes on this machine), local (a new one) or HOST:PORT. Results do
+        not depend on it.
     """
     require_learn("codeit pretrain")
-    return run_ranks(partial(_pretrain, config, out, settings))
+    return run_ranks(partial(_pretrain, config, out, settings, cluster))
 
 
-def _pretrain(config: Path, out: Path | None, settings: Mapping[str, Any], ranks: Ranks | None) -> int:
+def _pretrain(
+    config: Path,
+    out: Path | None,
+    settings: Mapping[str, Any],
+    cluster: str | None,
+    ranks: Ranks | None,
+) -> int:
     from codeit.policy.pretraining import last_checkpoint, pretrain
 
     whole = PretrainingSettings.load(config, dotted(settings))
@@ -74,9 +88,11 @@ def _pretrain(config: Path, out: Path | None, settings: Mapping[str, Any], ranks
         figures = ", ".join(f"{name.replace('held_out_', 'held-out ')} {row[name]:,.5g}" for name in shown)
         say(f"{share:.1%} in {row['seconds'] / 60:.1f} min: {figures}")
 
-    with ProgressDisplay() as display:
+    with connected(cluster, whole.pretraining.workers) as machines, ProgressDisplay() as display:
         try:
-            policy = pretrain(directory, whole, report=report, progress=display.phase, ranks=ranks)
+            policy = pretrain(
+                directory, whole, report=report, progress=display.phase, ranks=ranks, cluster=machines
+            )
         except KeyboardInterrupt:
             display.stop()
             checkpoint = last_checkpoint(directory)

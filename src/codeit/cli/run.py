@@ -13,9 +13,11 @@ from rich.table import Table
 
 from codeit.cli.console import (
     INTERRUPTED,
+    ClusterAddress,
     Name,
     Overrides,
     ProgressDisplay,
+    connected,
     console,
     dotted,
     figures_table,
@@ -39,7 +41,9 @@ def register(app: App) -> None:
     app.command(resume)
 
 
-def run(config: Name, /, *, out: Name | None = None, **settings: Overrides) -> int:
+def run(
+    config: Name, /, *, out: Name | None = None, cluster: ClusterAddress = None, **settings: Overrides
+) -> int:
     """Run CodeIt in a directory of its own.
 
     The same command, or `codeit resume DIR`, continues a run that was stopped or killed.
@@ -53,32 +57,43 @@ def run(config: Name, /, *, out: Name | None = None, **settings: Overrides) -> i
         The run's directory, created if needed: run.sqlite, config.toml, metrics.csv, curve.svg,
         solutions.jsonl, checkpoints and TensorBoard events. By default runs/ and the name of the
         configuration.
+    cluster:
+        A Ray cluster that searches: auto (the running one, else a new one on this machine), local
+        (a new one) or HOST:PORT. Results do not depend on it.
     """
     require_learn("codeit run")
-    return run_ranks(partial(_run, config, out, settings))
+    return run_ranks(partial(_run, config, out, settings, cluster))
 
 
-def _run(config: Path, out: Path | None, settings: Mapping[str, Any], ranks: Ranks | None) -> int:
+def _run(
+    config: Path,
+    out: Path | None,
+    settings: Mapping[str, Any],
+    cluster: str | None,
+    ranks: Ranks | None,
+) -> int:
     from codeit.storage.run_directory import RunDirectory
 
     directory = out or Path("runs") / find_config(config).stem
     whole = RunSettings.load(config, dotted(settings))
     refuse_unusable(directory, whole.data, whole.policy)
-    return _finish(lambda: RunDirectory(directory, whole), ranks)
+    return _finish(lambda: RunDirectory(directory, whole), cluster, ranks)
 
 
-def resume(directory: Annotated[Name, Parameter(name="DIR")], /) -> int:
+def resume(directory: Annotated[Name, Parameter(name="DIR")], /, *, cluster: ClusterAddress = None) -> int:
     """Continue a run that was stopped or killed. It ends as an uninterrupted run would.
 
     Parameters
     ----------
     directory:
         The run's directory, as given to `codeit run --out`.
+    cluster:
+        As of `codeit run`; it may be another than before.
     """
     from codeit.storage.run_directory import RunDirectory
 
     require_learn("codeit resume")
-    return run_ranks(partial(_finish, lambda: RunDirectory(directory)))
+    return run_ranks(partial(_finish, lambda: RunDirectory(directory), cluster))
 
 
 def refuse_unusable(directory: Path, data: DataConfig, policy: PolicyConfig) -> None:
@@ -93,13 +108,17 @@ def refuse_unusable(directory: Path, data: DataConfig, policy: PolicyConfig) -> 
     Policy.create(policy, seed=0)
 
 
-def _finish(open_directory: Callable[[], RunDirectory], ranks: Ranks | None) -> int:
+def _finish(open_directory: Callable[[], RunDirectory], cluster: str | None, ranks: Ranks | None) -> int:
     """Run what is left of a run and display it; return the exit code."""
-    with open_directory() as directory, RunDisplay(directory.settings.run.iterations) as display:
+    with (
+        connected(cluster) as machines,
+        open_directory() as directory,
+        RunDisplay(directory.settings.run.iterations) as display,
+    ):
         try:
             from codeit.loop import Loop
 
-            loop = Loop(directory, display, ranks)
+            loop = Loop(directory, display, ranks, machines)
             if loop.leaked:
                 say(f"in both training and test set: {', '.join(sorted(loop.leaked))}")
             loop.run()

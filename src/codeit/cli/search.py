@@ -12,6 +12,7 @@ from rich.table import Table
 
 from codeit.cli.console import (
     INTERRUPTED,
+    ClusterAddress,
     Name,
     NonNegativeInt,
     Overrides,
@@ -19,6 +20,7 @@ from codeit.cli.console import (
     ProgressDisplay,
     TaskSet,
     Threads,
+    connected,
     console,
     dotted,
     figures_table,
@@ -203,6 +205,7 @@ def search(
     tasks: TaskSet = "arc-agi-1/evaluation",
     train: str = "arc-agi-1/training",
     workers: Threads = 0,
+    cluster: ClusterAddress = None,
     **settings: Overrides,
 ) -> int:
     """Search for programs for every task: the cheapest by enumeration, then by evolution.
@@ -229,6 +232,9 @@ def search(
     workers:
         Processes, each of which takes one task at a time; 0 uses every core. Results do not depend
         on it.
+    cluster:
+        A Ray cluster that searches: auto (the running one, else a new one of `workers` processes on
+        this machine), local (a new one) or HOST:PORT. Results do not depend on it.
     """
     from codeit.data.tasks import load_tasks
     from codeit.experiments.mutation_baseline import PAPER_RESULTS, curve_points
@@ -246,7 +252,11 @@ def search(
         "train": train,
         **config.flat(),
     }
-    with SearchLog(out, recorded, may_change=["programs"]) as log, ProgressDisplay() as display:
+    with (
+        connected(cluster, workers) as machines,
+        SearchLog(out, recorded, may_change=["programs"]) as log,
+        ProgressDisplay() as display,
+    ):
         code = done = 0
 
         def progress(searched: int, total: int) -> None:
@@ -262,7 +272,7 @@ def search(
                 programs,
                 seed,
                 settings=config,
-                workers=workers,
+                workforce=machines or workers,
                 progress=progress,
             )
         except KeyboardInterrupt:

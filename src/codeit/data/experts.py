@@ -204,7 +204,7 @@ def load_inputs(
         Up to INPUTS_PER_TASK distinct grids by task id, sorted by id.
     """
     file = _cache_file("inputs", seed, directory)
-    inputs = _read(file, _parse_grids)
+    inputs = _read(file, parse_grids)
     if inputs is None or inputs.keys() != experts.keys():
         ids = sorted(experts)
         jobs = [(task_id, experts[task_id], seed) for task_id in ids]
@@ -214,7 +214,7 @@ def load_inputs(
             if progress:
                 progress(len(generated), len(ids))
         inputs = dict(sorted(generated.items()))
-        _write(file, inputs, _format_grids)
+        _write(file, inputs, format_grids)
     return inputs
 
 
@@ -295,10 +295,10 @@ def _warn_once(message: str) -> None:
     logging.getLogger(__name__).warning("codeit: %s, or each call makes experts anew (minutes)", message)
 
 
-def _format_grids(grids: Sequence[Grid]) -> str:
+def format_grids(grids: Sequence[Grid]) -> str:
     """Return grids as text: digits, with a space between rows and a comma between grids."""
     return ",".join(" ".join("".join(map(str, row)) for row in grid.tolist()) for grid in grids)
 
 
-def _parse_grids(text: str) -> list[Grid]:
+def parse_grids(text: str) -> list[Grid]:
     return [Grid([[int(cell) for cell in row] for row in grid.split()]) for grid in text.split(",") if grid]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from codeit.config import SearchSettings, SolveSettings
-from codeit.data.tasks import Task
+from codeit.data.tasks import Task, by_size
 from codeit.evaluation.candidate import Candidate
 from codeit.language import Program
-from codeit.parallel import map_unordered
+from codeit.parallel import Workforce, map_unordered
 from codeit.seeds import derive
 from codeit.solver import SearchJob, TaskSearch
 from codeit.storage.search_log import Part, SearchLog
@@ -23,10 +24,10 @@ def run_search(
     seed: int,
     *,
     settings: SearchSettings | None = None,
-    workers: int = 0,
+    workforce: Workforce = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Try at most `programs` programs on each task in `workers` processes (0: one per core).
+    """Try at most `programs` programs on each task by a workforce, the largest tasks first.
 
     A task is a part of the log. Tasks that already had as many programs are skipped. Others are
     searched from the start, as populations are not stored: with more programs they find what they
@@ -39,20 +40,24 @@ def run_search(
     # A search may end early, so a part's state holds the number of programs that it was given.
     budgets = log.states(int)
     left = [number for number in range(len(tasks)) if budgets.get(number, 0) < programs]
+    size = {task.id: place for place, task in enumerate(by_size(tasks))}
+    left.sort(key=lambda number: -size[tasks[number].id])  # short searches come last, and so all end together
     solve_settings = SolveSettings.from_overrides(settings.flat() if settings else {})
-    jobs = [SearchJob(tasks[number], starters, programs, seed, solve_settings) for number in left]
+    jobs = [SearchJob(tasks[number], programs, derive(seed, "solve", tasks[number].id, 0)) for number in left]
+    search = partial(_search, starters, solve_settings)
     done = len(tasks) - len(left)
     progress(done, len(tasks))
-    for index, (part, found) in map_unordered(_search, jobs, workers, lambda k: f"task {jobs[k].task.id}"):
+    for index, (part, found) in map_unordered(search, jobs, workforce, lambda k: f"task {jobs[k].task.id}"):
         log.commit(left[index], part, found)
         done += 1
         progress(done, len(tasks))
 
 
-def _search(job: SearchJob) -> tuple[Part, list[Candidate]]:
+def _search(
+    starters: Sequence[Program], settings: SolveSettings, job: SearchJob
+) -> tuple[Part, list[Candidate]]:
     wall, cores = time.monotonic(), time.process_time()
-    seed = derive(job.seed, "solve", job.task.id, 0)
-    search = TaskSearch(job.task, job.starters, seed, settings=job.settings, threads=1)
+    search = TaskSearch(job.task, starters, job.seed, settings=settings, threads=1)
     found: list[Candidate] = []
     for _ in search.run(job.programs):
         found += search.new_answers()

@@ -12,13 +12,17 @@ process can make it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import pickle
+import zlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codeit.config import CorpusConfig
+from codeit.data.experts import format_grids, parse_grids
 from codeit.data.tasks import Pair, Task
 from codeit.language import Budget, Grid, Program, evaluate, infer_types, run_batch, vary
 
@@ -71,6 +75,7 @@ class Corpus:
         No example contains a grid of `avoid`.
         """
         self.settings = settings or CorpusConfig()
+        self._given = tasks, experts, inputs, avoid, seed, self.settings
         self._weights = self.settings.weights.model_dump()
         self._budget = Budget(steps=self.settings.max_steps)
         self._seed, self._avoid = seed, frozenset(avoid)
@@ -88,6 +93,18 @@ class Corpus:
         identities = [IDENTITY] * len(tasks)
         self._experts = infer_types(programs, index, self._first_inputs, budget=self._budget)
         self._identities = infer_types(identities, index, self._first_inputs, budget=self._budget)
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Corpus], tuple[bytes]]:
+        return _unpack, (self._packed,)
+
+    @cached_property
+    def _packed(self) -> bytes:
+        """What the corpus is made of, with grids as compressed text: pickled grids take seconds."""
+        tasks, experts, inputs, avoid, seed, settings = self._given
+        ids = [task.id for task in tasks if task.id in experts]
+        texts = {task_id: format_grids(inputs.get(task_id, ())) for task_id in ids}
+        given = tasks, {task_id: experts[task_id] for task_id in ids}, texts, format_grids(list(avoid))
+        return zlib.compress(pickle.dumps((*given, seed, settings)), 1)
 
     def make_round(self, number: int) -> CorpusRound:
         """Make the examples of a round: the shortest program for each behaviour on a task.
@@ -197,6 +214,12 @@ class Corpus:
         if any(grid in self._avoid for pair in pairs for grid in pair):
             return ()
         return pairs
+
+
+def _unpack(packed: bytes) -> Corpus:
+    tasks, experts, texts, avoid, seed, settings = pickle.loads(zlib.decompress(packed))
+    inputs = {task_id: parse_grids(text) for task_id, text in texts.items()}
+    return Corpus(tasks, experts, inputs, parse_grids(avoid), seed, settings)
 
 
 def augment(grids: Sequence[Grid], symmetry: int, colours: NDArray[np.int64] | None) -> list[Grid]:

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from codeit.config import PolicyConfig, PretrainingSettings, TrainingConfig
 from codeit.data.experts import load_experts, load_inputs
 from codeit.data.tasks import Task, load_tasks
-from codeit.parallel import map_ordered
+from codeit.parallel import Cluster, map_ordered
 from codeit.policy.corpus import Corpus, PretrainingExample
 from codeit.policy.distributed import Ranks
 from codeit.policy.encoding import CompactEncoding, NotEncodableError
@@ -104,6 +104,7 @@ def pretrain(
     report: Callable[[float, dict[str, float]], None] = _no_report,
     progress: Progress = _no_progress,
     ranks: Ranks | None = None,
+    cluster: Cluster | None = None,
 ) -> Policy:
     """Train as configured, from the last checkpoint if there is one; return the policy.
 
@@ -113,7 +114,8 @@ def pretrain(
     the rounds of a window are awaited, and "train" after each step (in thousandths of the training
     if it has a time limit, else in steps).
 
-    With `ranks`, this process computes each step together with the others, which `follow` it.
+    With `ranks`, this process computes each step together with the others, which `follow` it. A
+    `cluster` makes the examples.
 
     The time limit begins when the caches are there. It is checked after each round and each step.
     The policy is written even if no time was left for a step.
@@ -134,7 +136,7 @@ def pretrain(
         _refuse_unknown(directory, config)  # another process may have worked here in the meantime
         write_atomically(directory / "config.toml", config.to_toml())
         _corpora(config, progress)
-        training = _Training(directory, config, progress, ranks)
+        training = _Training(directory, config, progress, ranks, cluster)
         with contextlib.closing(training.windows):
             while training.share < 1:
                 if training.run_window():
@@ -192,7 +194,12 @@ class _Training:
     """The state of training between two windows."""
 
     def __init__(
-        self, directory: Path, config: PretrainingSettings, progress: Progress, ranks: Ranks | None
+        self,
+        directory: Path,
+        config: PretrainingSettings,
+        progress: Progress,
+        ranks: Ranks | None,
+        cluster: Cluster | None,
     ) -> None:
         self.directory, self.config, self.progress, self.ranks = directory, config, progress, ranks
         started = time.perf_counter()
@@ -221,7 +228,7 @@ class _Training:
         self.held_out = [collate(micro) for micro in micro_batches(examples, _HELD_OUT_TOKENS)]
         self._check_clock()
         seen = set(self.seen[0].tolist())
-        self.windows = iter_windows(config, self.next_round, seen, self._seconds_left, progress)
+        self.windows = iter_windows(config, self.next_round, seen, self._seconds_left, progress, cluster)
 
     def _load(self, training: TrainingConfig) -> None:
         """Load the newest checkpoint that is not damaged. Raises PolicyError if all are."""
@@ -396,6 +403,7 @@ def iter_windows(
     seen: set[int],
     seconds_left: Callable[[], float] = lambda: math.inf,
     progress: Progress = _no_progress,
+    cluster: Cluster | None = None,
 ) -> Generator[Window]:
     """Yield windows, beginning with a round. Skip behaviours in `seen`, except those of experts.
 
@@ -403,8 +411,8 @@ def iter_windows(
     after at least one round, once waiting for its rounds has taken half of the `seconds_left()`.
     """
     settings = config.pretraining
-    jobs = ((config, number) for number in count(first_round))
-    rounds = map_ordered(_encode_round, jobs, settings.workers, nice=10)
+    encode = partial(_encode_round, _corpora(config)[0], config.policy)
+    rounds = map_ordered(encode, count(first_round), cluster or settings.workers, nice=10)
     micro_tokens = min(settings.micro_batch_tokens, settings.batch_tokens)
     micros_per_step = settings.batch_tokens // micro_tokens
     n, start = settings.rounds_per_window, first_round
@@ -436,10 +444,11 @@ def iter_windows(
             yield Window(start, batches, np.array(new, np.uint64))
 
 
-def _encode_round(job: tuple[PretrainingSettings, int]) -> tuple[list[int], list[TrainingExample]]:
+def _encode_round(
+    corpus: Corpus, config: PolicyConfig, number: int
+) -> tuple[list[int], list[TrainingExample]]:
     """Return the behaviours (0 for experts) and the encoded examples of a round."""
-    config, number = job
-    corpus, encoding = _corpora(config)[0], _encoding(config.policy)
+    encoding = _encoding(config)
     behaviours, examples = [], []
     for example in corpus.make_round(number).examples:
         if encoded := encode_example(encoding, example):

@@ -1,0 +1,211 @@
+"""Work on a real Ray cluster of two nodes on this machine. One is killed, another joins late."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from killable import square
+from puzzles import SMALL_SEARCH, STARTERS, solvable_tasks, unsolvable_task
+from test_killed_workers import make_work
+from test_loop import SilentObserver, all_rows, change, run, settings  # noqa: F401  # a fixture
+
+from codeit.cluster import ClusterError, RayCluster, connect
+from codeit.config import RunSettings
+from codeit.experiments.search_run import run_search
+from codeit.parallel import REPEATS, WorkerError, map_ordered, map_unordered
+from codeit.storage.search_log import SearchLog
+
+ray = pytest.importorskip("ray")
+TASKS = [*solvable_tasks(), unsolvable_task()]
+
+
+class Nodes:
+    """Two nodes of one CPU each, and the connection to them."""
+
+    node: ClassVar = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+
+    def __init__(self) -> None:
+        from ray._private.authentication.authentication_token_setup import enable_token_auth_by_default
+        from ray.cluster_utils import Cluster
+
+        enable_token_auth_by_default()
+        self.cluster = Cluster(initialize_head=True, head_node_args=self.node)
+        self.second = self.cluster.add_node(**self.node)
+
+    def replace_second(self) -> None:
+        """Kill the second node, and let another join."""
+        self.cluster.remove_node(self.second, allow_graceful=False)
+        self.second = self.cluster.add_node(wait=False, **self.node)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where workers find `killable`
+        nodes = Nodes()
+        yield nodes
+        nodes.cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def cluster(nodes: Nodes) -> Iterator[RayCluster]:
+    with connect(nodes.cluster.address) as connected:
+        yield connected
+
+
+def test_maps_do_each_job_once_and_raise_what_a_job_raises(cluster: RayCluster) -> None:
+    assert sorted(map_unordered(partial(pow, 2), range(20), cluster)) == [(n, 2**n) for n in range(20)]
+    endless = map_ordered(partial(pow, 2), itertools.count(), cluster)
+    assert list(itertools.islice(endless, 20)) == [2**n for n in range(20)]
+    endless.close()
+    assert list(map_ordered(int, [], cluster)) == []
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(map_ordered(int, ["1", "one", "2"], cluster))
+
+
+def test_job_whose_worker_dies_is_done_again_and_given_up_in_the_end(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    jobs = make_work(tmp_path, range(6), {2: REPEATS})
+    assert list(map_ordered(square, jobs, cluster)) == [n * n for n in range(6)]
+    (tmp_path / "lost").mkdir()
+    jobs = make_work(tmp_path / "lost", range(4), {2: 99})
+    with pytest.raises(WorkerError, match="died 4 times on the job of 2;"):
+        list(map_unordered(square, jobs, cluster, lambda n: f"the job of {n}"))
+
+
+def test_pool_ends_at_its_deadline_and_works_a_bounded_number_of_jobs_ahead(cluster: RayCluster) -> None:
+    taken = 0
+
+    def jobs() -> Iterator[float]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield 0.0
+
+    with cluster.pool(time.sleep) as pool:
+        results = pool.map_ordered(jobs())
+        for _ in range(5):
+            next(results)
+        assert taken <= 5 + 8 * cluster.cpus
+    with cluster.pool(time.sleep) as pool:
+        started = time.monotonic()
+        done = [index for index, _ in pool.map_unordered([0.0, 60.0, 0.0], deadline=started + 3)]
+        assert 1 not in done and time.monotonic() - started >= 3
+
+
+def searched(directory: Path, workforce: int | RayCluster, progress: Callable[[int, int], None]) -> bytes:
+    with SearchLog(directory, {"kind": "test"}) as log:
+        run_search(
+            log,
+            STARTERS,
+            TASKS,
+            3000,
+            0,
+            settings=SMALL_SEARCH,
+            workforce=workforce,
+            progress=progress,
+        )
+        log.publish(TASKS, [3000])
+    return (directory / "solutions.jsonl").read_bytes() + (directory / "curve.csv").read_bytes()
+
+
+def test_search_with_a_node_killed_finds_what_one_process_finds(
+    nodes: Nodes, cluster: RayCluster, tmp_path: Path
+) -> None:
+    def kill(done: int, total: int) -> None:
+        if done == 1:
+            nodes.replace_second()
+
+    expected = searched(tmp_path / "alone", 1, lambda done, total: None)
+    assert searched(tmp_path / "together", cluster, kill) == expected
+
+
+def test_run_with_a_node_killed_ends_with_the_rows_of_a_run_without_ray(
+    nodes: Nodes,
+    cluster: RayCluster,
+    settings: RunSettings,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    class Killer(SilentObserver):
+        def progress(self, iteration: int, phase: str, done: int, total: int) -> None:
+            if (iteration, phase, done) == (1, "search", 1):
+                nodes.replace_second()
+
+    settings = change(settings, evolution__programs=600, evolution__programs_per_iteration=600)
+    run(tmp_path / "alone", settings)
+    run(tmp_path / "together", settings, Killer(), cluster)
+    assert all_rows(tmp_path / "together") == all_rows(tmp_path / "alone")
+    name = "solutions.jsonl"
+    assert (tmp_path / "together" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+LOCAL = """
+import os
+import secrets
+from pathlib import Path
+from codeit.cluster import connect
+from codeit.parallel import map_ordered
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+def is_ours(pid):
+    while pid > 1 and pid != os.getpid():
+        pid = parent(pid)
+    return pid > 1
+
+with connect("local", 2) as cluster:
+    print(list(map_ordered(abs, range(-4, 0), cluster)), cluster.cpus)
+    sockets = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if is_ours(int(link.parts[2])):
+                sockets.add(os.readlink(link))
+        except OSError:
+            pass
+    lines = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").open()]
+    print({line[1].split(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets})
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_local_cluster_listens_on_the_loopback_interface_and_writes_no_token(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-c", LOCAL],
+        env=environment | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F"}  # IPv4, and IPv4 in IPv6
+    results, addresses = done.stdout.splitlines()
+    assert results == "[4, 3, 2, 1] 2"
+    assert set(eval(addresses)) <= loopback and addresses != "set()"
+    assert not list(tmp_path.rglob("*token*"))
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("nowhere", "expected auto, local or HOST:PORT, found 'nowhere'"),
+        ("ray://host:10001", "expected auto, local or HOST:PORT"),
+        ("127.0.0.1:99999", "expected auto, local or HOST:PORT"),
+        ("127.0.0.1:1", "127.0.0.1:1: expected a Ray cluster, found nothing that answers"),
+    ],
+)
+def test_unusable_address_is_an_error(address: str, expected: str) -> None:
+    with pytest.raises(ClusterError, match=expected), connect(address):
+        pass
