@@ -47,6 +47,13 @@ def test_pipes_are_refused_and_not_read(here: Path, codeit: Any) -> None:
         one_line(codeit(*command, "p.json"))
 
 
+@pytest.mark.parametrize("address", ["nowhere", "ray://host:10001", "127.0.0.1:1"])
+def test_unusable_cluster_is_one_line_and_leaves_no_directory(here: Path, codeit: Any, address: str) -> None:
+    line = one_line(codeit("search", "--out", "new", "--cluster", address))
+    assert "--cluster" in line and address in line
+    assert not (here / "new").exists()
+
+
 def test_huge_file_is_refused_before_it_is_read(here: Path, codeit: Any) -> None:
     with open(here / "big.json", "wb") as file:
         file.truncate(200_000_000)
