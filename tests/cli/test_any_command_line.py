@@ -131,7 +131,7 @@ def outputs_named(arguments: list[str]) -> set[str]:
     """Return the paths, relative to the folder of an example, that a command may write."""
     named = ["runs"] if arguments[0] in ("run", "pretrain") else []
     for k, argument in enumerate(arguments):
-        if argument.startswith(("--o", "--h", "-o", "---o")):  # --out, --html, and misspelt ones
+        if argument.startswith(("--o", "--h", "--b", "-o", "---o")):  # --out, --html, --best, or misspelt
             named += [argument.partition("=")[2], *arguments[k + 1 : k + 2]]
     named += [f"{path}.search" for path in named if path]
     named += arguments[1:] if arguments[0] == "resume" else []

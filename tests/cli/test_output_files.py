@@ -120,7 +120,7 @@ def rows(database: Path) -> dict[str, list[Any]]:
     for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
         kept = ", ".join(column for column in columns if "seconds" not in column)
-        where = "WHERE name NOT LIKE 'seconds%'" if table == "metric" else ""
+        where = "WHERE name NOT LIKE '%seconds%'" if table in ("metric", "setting") else ""
         found[table] = sorted(connection.execute(f"SELECT {kept} FROM {table} {where}"), key=repr)
     connection.close()
     return found
