@@ -63,7 +63,9 @@ class PuzzlePage(Page):
         self.one(f"#exports [data-to={to}]").send_keys(Keys.ENTER)
 
         def new() -> list[Path]:
-            return [one for one in {*self.driver.downloads.iterdir()} - before if one.suffix != ".crdownload"]
+            made = {*self.driver.downloads.iterdir()} - before
+            # Chromium first makes an empty file of the final name.
+            return [one for one in made if one.suffix != ".crdownload" and one.stat().st_size]
 
         self.until(new)
         return new()[0]
@@ -220,6 +222,16 @@ def test_hostile_files_are_refused_and_their_text_is_shown_as_text(page: PuzzleP
     assert page.shown("#gallery b") == []
     page.one("#gallery button").click()
     page.until(lambda: page.one("#name").get_property("value") == "<b>one</b>")
+
+
+@pytest.mark.parametrize("stored", ["{", "null", "{}", '{"train": []}', '{"train": [], "test": []}'])
+def test_stored_puzzle_that_is_damaged_gives_an_empty_page(
+    page: PuzzlePage, driver: Any, stored: str
+) -> None:
+    driver.execute_script('sessionStorage.setItem("codeit.puzzle", arguments[0])', stored)
+    driver.refresh()
+    page.canvas("train[0] input").send_keys("5")
+    assert any(5 in row for row in page.task()["train"][0]["input"])
 
 
 def test_known_task_is_chosen_by_keyboard(page: PuzzlePage) -> None:

@@ -111,7 +111,8 @@ export class Puzzle extends EventTarget {
 
 function remembered() {
   try {
-    return JSON.parse(sessionStorage.getItem(KEY));
+    const task = JSON.parse(sessionStorage.getItem(KEY));
+    return task?.train?.length && task.test?.length ? task : null;
   } catch {
     return null;
   }
