@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from statistics import median
 
 import psutil
@@ -53,11 +52,6 @@ def memory() -> float:
     return sum(one.memory_full_info().pss for one in [here, *here.children(recursive=True)]) / 2**20
 
 
-@contextmanager
-def local(cpus: int) -> Iterator[int]:
-    yield cpus
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--cluster-cpus", type=int, default=2, help="CPUs and local processes")
@@ -69,7 +63,7 @@ def main() -> None:
     first: dict[str, list[float]] = {}
     size: dict[str, list[float]] = {}
     for _ in range(arguments.repeats):
-        for name, context in (("processes", local(cpus)), ("Ray", connect("local", cpus))):
+        for name, context in (("processes", nullcontext(cpus)), ("Ray", connect("local", cpus))):
             started = time.monotonic()
             with context as workforce:
                 with start_pool(busy, workforce) as pool:

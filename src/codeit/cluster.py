@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from codeit.parallel import REPEATS, Job, Result, WorkerError, job_name
+from codeit.parallel import REPEATS, Job, Result, WorkerError, deliver, job_name
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -236,14 +236,7 @@ class RayPool(Generic[Job, Result]):
             if not self._running or time.monotonic() >= deadline:
                 return
             for index, future in self._take(deadline):
-                try:
-                    result = self._result(future, name(index))
-                except WorkerError as error:
-                    if lost is None:
-                        raise
-                    lost(index, error)
-                else:
-                    yield index, result
+                yield from deliver(index, partial(self._result, future, name(index)), lost)
 
     def map_ordered(self, jobs: Iterable[Job], name: Callable[[int], str] = job_name) -> Iterator[Result]:
         left = enumerate(jobs)

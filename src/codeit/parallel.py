@@ -97,8 +97,26 @@ class WorkerError(ValueError):
         )
 
 
+class DeadProcessError(Exception):
+    """The process of a `ResultStream` died."""
+
+
 def job_name(index: int) -> str:
     return f"job {index + 1}"
+
+
+def deliver(
+    index: int, result: Callable[[], Result], lost: Callable[[int, WorkerError], None] | None
+) -> Iterator[tuple[int, Result]]:
+    """Yield the result of a job, or give its WorkerError to `lost`: see `Pool.map_unordered`."""
+    try:
+        found = result()
+    except WorkerError as error:
+        if lost is None:
+            raise
+        lost(index, error)
+    else:
+        yield index, found
 
 
 def map_unordered(
@@ -184,14 +202,7 @@ class Workers(Generic[Job, Result]):
         while index_of and (left := deadline - time.monotonic()) > 0:
             done, _ = wait_for_futures(index_of, None if left == math.inf else left, FIRST_COMPLETED)
             for index, future in sorted((index_of.pop(future), future) for future in done):
-                try:
-                    result = future.result()
-                except WorkerError as error:
-                    if lost is None:
-                        raise
-                    lost(index, error)
-                else:
-                    yield index, result
+                yield from deliver(index, future.result, lost)
 
     def map_ordered(self, jobs: Iterable[Job], name: Callable[[int], str] = job_name) -> Iterator[Result]:
         numbered = enumerate(jobs)
@@ -292,85 +303,71 @@ def stream_results(
     if len(jobs) == 1:
         yield from ((0, result) for result in function(jobs[0]))
         return
-    running: dict[Connection, tuple[int, SpawnProcess]] = {}
+    running: dict[ResultStream[Result], int] = {}
     deaths = [0] * len(jobs)
-
-    def start(index: int) -> None:
-        receiver, sender = _SPAWN.Pipe(duplex=False)
-        process = _SPAWN.Process(target=_send, args=(function, jobs[index], sender), daemon=True)
-        with _starting_processes(function):
-            process.start()
-            running[receiver] = index, process
-        sender.close()
-
-    def end(pipe: Connection) -> None:
-        _, process = running.pop(pipe)
-        pipe.close()
-        process.join()
-
     try:
-        for index in range(len(jobs)):
-            start(index)
+        for index, job in enumerate(jobs):
+            running[ResultStream(function, job)] = index
         while running and (left := deadline - time.monotonic()) > 0:
-            for pipe in wait(list(running), None if left == math.inf else left):
-                assert isinstance(pipe, Connection)
-                index = running[pipe][0]
+            ready = wait([stream.fileno() for stream in running], None if left == math.inf else left)
+            for stream in [one for one in running if one.fileno() in ready]:
+                index = running[stream]
                 try:
-                    more, result = pipe.recv()
-                except (EOFError, OSError):
-                    running[pipe][1].terminate()  # in case that it only closed its pipe
-                    end(pipe)
+                    item = next(stream)
+                except StopIteration:
+                    del running[stream]
+                    stream.end()
+                except DeadProcessError:
+                    del running[stream]
+                    stream.end()  # in case that it only closed its pipe
                     deaths[index] += 1
                     if deaths[index] <= REPEATS:
-                        start(index)
+                        running[ResultStream(function, jobs[index])] = index
                         continue
                     error = WorkerError(name(index))
                     if all(n > REPEATS for n in deaths):
                         raise error from None
                     _log.warning("%s; the others continue", error)
-                    continue
-                if isinstance(result, BaseException):
-                    raise result
-                if more:
-                    yield index, result
                 else:
-                    end(pipe)
+                    yield index, item
     finally:
-        for _, process in running.values():
-            process.terminate()
-        for pipe in list(running):
-            end(pipe)
+        for stream in running:
+            stream.end()
 
 
-class ResultStream(Generic[Result]):
+class ResultStream(Iterator[Result]):
     """The items of `function` for one job, in a process of its own that can be ended at any moment.
 
-    It has a file descriptor, which an event loop can wait for. A job whose process dies is not
-    started again.
+    It has a file descriptor, which an event loop or `multiprocessing.connection.wait` can wait for.
+    The next item waits for it, and raises whatever the job raises, or DeadProcessError.
+    A job whose process dies is not started again.
     """
 
     def __init__(self, function: Callable[[Job], Iterable[Result]], job: Job) -> None:
         self._pipe, sender = _SPAWN.Pipe(duplex=False)
         self._process = _SPAWN.Process(target=_send, args=(function, job, sender), daemon=True)
-        with _starting_processes(function):
-            self._process.start()
+        try:
+            with _starting_processes(function):
+                self._process.start()
+        except BaseException:  # such as an interrupt that was deferred until it had started
+            if self._process.pid is not None:
+                self.end()
+            raise
         sender.close()
 
     def fileno(self) -> int:
         return self._pipe.fileno()
 
-    def receive(self) -> Result | None:
-        """Return the next item, or None after the last. Waits for it.
-
-        Raises whatever the job raises, and EOFError if its process died.
-        """
+    def __next__(self) -> Result:
         try:
-            _, result = self._pipe.recv()
-        except OSError:
-            raise EOFError from None
+            more, result = self._pipe.recv()
+        except (EOFError, OSError):
+            raise DeadProcessError from None
         if isinstance(result, BaseException):
             raise result
-        item: Result | None = result
+        if not more:
+            raise StopIteration
+        item: Result = result
         return item
 
     def end(self) -> None:

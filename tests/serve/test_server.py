@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 from serving import HARD, TASK, Server, server, until
+from starlette.responses import PlainTextResponse
+from starlette.types import Message
 
 from codeit.cli.serve import serve
 from codeit.data.tasks import load_tasks
@@ -50,15 +53,27 @@ def test_other_hosts_are_refused(running: Server, host: str) -> None:
     assert status == 403 and answer["error"].startswith("Host: expected")
 
 
+async def status_for_anyone(host: str) -> int:
+    """Return the status of a request to a guard that listens on every address."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", host.encode())]}
+    await Guard(PlainTextResponse("ours"), "0.0.0.0")(scope, receive, send)
+    status: int = sent[0]["status"]
+    return status
+
+
 def test_names_of_this_machine_are_hosts(running: Server) -> None:
     assert running.request("/", Host="localhost:1")[0] == 200
     assert running.request("/", Host="[::1]:1")[0] == 200
-    anyone = Guard(lambda *_: None, "0.0.0.0")  # type: ignore[arg-type]
-    assert [anyone._is_ours(name) for name in ("10.0.0.7", "localhost", "evil.example")] == [
-        True,
-        True,
-        False,
-    ]
+    hosts = {"10.0.0.7": 200, "localhost": 200, "evil.example": 403}
+    assert {host: asyncio.run(status_for_anyone(host)) for host in hosts} == hosts
     assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "evil.example")] == [
         True, True, True, False, False,
     ]  # fmt: skip

@@ -4,11 +4,14 @@ main      the application and its exit codes
 console   output, progress bars, user errors
 usage     messages for command lines that do not parse
 ranks     commands that torchrun starts in several processes
+programs  the program of a command: a text, a file, or the best of a run
 run       run, resume
 search    mutate, baseline, search
 policy    pretrain, evaluate-policy
 solve     solve, submit
+serve     serve
 show      explain, report, verify
+export    export
 tasks     tasks list, tasks show, tasks compare, tasks fetch, experts
 """
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
@@ -20,9 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from codeit.config import MAX_TEMPERATURE, MAX_THREADS, MIN_TEMPERATURE
-from codeit.parallel import Cluster
 from codeit.report.printable import printable
 from codeit.settings import MAX_INTEGER, Settings, describe
+
+if TYPE_CHECKING:
+    from codeit.parallel import Cluster
 
 USER_ERROR, INTERRUPTED = 2, 130
 """Exit codes."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 from rich.table import Table
@@ -62,22 +62,15 @@ def run(
         (a new one) or HOST:PORT. Results do not depend on it.
     """
     require_learn("codeit run")
-    return run_ranks(partial(_run, config, out, settings, cluster))
-
-
-def _run(
-    config: Path,
-    out: Path | None,
-    settings: Mapping[str, Any],
-    cluster: str | None,
-    ranks: Ranks | None,
-) -> int:
     from codeit.storage.run_directory import RunDirectory
 
-    directory = out or Path("runs") / find_config(config).stem
-    whole = RunSettings.load(config, dotted(settings))
-    refuse_unusable(directory, whole.data, whole.policy)
-    return _finish(lambda: RunDirectory(directory, whole), cluster, ranks)
+    def command(ranks: Ranks | None) -> int:
+        directory = out or Path("runs") / find_config(config).stem
+        whole = RunSettings.load(config, dotted(settings))
+        refuse_unusable(directory, whole.data, whole.policy)
+        return _finish(lambda: RunDirectory(directory, whole), cluster, ranks)
+
+    return run_ranks(command)
 
 
 def resume(directory: Annotated[Name, Parameter(name="DIR")], /, *, cluster: ClusterAddress = None) -> int:

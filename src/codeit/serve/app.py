@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from codeit.data.tasks import DATA_SETS
 from codeit.language import CONSTANTS, PRIMITIVES
-from codeit.parallel import Workers
+from codeit.parallel import DeadProcessError, Workers
 from codeit.report.rendering import render
 from codeit.serve.guard import Guard, policy
 from codeit.serve.limits import MAX_REQUEST_BYTES, MAX_SECONDS, MAX_UPLOAD_BYTES
@@ -170,7 +170,7 @@ class _EventStream(StreamingResponse):
         try:
             async for item in items:
                 yield b"data: %s\n\n" % item if item else b":\n\n"
-        except EOFError:
+        except DeadProcessError:
             message = b"the process of the search died; it may have run out of memory"
             yield b'data: {"ended":"error","message":"%s"}\n\n' % message
 

@@ -44,7 +44,12 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, host: str) -> None:
-        self._app, self._host = app, host
+        self._app = app
+        self._names = {*_LOOPBACK, host}
+        # A site can have its name resolved to our address, but cannot make an address of its name.
+        self._any_address = _is_any_address(host)
+        if self._any_address:
+            self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -66,7 +71,8 @@ class Guard:
     def _problem(self, method: str, headers: Headers) -> str:
         """Return why a request is refused, or ""."""
         host = headers.get("host", "")
-        if not self._is_ours(_name(host)):
+        name = _name(host)
+        if name not in self._names and not (self._any_address and _is_address(name)):
             return "Host: expected a name or an address of this machine, found another"
         if method not in ("GET", "HEAD"):
             if headers.get("origin") != f"http://{host}":
@@ -74,14 +80,6 @@ class Guard:
             if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
                 return "Content-Type: expected application/json, found something else"
         return ""
-
-    def _is_ours(self, name: str) -> bool:
-        if name in _LOOPBACK or name == self._host:
-            return True
-        if not _is_any_address(self._host):
-            return False
-        # A site can have its name resolved to our address, but cannot make an address of its name.
-        return _is_address(name) or name in (socket.gethostname().lower(), socket.getfqdn().lower())
 
 
 def is_loopback(host: str) -> bool:

@@ -62,8 +62,7 @@ class Searches:
                 except TimeoutError:
                     yield b""
                     continue
-                item = stream.receive()
-                if item is None:
+                if (item := next(stream, None)) is None:
                     return
                 yield item
         finally:
