@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import secrets
 import subprocess
@@ -19,10 +20,19 @@ from puzzles import SMALL_SEARCH, STARTERS, solvable_tasks, unsolvable_task
 from test_killed_workers import make_work
 from test_loop import SilentObserver, all_rows, change, run, settings  # noqa: F401  # a fixture
 
+import codeit.experiments.mutation_baseline
+import codeit.search.mutation
 from codeit.cluster import ClusterError, RayCluster, connect
 from codeit.config import RunSettings
+from codeit.data.experts import published
+from codeit.data.tasks import load_tasks
+from codeit.evaluation.candidate import Candidate
+from codeit.experiments.mutation_baseline import run_baseline
 from codeit.experiments.search_run import run_search
+from codeit.experiments.submission import Submission, log_settings
+from codeit.language import Budget
 from codeit.parallel import REPEATS, WorkerError, map_ordered, map_unordered
+from codeit.search.mutation import Mutator
 from codeit.storage.search_log import SearchLog
 
 ray = pytest.importorskip("ray")
@@ -52,6 +62,7 @@ class Nodes:
 def nodes() -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("RAY_worker_niceness", "0")
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where workers find `killable`
         nodes = Nodes()
         yield nodes
@@ -130,6 +141,71 @@ def test_search_with_a_node_killed_finds_what_one_process_finds(
 
     expected = searched(tmp_path / "alone", 1, lambda done, total: None)
     assert searched(tmp_path / "together", cluster, kill) == expected
+
+
+def test_baseline_with_a_node_killed_finds_what_one_process_finds(
+    nodes: Nodes, cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codeit.experiments.mutation_baseline, "MUTANTS_PER_PART", 500)
+    monkeypatch.setattr(codeit.search.mutation, "PROPOSALS_PER_ROUND", 1024)
+    training = {task.id: task for task in load_tasks("arc-agi-1/training")[:20]}
+    experts = {name: program for name, program in published().programs.items() if name in training}
+    tasks, done_before = list(training.values()), 0
+
+    def ignore(done: int, total: int) -> None:
+        pass
+
+    def kill(done: int, total: int) -> None:
+        nonlocal done_before
+        if done_before < 600 <= done:
+            nodes.replace_second()
+        done_before = done
+
+    def found(
+        directory: Path, on: RayCluster | None, progress: Callable[[int, int], None]
+    ) -> tuple[list[Candidate], list[tuple[int, bytes]]]:
+        with SearchLog(directory, {}) as log:
+            mutator = Mutator(experts, training, 0)
+            run_baseline(log, experts, mutator, tasks, 1000, budget=Budget(), cluster=on, progress=progress)
+            parts = list(log.parts().values())
+            assert all(part.core_seconds > 0 for part in parts)
+            return log.candidates(), [(part.programs, part.state) for part in parts]
+
+    together = found(tmp_path / "together", cluster, kill)
+    assert done_before == 1000
+    assert together == found(tmp_path / "alone", None, ignore)
+    assert len({one.order for one in together[0]}) > 5
+
+
+def test_submission_of_a_number_of_programs_is_the_same_with_a_node_killed(
+    nodes: Nodes, cluster: RayCluster, tmp_path: Path
+) -> None:
+    tasks = TASKS[1:]
+
+    def answers(name: str, workforce: int | RayCluster, progress: Callable[[Submission], None]) -> object:
+        with SearchLog(tmp_path / name, log_settings(tasks, 0, "none", 3000)) as log:
+            answered = Submission(log, tmp_path / f"{name}.json", tasks)
+            answered.run(STARTERS, math.inf, 0, programs=3000, workforce=workforce, progress=progress)
+            parts = [(number, part.programs, part.state) for number, part in log.parts().items()]
+            return (tmp_path / f"{name}.json").read_bytes(), parts, log.candidates()
+
+    def kill(submission: Submission) -> None:
+        if len(submission.log.parts()) == 1:
+            nodes.replace_second()
+
+    expected = answers("alone", 2, lambda submission: None)
+    assert answers("together", cluster, kill) == expected
+    assert answers("together", cluster, kill) == expected  # nothing is left
+
+
+def test_submission_within_a_time_ends_once_all_tasks_are_settled(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    easy = TASKS[:1]
+    with SearchLog(tmp_path / "search", log_settings(easy, 0, "none")) as log:
+        answered = Submission(log, tmp_path / "out.json", easy)
+        answered.run(STARTERS, 600, 0, workforce=cluster)
+        assert answered.states[0].settled
 
 
 def test_run_with_a_node_killed_ends_with_the_rows_of_a_run_without_ray(

@@ -195,10 +195,10 @@ def test_evolution_with_killed_processes_finds_the_same(tmp_path: Path) -> None:
     assert rows(tmp_path / "killed", kill_at=1) == undisturbed
 
 
-def dying_search(job: Any) -> Any:
+def dying_search(starters: Any, policy: Any, job: Any) -> Any:
     if job.task.id == "noise":
         os.kill(os.getpid(), signal.SIGKILL)
-    return original_search(job)
+    return original_search(starters, policy, job)
 
 
 def test_submission_continues_without_a_task_whose_process_dies_every_time(
@@ -210,7 +210,7 @@ def test_submission_continues_without_a_task_whose_process_dies_every_time(
     with SearchLog(tmp_path / "search", log_settings(tasks, 0, "none")) as log:
         answered = Submission(log, tmp_path / "out.json", tasks)
         with pytest.raises(WorkerError, match="died 4 times on task noise"):  # once no other is left
-            answered.run(STARTERS, 120, 0, workers=2)
+            answered.run(STARTERS, 120, 0, workforce=2)
         assert [state.settled for state in answered.states] == [True, True, True, False]
         assert answered.states[3].passes == 0
     assert [message for message in caplog.messages if "task noise" in message] == [

@@ -6,6 +6,7 @@ import functools
 import itertools
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from codeit.parallel import WorkerError, map_ordered, map_unordered, stream_results
+from codeit.parallel import Deadline, WorkerError, map_ordered, map_unordered, stream_results
 
 
 def square(n: int) -> int:
@@ -34,6 +35,15 @@ def test_map_unordered_does_each_job_once(workers: int) -> None:
 
 def test_a_partial_function_is_mapped() -> None:
     assert sorted(map_unordered(functools.partial(pow, 2), range(3), 2)) == [(0, 1), (1, 2), (2, 4)]
+
+
+def test_deadline_leaves_the_same_seconds_on_a_machine_with_another_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    sent = pickle.dumps(Deadline(30))
+    monkeypatch.setattr(time, "monotonic", lambda: 5000.0)
+    assert pickle.loads(sent).at == 5030
 
 
 def niceness(n: int) -> tuple[int, int]:

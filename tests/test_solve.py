@@ -27,6 +27,7 @@ from codeit.data.experts import published
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import Candidate
 from codeit.language import Budget, Grid, Program
+from codeit.policy import PolicySource, pack_policy
 from codeit.policy.encoding import CompactEncoding
 from codeit.policy.model import Policy
 from codeit.policy.test_time_training import TestTimeTraining
@@ -346,14 +347,16 @@ def test_policy_is_trained_in_hindsight_on_the_best_programs(
 def test_proposals_are_reproducible_and_depend_on_the_training(policy: Path) -> None:
     fast = settings(samples=6, learning_rate=3e-2, batch_size=2)
 
-    def proposals(programs: Sequence[Program]) -> tuple[list[Program], list[Program]]:
-        trainee = TestTimeTraining(policy, NOISE, 0, fast, Budget(), threads=1)
+    def proposals(
+        programs: Sequence[Program], source: PolicySource = policy
+    ) -> tuple[list[Program], list[Program]]:
+        trainee = TestTimeTraining(source, NOISE, 0, fast, Budget(), threads=1)
         first = trainee.propose()
         trainee.train(programs)
         return first, trainee.propose()
 
     first, second = proposals(STARTERS)
-    assert (first, second) == proposals(STARTERS)
+    assert (first, second) == proposals(STARTERS) == proposals(STARTERS, pack_policy(policy))
     same, other = proposals([])
     assert first == same and second != other
     assert 0 < len(first) <= 6 and first != other

@@ -231,8 +231,9 @@ class RayPool(Generic[Job, Result]):
         lost: Callable[[int, WorkerError], None] | None = None,
     ) -> Iterator[tuple[int, Result]]:
         left = enumerate(jobs)
+        ahead = _AHEAD if deadline == math.inf else 1  # a job that waits would not know how long
         while True:
-            self._fill(left)
+            self._fill(left, ahead=ahead)
             if not self._running or time.monotonic() >= deadline:
                 return
             for index, future in self._take(deadline):
@@ -261,10 +262,10 @@ class RayPool(Generic[Job, Result]):
             ray.cancel(reference, force=True)
         self._running.clear()
 
-    def _fill(self, jobs: Iterator[tuple[int, Job]], finished: int = 0) -> None:
+    def _fill(self, jobs: Iterator[tuple[int, Job]], finished: int = 0, ahead: int = _AHEAD) -> None:
         """Submit jobs until there are enough. `finished` of them are done and not yet consumed."""
         cpus = self._cluster.cpus
-        room = min(_AHEAD * cpus, _UNCONSUMED * cpus - finished) - len(self._running)
+        room = min(ahead * cpus, _UNCONSUMED * cpus - finished) - len(self._running)
         for index, job in islice(jobs, max(0, room)):
             self._running[index] = reference = self._cluster.submit(self._function, job)
             reference.future().add_done_callback(partial(self._finish, index))

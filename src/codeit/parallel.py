@@ -56,8 +56,9 @@ class Pool(Protocol[JobIn, ResultOut]):
     ) -> Iterator[tuple[int, ResultOut]]:
         """Yield (index of the job, result) as jobs finish, until `deadline` (of time.monotonic).
 
-        With `lost`, a WorkerError is not raised but given to it, with the index of the job. Close
-        the pool if the iteration ends before the last job.
+        Jobs start in order. With a `deadline`, each is sent when a process is free for it, so that a
+        `Deadline` in it is right. With `lost`, a WorkerError is not raised but given to it, with the
+        index of the job. Close the pool if the iteration ends before the last job.
         """
         ...
 
@@ -78,6 +79,11 @@ class Pool(Protocol[JobIn, ResultOut]):
 class Cluster(Protocol):
     """Machines that compute jobs. Their files and clocks may differ from those here."""
 
+    @property
+    def cpus(self) -> int:
+        """CPUs that there are now, at least 1."""
+        ...
+
     def pool(self, function: Callable[[Job], Result]) -> Pool[Job, Result]:
         """Return a pool that computes `function`, which travels once, with what it is bound to."""
         ...
@@ -85,6 +91,22 @@ class Cluster(Protocol):
 
 Workforce = int | Cluster
 """Who computes: that many processes of this machine (0: one per core), or a cluster."""
+
+
+class Deadline:
+    """A moment that a job has to keep, by the clock of the process that has it.
+
+    Clocks of machines differ, so it travels as the seconds that are left. The time on the way is
+    not known, and comes on top.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Set it `seconds` from now."""
+        self.at = time.monotonic() + seconds
+        """Of time.monotonic."""
+
+    def __reduce__(self) -> tuple[type[Deadline], tuple[float]]:
+        return Deadline, (self.at - time.monotonic(),)
 
 
 class WorkerError(ValueError):
@@ -99,6 +121,11 @@ class WorkerError(ValueError):
 
 class DeadProcessError(Exception):
     """The process of a `ResultStream` died."""
+
+
+def capacity(workforce: Workforce) -> int:
+    """Return how many jobs a workforce computes at once."""
+    return (workforce or os.cpu_count() or 1) if isinstance(workforce, int) else workforce.cpus
 
 
 def job_name(index: int) -> str:
@@ -164,7 +191,7 @@ def start_pool(
     """Return a pool of `workforce` that computes `function`, with at most `limit` local processes."""
     if not isinstance(workforce, int):
         return workforce.pool(function)
-    workers = workforce or os.cpu_count() or 1
+    workers = capacity(workforce)
     return Workers(function, workers if limit is None else max(1, min(workers, limit)), nice)
 
 

@@ -30,7 +30,7 @@ from codeit.evaluation.candidate import KEPT, Candidate, rank_answers
 from codeit.language import Budget, Grid, Program, run_batch
 from codeit.language.enumeration import Library
 from codeit.parallel import stream_results
-from codeit.policy import can_learn, policy_directory
+from codeit.policy import PolicySource, can_learn, policy_directory
 from codeit.search.enumeration import enumerate_programs
 from codeit.search.evolution import Evolution, by_fitness
 from codeit.seeds import derive
@@ -140,13 +140,13 @@ class TaskSearch:
         starters: Sequence[Program],
         seed: int,
         *,
-        policy: Path | None = None,
+        policy: PolicySource | None = None,
         settings: SolveSettings | None = None,
         carried: Sequence[Program] = (),
         enumerates: bool = True,
         threads: int = 0,
     ) -> None:
-        """Set up a search. `policy` is a directory; `threads` limits its cores (0: all).
+        """Set up a search. `threads` limits the cores of the policy (0: all).
 
         Programs `carried` over from another search join the first population. `enumerates` tells
         whether the search begins with enumeration, which would find the same again in a second one.

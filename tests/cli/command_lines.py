@@ -108,6 +108,8 @@ def _argument(draw: st.DrawFn, command: str, argument: Argument) -> list[list[st
     if name == "RUN":
         return [[value] for value in draw(st.lists(values(name, ""), min_size=1, max_size=3))]
     needed = argument.required or name.lstrip("-") in LIMITS
+    if (command, name) == ("submit", "--programs"):  # not together with --seconds
+        needed = False
     if not needed and draw(st.integers(0, 2)):
         return []
     if argument.hint is bool:

@@ -165,8 +165,8 @@ def check(arguments: list[str], faults: list[Change], good: Path, folder: Path) 
     changed = {path for path in before.keys() | after.keys() if before.get(path, 0) != after.get(path, 0)}
     assert not {path for path in changed if not is_output(path)}, ended
     assert not {path for path in changed if path.endswith(".partial")}, ended
-    # A search that runs out of mutants keeps what it has done, as does a run that cannot be resumed.
-    if ended.code == 2 and "mutants" not in errors[0]:
+    # What runs out of mutants or examples keeps its work, as does a run that cannot be resumed.
+    if ended.code == 2 and "mutants" not in errors[0] and "new examples" not in errors[0]:
         assert not after.keys() - before.keys() or arguments[0] == "resume", ended
 
 

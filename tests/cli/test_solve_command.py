@@ -220,7 +220,8 @@ def test_user_error_of_submit_is_reported_before_anything_is_done(
             ["puzzles", "--out", "none/x.json", "--seconds", "9"],
             "expected a directory at none, found nothing",
         ),
-        (["puzzles", "--out", "x.json"], "expected --seconds, found none"),
+        (["puzzles", "--out", "x.json"], "expected --seconds or --programs, found neither"),
+        (["puzzles", "--out", "x.json", "--seconds", "9", "--programs", "9"], "found both; leave one out"),
         (["puzzles", "--out", "x.json", "--seconds", "9", "--policy", "puzzles"], "found no policy.json"),
     ):
         code, stdout, stderr = codeit("submit", *arguments)

@@ -117,6 +117,7 @@ def baseline(
     train: str = "arc-agi-1/training",
     max_steps: PositiveInt = BASELINE_STEPS,
     threads: Threads = 0,
+    cluster: ClusterAddress = None,
 ) -> int:
     """Try experts and their mutants on every task: the paper's mutation baseline.
 
@@ -145,6 +146,10 @@ def baseline(
         Step budget of a program on a grid. The few programs that take more cost most of the time.
     threads:
         CPU threads; 0 uses every core. Results do not depend on it.
+    cluster:
+        A Ray cluster that tries the mutants, which are made here: auto (the running one, else a new
+        one of `threads` processes on this machine), local (a new one) or HOST:PORT. Results do not
+        depend on it.
     """
     from codeit.data.tasks import load_tasks
     from codeit.experiments.mutation_baseline import PAPER_RESULTS, curve_points, run_baseline
@@ -164,7 +169,11 @@ def baseline(
         "train": train,
         "max_steps": max_steps,
     }
-    with SearchLog(out, settings) as log, ProgressDisplay() as display:
+    with (
+        connected(cluster, threads) as machines,
+        SearchLog(out, settings) as log,
+        ProgressDisplay() as display,
+    ):
         code = 0
         try:
             mutator = Mutator(experts, training, seed, depth=depth, distinct=distinct, threads=threads)
@@ -176,6 +185,7 @@ def baseline(
                 count,
                 budget=Budget(steps=max_steps),
                 threads=threads,
+                cluster=machines,
                 progress=partial(display.phase, "try mutants"),
             )
         except MutationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import time
@@ -21,6 +22,7 @@ from rich.text import Text
 from codeit.cli import IMPORT_STARTED
 from codeit.cli.console import (
     INTERRUPTED,
+    ClusterAddress,
     Name,
     NonNegativeInt,
     Overrides,
@@ -28,6 +30,7 @@ from codeit.cli.console import (
     PositiveInt,
     ProgressDisplay,
     Threads,
+    connected,
     console,
     dotted,
     say,
@@ -159,12 +162,14 @@ def submit(
     /,
     *,
     out: Name,
-    seconds: PositiveFloat,
+    seconds: PositiveFloat | None = None,
+    programs: PositiveInt | None = None,
     seed: NonNegativeInt = 0,
     policy: str = "shipped",
     workers: Threads = 0,
+    cluster: ClusterAddress = None,
 ) -> int:
-    """Answer a whole set of tasks within one time budget, as a submission file of ARC Prize.
+    """Answer a whole set of tasks within one budget, as a submission file of ARC Prize.
 
     The file is complete and valid from the first moment. Every task gets a short time, then those
     that are not solved get twice as much, and so on. The same command continues a submission that
@@ -178,12 +183,18 @@ def submit(
         The file to write. A directory beside it, with .search added to the name, records the work.
     seconds:
         Wall-clock time of all calls together, including their start.
+    programs:
+        Programs to try for each task, instead of a time limit. The same number gives the same
+        answers, as far as the policy's arithmetic is the same.
     seed:
         Seed of the random choices.
     policy:
         Directory of a policy, as `codeit pretrain` writes it; `none` for evolution alone.
     workers:
         Processes, each of which takes one task at a time; 0 uses every core.
+    cluster:
+        A Ray cluster that searches: auto (the running one, else a new one of `workers` processes on
+        this machine), local (a new one) or HOST:PORT.
     """
     call_started = time.monotonic() - _IMPORT_SECONDS
     from codeit.data.experts import load_experts
@@ -193,15 +204,20 @@ def submit(
     from codeit.storage.files import why_not_writable
     from codeit.storage.search_log import SearchLog
 
+    if (seconds is None) == (programs is None):
+        return user_error(
+            "expected --seconds or --programs, found "
+            + ("neither; give one of them" if seconds is None else "both; leave one out")
+        )
     tasks, directory = load_tasks(challenges), _check_policy(policy)
     if problem := why_not_writable(out):
         return user_error(f"--out {out}: {problem}")
-    workers = workers or os.cpu_count() or 1
     directory_of_log = log_directory(out)
     if out.is_file() and out.stat().st_size:  # the answers of an earlier call, or a file of other origin
         refuse_empty(directory_of_log / "search.sqlite")
-    settings = log_settings(tasks, seed, policy)
+    settings = log_settings(tasks, seed, policy, programs)
     with (
+        connected(cluster, workers) as machines,
         SearchLog(directory_of_log, settings, started=call_started) as log,
         ProgressDisplay() as display,
     ):
@@ -211,13 +227,23 @@ def submit(
         def progress(submission: Submission) -> None:
             solved = sum(result.solved for result in submission.results)
             text = f"{solved} of {len(tasks)} tasks solved (all demonstrations)"
-            display.status(text, time.monotonic() - started, seconds, "s")
+            if seconds is not None:
+                display.status(text, time.monotonic() - started, seconds, "s")
+            else:
+                done = sum(state.passes > 0 for state in submission.states)
+                display.status(text, done, len(tasks), "tasks")
 
         try:
             starters = load_experts(progress=partial(display.phase, "simplify experts")).values()
             progress(submission)
             submission.run(
-                list(starters), seconds, seed, policy=directory, workers=workers, progress=progress
+                list(starters),
+                seconds or math.inf,
+                seed,
+                programs=programs,
+                policy=directory,
+                workforce=machines or workers,
+                progress=progress,
             )
         except KeyboardInterrupt:
             code = INTERRUPTED

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import KEPT, Candidate, top_k
 from codeit.language import Budget, Program, count_solved
+from codeit.parallel import Cluster, map_ordered
 from codeit.search.mutation import MutationError, Mutator
 from codeit.storage.search_log import Part, SearchLog
 
@@ -17,7 +19,7 @@ PAPER_RESULTS = {9_600: 28, 19_200: 32, 96_000: 39, 960_000: 42}
 """Tasks that the paper's baseline solves, by number of mutants."""
 MUTANTS_PER_PART = 49_152
 """Mutants tried together, which lets them share work. At most this many are lost in a kill."""
-_TASKS_AT_ONCE = 16  # tried between two calls of `progress`, where Ctrl-C is noticed
+_TASKS_AT_ONCE = 4  # a job, between two of which `progress` is called and Ctrl-C is noticed
 
 
 def run_baseline(
@@ -29,9 +31,12 @@ def run_baseline(
     *,
     budget: Budget,
     threads: int = 0,
+    cluster: Cluster | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Try the experts, then `count` mutants, on every task, except what `log` has done.
+
+    A `cluster` tries them, one core for some tasks at a time; otherwise `threads` of this process.
 
     A program leaves a task at the first demonstration that it fails. Of the programs that solve
     all, a task keeps each that is among its KEPT best when it is found. So the best of the first n
@@ -55,18 +60,27 @@ def run_baseline(
     def try_programs(programs: Sequence[Program], state: Sequence[int] = ()) -> None:
         """Try programs and commit them as a part. Part 0, the experts, does not count as tried."""
         found = []
-        for first in range(0, len(tasks), _TASKS_AT_ONCE):
-            some = tasks[first : first + _TASKS_AT_ONCE]
-            progress(min(done + len(programs) * first // len(tasks), count), count)
-            pairs = [task.train for task in some]
-            solved = count_solved(programs, pairs, early_exit=True, budget=budget, threads=threads)
-            for task, counts in zip(some, solved, strict=True):
-                for k in np.flatnonzero(counts == len(task.train)).tolist():
+        elsewhere = 0.0  # processor seconds
+        chunks = [tasks[first : first + _TASKS_AT_ONCE] for first in range(0, len(tasks), _TASKS_AT_ONCE)]
+        solvers = map_ordered(
+            partial(_solvers, programs, (budget.steps, budget.cells), 1 if cluster else threads),
+            chunks,
+            cluster or 1,
+            name=lambda k: f"tasks {chunks[k][0].id} to {chunks[k][-1].id}",
+        )
+        for place, some in enumerate(chunks):
+            tried = len(programs) * place // len(chunks)
+            progress(min(done + tried, count), count)
+            of_tasks, cores = next(solvers)
+            elsewhere += cores if cluster else 0.0
+            for task, of_task in zip(some, of_tasks, strict=True):
+                for k in of_task:
                     one = Candidate(task.id, programs[k], len(task.train), order=done + k if parts else 0)
                     best[task.id] = top_k([*best[task.id], one], KEPT)
                     if one in best[task.id]:
                         found.append(one)
         wall, cores = (now - before for now, before in zip(_clocks(), started, strict=True))
+        cores += elsewhere
         part = Part(len(programs), wall, cores, np.array(state, np.uint64).tobytes())
         log.commit(len(parts), part, found)
         parts[len(parts)] = part
@@ -98,6 +112,19 @@ def run_baseline(
     progress(done, count)
     if exhausted:
         raise exhausted
+
+
+def _solvers(
+    programs: Sequence[Program], budget: tuple[int, int], threads: int, tasks: Sequence[Task]
+) -> tuple[list[list[int]], float]:
+    """Return which programs solve all demonstrations of each task, and the processor seconds."""
+    started = time.process_time()
+    pairs = [task.train for task in tasks]
+    solved = count_solved(programs, pairs, early_exit=True, budget=Budget(*budget), threads=threads)
+    found = [
+        np.flatnonzero(counts == len(task.train)).tolist() for task, counts in zip(tasks, solved, strict=True)
+    ]
+    return found, time.process_time() - started
 
 
 def _parse_state(state: bytes) -> tuple[int, int, list[int]]:

@@ -1,9 +1,12 @@
-"""A whole set of tasks answered within one time budget, as a submission file of ARC Prize.
+"""A whole set of tasks answered within one budget, as a submission file of ARC Prize.
 
 Every task first gets a short time. Tasks that are not settled then get twice as much, and so on;
-the best programs of one pass join the next. The file is valid from the first moment: it is
-rewritten, atomically, after every task. A `SearchLog` beside it records the work, one part per task
-and pass, so that the same command resumes.
+the best programs of one pass join the next. If the budget is a number of programs, each task gets
+that number in one pass, and the answers do not depend on times.
+
+The file is valid from the first moment: it is rewritten, atomically, after every task. A
+`SearchLog` beside it records the work, one part per task and pass, so that the same command
+resumes.
 
 The log also records the wall-clock time of all calls, from their start to their end. A call that is
 killed loses from this account what passed since its last commit.
@@ -13,6 +16,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import sys
 import time
 import zlib
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -24,7 +29,8 @@ from typing import NamedTuple
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import Candidate
 from codeit.language import Grid, Program
-from codeit.parallel import WorkerError, Workers
+from codeit.parallel import Deadline, Pool, WorkerError, Workforce, capacity, start_pool
+from codeit.policy import PolicySource, pack_policy
 from codeit.seeds import derive
 from codeit.solver import CLOSEST, SolveResult, TaskSearch
 from codeit.storage.files import RunError, is_stream, write_atomically
@@ -54,7 +60,9 @@ def submission(attempts: Mapping[str, Sequence[Sequence[Grid]]]) -> str:
     return json.dumps(data) + "\n"
 
 
-def log_settings(tasks: Sequence[Task], seed: int, policy: str) -> dict[str, object]:
+def log_settings(
+    tasks: Sequence[Task], seed: int, policy: str, programs: int | None = None
+) -> dict[str, object]:
     """Return the settings of a submission's search log. A resumed submission must have the same."""
     return {
         "kind": "submission",
@@ -62,6 +70,7 @@ def log_settings(tasks: Sequence[Task], seed: int, policy: str) -> dict[str, obj
         "content": fingerprint(tasks),
         "seed": seed,
         "policy": policy,
+        "programs": programs,
     }
 
 
@@ -110,53 +119,50 @@ class Submission:
         seconds: float,
         seed: int,
         *,
+        programs: int | None = None,
         policy: Path | None = None,
-        workers: int = 1,
+        workforce: Workforce = 1,
         progress: Callable[[Submission], None] = lambda submission: None,
     ) -> None:
-        """Search for `seconds` in all, in `workers` processes, including the time of earlier calls.
+        """Search for `seconds` in all, by a workforce, including the time of earlier calls.
 
+        With `programs`, search each task once, until so many are tried, however long that takes.
         Ends early if all demonstrations of every task are solved. Searches that are unfinished at
         the end are dropped, also in the first pass. A task whose process dies again and again keeps
         what it has; a warning is logged, and this call leaves the task out. Raises PolicyError, and
         WorkerError if no other task is left.
         """
-        end = time.monotonic() + seconds - self.log.spent
+        end = Deadline(math.inf if programs else seconds - self.log.spent)
         lost: dict[int, WorkerError] = {}
         try:
             self.log.record_time()
-            with Workers(_search, workers) as pool:
-                while time.monotonic() < end and (batch := self._next_pass(lost)):
-                    jobs = self._jobs(batch, starters, end, seed, policy, workers)
+            source = policy if policy is None or isinstance(workforce, int) else pack_policy(policy)
+            with start_pool(partial(_search, starters, source), workforce) as pool:
+                while time.monotonic() < end.at and (batch := self._next_pass(lost, programs is not None)):
+                    jobs = self._jobs(batch, programs, end, seed, capacity(workforce))
                     self._run_pass(pool, batch, jobs, lost, progress)
         finally:
             self.log.record_time()
-        if lost and time.monotonic() < end:
+        if lost and time.monotonic() < end.at:
             raise list(lost.values())[-1]
 
     def _jobs(
-        self,
-        batch: Sequence[int],
-        starters: Sequence[Program],
-        end: float,
-        seed: int,
-        policy: Path | None,
-        workers: int,
+        self, batch: Sequence[int], programs: int | None, end: Deadline, seed: int, workers: int
     ) -> list[_Job]:
         """Return the next search of each task in `batch`."""
         passes = self.states[batch[0]].passes
-        fair_share = (end - time.monotonic()) * workers / len(batch)
-        wanted = FIRST_PASS_SECONDS * 2**passes
+        fair_share = (end.at - time.monotonic()) * workers / len(batch)
+        wanted = math.inf if programs else FIRST_PASS_SECONDS * 2**passes
         per_task = wanted if wanted * _WHOLE_PASS < fair_share else fair_share
         own_seed = derive(seed, "submission", passes)
         return [
-            _Job(self.tasks[k], starters, self.states[k].carried, own_seed, per_task, end, policy)
+            _Job(self.tasks[k], self.states[k].carried, own_seed, programs or sys.maxsize, per_task, end)
             for k in batch
         ]
 
     def _run_pass(
         self,
-        pool: Workers[_Job, _Found | None],
+        pool: Pool[_Job, _Found | None],
         batch: Sequence[int],
         jobs: Sequence[_Job],
         lost: dict[int, WorkerError],
@@ -171,7 +177,7 @@ class Submission:
         passes = self.states[batch[0]].passes
         for index, found in pool.map_unordered(
             jobs,
-            deadline=jobs[0].end + _GRACE,
+            deadline=jobs[0].end.at + _GRACE,
             name=lambda k: f"task {jobs[k].task.id}",
             lost=note_lost,
         ):
@@ -183,10 +189,12 @@ class Submission:
             self._write()
             progress(self)
 
-    def _next_pass(self, without: Container[int]) -> list[int]:
+    def _next_pass(self, without: Container[int], only_one: bool) -> list[int]:
         """Return the unsettled tasks that had the fewest passes, except those in `without`."""
         left = [k for k, state in enumerate(self.states) if not state.settled and k not in without]
         fewest = min((self.states[k].passes for k in left), default=0)
+        if fewest and only_one:
+            return []
         return [k for k in left if self.states[k].passes == fewest]
 
     def _add(self, number: int, part: Part) -> None:
@@ -211,33 +219,32 @@ def _parse_state(task: Task, state: bytes) -> tuple[tuple[Candidate, ...], bool,
 
 class _Job(NamedTuple):
     task: Task
-    starters: Sequence[Program]
     carried: Sequence[Program]
     seed: int
+    programs: int
     seconds: float
-    end: float  # of time.monotonic, which all processes share
-    policy: Path | None
+    end: Deadline
 
 
 _Found = tuple[Part, list[Candidate]]
 
 
-def _search(job: _Job) -> _Found | None:
+def _search(starters: Sequence[Program], policy: PolicySource | None, job: _Job) -> _Found | None:
     """Return the part and what it found, or None if the time was over before it started."""
     wall, cores = time.monotonic(), time.process_time()
-    if wall >= job.end:
+    if wall >= job.end.at:
         return None
     task, seed = job.task, derive(job.seed, job.task.id)
     search = TaskSearch(
         task,
-        job.starters,
+        starters,
         seed,
-        policy=job.policy,
+        policy=policy,
         carried=job.carried,
         enumerates=not job.carried,  # a later pass would find the same again
         threads=1,
     )
-    for _ in search.run(deadline=min(wall + job.seconds, job.end)):
+    for _ in search.run(job.programs, min(wall + job.seconds, job.end.at)):
         pass
     state = search.state(CARRIED)
     result = state._replace(closest=state.closest[:CLOSEST]).result(task)

@@ -6,6 +6,7 @@ This module itself imports neither torch nor transformers, which `pip install co
 from __future__ import annotations
 
 import json
+import pickle
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from codeit.storage.files import RunError
 
 SHIPPED = Path(__file__).parent / "weights"
 """The directory of the policy shipped with this package. Its README.md is the model card."""
+PolicySource = Path | bytes
+"""Where a search finds its policy: a directory, or what `pack_policy` returns."""
 LEARN_PACKAGES = ("torch", "transformers", "safetensors", "tokenizers", "tensorboard")
 """What `codeit[learn]` installs."""
 
@@ -51,6 +54,13 @@ def policy_directory(policy: str | Path) -> Path | None:
         )
     _refuse_damage(Path(policy))
     return Path(policy)
+
+
+def pack_policy(directory: Path) -> bytes:
+    """Return a policy for the CPUs of machines that do not have its directory. Raises PolicyError."""
+    from codeit.policy.model import Policy
+
+    return pickle.dumps(Policy.load(directory, "cpu"))
 
 
 def _refuse_damage(directory: Path) -> None:

@@ -80,6 +80,9 @@ class Policy:
         self.encoding = encoding
         self.device = device
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Policy, (self.model, self.encoding, self.device)
+
     @classmethod
     def create(cls, config: PolicyConfig, seed: int) -> Policy:
         """Return the initial policy of a run, selected by `config.init`.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -12,6 +12,7 @@ from codeit.config import SolveSettings
 from codeit.data.tasks import Task
 from codeit.evaluation.hindsight import relabel
 from codeit.language import Budget, ParseError, Program, run_batch
+from codeit.policy import PolicySource
 from codeit.policy.encoding import NotEncodableError
 from codeit.policy.model import Policy
 from codeit.policy.sampling import sample
@@ -29,7 +30,7 @@ class TestTimeTraining:
 
     def __init__(
         self,
-        directory: Path,
+        source: PolicySource,
         task: Task,
         seed: int,
         settings: SolveSettings,
@@ -44,7 +45,8 @@ class TestTimeTraining:
         torch.set_num_threads(threads)
         self._task, self._seed, self._settings = task, seed, settings
         self._budget, self._threads = budget, threads
-        self._trainer = Trainer(Policy.load(directory), settings.training, threads)
+        policy = pickle.loads(source) if isinstance(source, bytes) else Policy.load(source)
+        self._trainer = Trainer(policy, settings.training, threads)
         self._turn = 0
 
     def propose(self) -> list[Program]:
