@@ -21,7 +21,7 @@ CODEIT_INLINE float dot(const float* a, const float* b, int64_t n) {
         Lanes sums{};
         for (; k + kLanes <= n; k += kLanes)
             sums += *reinterpret_cast<const Lanes*>(a + k) * *reinterpret_cast<const Lanes*>(b + k);
-        // Added in halves, since sixteen additions in turn would take longer than the products.
+        // Add halves: sixteen additions one after another would take longer than the products.
         sums += __builtin_shufflevector(sums, sums, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
         sums += __builtin_shufflevector(sums, sums, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
         sum = sums[0] + sums[1] + (sums[2] + sums[3]);
@@ -64,9 +64,9 @@ CODEIT_INLINE void past(const NewTokens& tokens, int64_t step, int64_t steps, in
         const float* query = tokens.query_key_value + row * 3 * width;
         std::memcpy(cache + (step * capacity + row) * 2 * width, query + width,
                     size_t(2 * width) * sizeof(float));
-        int32_t* own = slots + row * steps;
-        own[step] = int32_t(row);
-        auto at = [&](int64_t k) { return cache + (k * capacity + own[k]) * 2 * width; };
+        int32_t* row_slots = slots + row * steps;
+        row_slots[step] = int32_t(row);
+        auto at = [&](int64_t k) { return cache + (k * capacity + row_slots[k]) * 2 * width; };
         attend(query, tokens.heads, tokens.head_size, step + 1, at, bias, scores.data(), out + row * width);
     }
 }
@@ -84,8 +84,8 @@ CODEIT_INLINE void source(const float* query, int64_t rows, int64_t heads, int64
     }
 }
 
-// The same code, compiled for what the processor can do. The compiler's own way to choose
-// (`target_clones`) runs before sanitizers are ready.
+// Compiles a function for AVX-512, for AVX2 and for any processor, and picks one at its first call. The
+// compiler's attribute for this, `target_clones`, picks before the sanitizers are ready.
 #if defined(__x86_64__)
 #define CODEIT_CHOOSE(body, parameters, ...)                                               \
     __attribute__((target("avx512f,fma"))) void body##_avx512 parameters { body(__VA_ARGS__); } \

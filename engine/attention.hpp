@@ -19,8 +19,9 @@ struct NewTokens {
 
 // Appends keys and values of step `step` to `cache`, (steps, capacity, 2, heads, head_size), in the
 // order of rows. Then writes to `out`, (rows, heads, head_size), the mean of the values of steps 0 to
-// `step`, weighted by softmax(query · key + bias). `slots`, (rows, steps), gives the place of a row's
-// past in the cache, step by step; the last one is written here. `bias` has shape (heads, step + 1).
+// `step`, weighted by softmax(query · key + bias). `slots`, (rows, steps), gives for each row and step
+// the index along `capacity` of its keys and values in the cache; the entries of `step` are written
+// here. `bias` has shape (heads, step + 1).
 void attend_to_past(const NewTokens& tokens, int64_t step, int64_t steps, int64_t capacity, float* cache,
                     int32_t* slots, const float* bias, float* out);
 

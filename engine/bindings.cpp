@@ -166,7 +166,7 @@ nb::tuple py_trace(const Program& program, const Grid& input, Budget budget) {
     Outcome outcome = trace(run, program, input, budget, [&](size_t, Value v) {
         // The conversion builds rows of grids in the run's memory. They must not be charged to the
         // run.
-        Budget own = run.budget;
+        Budget saved = run.budget;
         int64_t steps_left = run.steps_left;
         uint64_t peak = run.peak();
         run.budget = {UINT64_MAX, UINT64_MAX};
@@ -174,7 +174,7 @@ nb::tuple py_trace(const Program& program, const Grid& input, Budget budget) {
         auto mark = run.mark();
         values.append(nb::make_tuple(type_name(v), to_python(run, v)));
         run.release(mark);
-        run.budget = own;
+        run.budget = saved;
         run.steps_left = steps_left;
         run.cells_peak = peak;
     });
@@ -565,7 +565,7 @@ NB_MODULE(_engine, m) {
         .def_ro("bits", &Solution::bits, "Its cost.")
         .def_ro("tried", &Solution::tried, "Expressions that were tried before it.");
     nb::class_<Enumeration>(m, "Enumeration",
-                            "Programs for a task in the order of cost: see engine/enumeration.hpp.")
+                            "Bottom-up enumeration of programs for a task: see engine/enumeration.hpp.")
         .def(
             "__init__",
             [](Enumeration* self, std::shared_ptr<const Library> library,

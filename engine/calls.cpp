@@ -60,8 +60,8 @@ template <class Move> void move_flat_node(Value& v, Move move) {
     }
 }
 
-// Whether a remembered call would end within the budget here. If not, it has to be made to find out
-// where it ends.
+// Whether a remembered call would stay within the budget here. If not, the call must be made, to find
+// out where it stops.
 bool fits_budget(const Run& run, const Cost& cost) {
     return cost.steps <= uint64_t(run.steps_left) && run.cells + cost.peak <= run.budget.cells &&
            run.depth + cost.depth <= kMaxDepth;
@@ -160,7 +160,7 @@ Value call_memoized(Run& run, Value function, const Value* a, int n, std::option
         call.cost = meter.cost();
         if (over_budget(thrown)) {
             if (!run.skip_over_budget) return Value::none();
-            // All that is known of the cost is that it exceeds what was left of the budget.
+            // The cost is only known to exceed what was left of the budget.
             call.cost =
                 thrown.kind == Kind::Steps ? Cost{steps_left + 1, 0, 0, 0} : Cost{0, 0, cells_left + 1, 0};
             run.release(mark);

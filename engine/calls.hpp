@@ -25,7 +25,7 @@ inline Value reclaim(Run& run, const Run::Mark& mark, Value result) {
 // call if there is one, and remembers the call otherwise. Stores a fault in `fault` instead of
 // throwing it.
 Value call_memoized(Run& run, Value function, const Value* arguments, int n, std::optional<Fault>& fault);
-// Calls of a function that is not a primitive, constant-time and any other.
+// Call a function that is not a primitive: a constant-time one, or any other.
 Value call_constant_time(Run& run, const FunctionNode* function, const Value* arguments, int n);
 Value call_closure(Run& run, const FunctionNode* function, const Value* arguments, int n);
 

@@ -13,8 +13,8 @@ namespace codeit {
 
 namespace {
 
-constexpr uint32_t kInput = UINT32_MAX - 1; // as the root of a slice
-constexpr uint64_t kMaxKept = 1500;         // weight of a value
+constexpr uint32_t kInput = UINT32_MAX - 1; // as the root of a slice: the grid that it is applied to
+constexpr uint64_t kMaxValueWeight = 1500;  // heavier values are discarded
 
 Application call_of(const char* primitive, std::span<const Argument> arguments) {
     Application call{{Operand::Kind::Primitive, uint32_t(find_primitive(primitive))}, 0, {}};
@@ -28,7 +28,7 @@ Application call_of(const char* primitive, std::span<const Argument> arguments) 
 
 struct Enumeration::Known {
     std::unordered_map<Application, uint32_t, ApplicationHash> calls;
-    std::unordered_map<uint64_t, uint32_t> slices; // the value of a slice on a root
+    std::unordered_map<uint64_t, uint32_t> slices; // expressions by a slice and its root
     std::unordered_map<uint64_t, uint32_t> values; // expressions by a hash of their values
     static uint64_t key(uint32_t slice, uint32_t root) { return uint64_t(root) << 32 | slice; }
 };
@@ -39,7 +39,7 @@ Enumeration::Enumeration(std::shared_ptr<const Library> library, std::vector<Exa
     budget_.steps = std::min<uint64_t>(budget.steps, INT32_MAX);
     // Small grids first: a call that fails on one is not made on the others.
     std::ranges::stable_sort(examples_, {}, [](const Example& e) { return e.input->area(); });
-    for (auto& of_type : by_type_) of_type.resize(kMaxBits + 1);
+    for (auto& lists : by_type_) lists.resize(kMaxBits + 1);
     try {
         for (const Example& example : examples_) {
             runs_.push_back(std::make_unique<Run>());
@@ -66,7 +66,7 @@ Value Enumeration::value(Argument a, size_t k) const {
     }
 }
 
-uint32_t Enumeration::known_expression(const Application& call, int bits) {
+uint32_t Enumeration::expression_once(const Application& call, int bits) {
     auto [known, is_new] = known_->calls.try_emplace(call, kNone);
     if (is_new) known->second = expression(call, bits);
     return known->second;
@@ -90,9 +90,10 @@ uint32_t Enumeration::expression(const Application& call, int bits, bool is_last
         run.depth = 0;
         try {
             results_[k] = codeit::call(run, value(call.function, k), arguments, call.n);
-            Atom own = atom(results_[k]);
-            if (k == 0) type = own;
-            failed = own == Atom::None || !unify(type, own) || weight(results_[k]) > kMaxKept;
+            Atom result_type = atom(results_[k]);
+            if (k == 0) type = result_type;
+            failed = result_type == Atom::None || !unify(type, result_type) ||
+                     weight(results_[k]) > kMaxValueWeight;
             hash = mix(hash, hash_value(results_[k]));
         } catch (const Fault& fault) {
             failed = true;
@@ -101,7 +102,7 @@ uint32_t Enumeration::expression(const Application& call, int bits, bool is_last
         }
         steps += budget_.steps - uint64_t(run.steps_left);
     }
-    tried_ += steps / kStepsOfExpression;
+    tried_ += steps / kStepsPerExpression;
     auto forget = [&] {
         for (size_t k = 0; k < done; ++k) runs_[k]->release(marks_[k]);
     };
@@ -109,22 +110,22 @@ uint32_t Enumeration::expression(const Application& call, int bits, bool is_last
         forget();
         return kNone;
     }
-    auto made = uint32_t(expressions_.size());
+    auto index = uint32_t(expressions_.size());
     if (!is_last) {
-        auto [same, first] = known_->values.try_emplace(hash, made);
+        auto [same, first] = known_->values.try_emplace(hash, index);
         if (!first) {
             forget();
             return same->second;
         }
-        by_type_[int(type)][size_t(bits)].push_back(made);
+        by_type_[int(type)][size_t(bits)].push_back(index);
     }
     expressions_.push_back({call, type, bits});
     values_.insert(values_.end(), results_.begin(), results_.end());
-    if (type == Atom::Grid) found(made, hash);
-    return made;
+    if (type == Atom::Grid) keep_solution(index, hash);
+    return index;
 }
 
-void Enumeration::found(uint32_t expression, uint64_t hash) {
+void Enumeration::keep_solution(uint32_t expression, uint64_t hash) {
     for (size_t k = 0; k < examples_.size(); ++k) {
         Value result = values_[expression * examples_.size() + k];
         if (examples_[k].output ? !is_grid(result, *examples_[k].output) : !is_output(result)) return;
@@ -132,16 +133,17 @@ void Enumeration::found(uint32_t expression, uint64_t hash) {
     int bits = expressions_[expression].bits;
     auto known = solutions_.find(hash);
     if (known != solutions_.end() && known->second.bits <= bits) return;
-    if (ProgramRef made = program(expression)) solutions_.insert_or_assign(hash, Solution{made, bits, tried_});
+    if (ProgramRef solver = program(expression))
+        solutions_.insert_or_assign(hash, Solution{solver, bits, tried_});
 }
 
 std::vector<Solution> Enumeration::solutions() const {
-    std::vector<Solution> made;
-    for (const auto& [_, solution] : solutions_) made.push_back(solution);
-    std::ranges::sort(made, {}, [](const Solution& s) {
+    std::vector<Solution> sorted;
+    for (const auto& [_, solution] : solutions_) sorted.push_back(solution);
+    std::ranges::sort(sorted, {}, [](const Solution& s) {
         return std::tuple(s.bits, s.program->lines.size(), s.tried, s.program->text());
     });
-    return made;
+    return sorted;
 }
 
 std::vector<ProgramRef> Enumeration::closest(size_t most) const {
@@ -151,8 +153,8 @@ std::vector<ProgramRef> Enumeration::closest(size_t most) const {
         uint32_t expression;
     };
     std::vector<Rank> ranks;
-    for (const auto& of_bits : by_type_[int(Atom::Grid)])
-        for (uint32_t e : of_bits) {
+    for (const auto& expressions : by_type_[int(Atom::Grid)])
+        for (uint32_t e : expressions) {
             Rank rank{0, 0, 0, e};
             for (size_t k : demonstrations_) {
                 const Grid& want = *examples_[k].output;
@@ -168,12 +170,12 @@ std::vector<ProgramRef> Enumeration::closest(size_t most) const {
         }
     std::ranges::stable_sort(ranks, std::ranges::greater{},
                              [](const Rank& r) { return std::tuple(r.solved, r.shaped, r.right); });
-    std::vector<ProgramRef> made;
+    std::vector<ProgramRef> programs;
     for (const Rank& rank : ranks) {
-        if (made.size() == most) break;
-        if (ProgramRef one = program(rank.expression)) made.push_back(std::move(one));
+        if (programs.size() == most) break;
+        if (ProgramRef next = program(rank.expression)) programs.push_back(std::move(next));
     }
-    return made;
+    return programs;
 }
 
 ProgramRef Enumeration::program(uint32_t expression) const {
@@ -206,10 +208,10 @@ void Enumeration::finish() {
 }
 
 std::vector<Argument> Enumeration::of_type(Atom type) const {
-    std::vector<Argument> made;
-    for (const auto& of_bits : by_type_[int(type)])
-        for (uint32_t e : of_bits) made.push_back({Operand::Kind::Variable, e});
-    return made;
+    std::vector<Argument> arguments;
+    for (const auto& expressions : by_type_[int(type)])
+        for (uint32_t e : expressions) arguments.push_back({Operand::Kind::Variable, e});
+    return arguments;
 }
 
 int Enumeration::call_bits(const char* primitive) const {
@@ -225,9 +227,9 @@ int Enumeration::argument_bits(uint16_t primitive, int position, Argument a) con
 }
 
 std::optional<Argument> Enumeration::step(const Application& call, int bits, bool is_last) {
-    uint32_t made = expression(call, bits, is_last);
-    if (made == kNone) return std::nullopt;
-    return Argument{Operand::Kind::Variable, made};
+    uint32_t index = expression(call, bits, is_last);
+    if (index == kNone) return std::nullopt;
+    return Argument{Operand::Kind::Variable, index};
 }
 
 std::optional<Argument> Enumeration::last_step(const char* primitive, std::span<const Argument> arguments) {
@@ -246,7 +248,7 @@ std::optional<Argument> Enumeration::last_step(const char* primitive,
 std::optional<Argument> Enumeration::step(const char* primitive, std::initializer_list<Argument> arguments,
                                           int bits) {
     if (bits > kMaxBits) return std::nullopt;
-    // Calls at the present cost have been tried in part: a cheaper argument would miss some of them.
+    // Some calls of the present cost have been tried already: a cheaper expression would be missing in them.
     Application call = call_of(primitive, std::span(arguments.begin(), arguments.size()));
     return step(call, std::max(bits, bits_), false);
 }
@@ -286,15 +288,15 @@ void Enumeration::try_slices() {
 }
 
 void Enumeration::instantiate(uint32_t slice, uint32_t root) {
-    const Library::Slice& one = library_->slices()[slice];
-    if (!one.uses_input && root != kInput) return; // it is known on the input
-    Application call = one.result;
+    const Library::Slice& definition = library_->slices()[slice];
+    if (!definition.uses_input && root != kInput) return; // its values are the same on every root
+    Application call = definition.result;
     bool possible = true;
     auto resolve = [&](Argument& a) {
         if (a.kind == Operand::Kind::Input && root != kInput) a = {Operand::Kind::Variable, root};
         else if (a.kind == Operand::Kind::Variable) {
-            uint32_t own = library_->slices()[a.index].uses_input ? root : kInput;
-            auto known = known_->slices.find(Known::key(a.index, own));
+            uint32_t argument_root = library_->slices()[a.index].uses_input ? root : kInput;
+            auto known = known_->slices.find(Known::key(a.index, argument_root));
             if (known == known_->slices.end()) possible = false;
             else a.index = known->second;
         }
@@ -302,46 +304,46 @@ void Enumeration::instantiate(uint32_t slice, uint32_t root) {
     resolve(call.function);
     for (int a = 0; a < call.n && possible; ++a) resolve(call.arguments[a]);
     if (!possible) return;
-    uint32_t made = known_expression(call, bits_);
-    if (made != kNone) known_->slices.emplace(Known::key(slice, root), made);
+    uint32_t instance = expression_once(call, bits_);
+    if (instance != kNone) known_->slices.emplace(Known::key(slice, root), instance);
 }
 
 void Enumeration::try_calls(const Library::Call& call, int rest) {
-    Application made{{Operand::Kind::Primitive, call.primitive}, uint8_t(call.parameters.size()), {}};
-    try_arguments(call, made, 0, rest);
+    Application application{{Operand::Kind::Primitive, call.primitive}, uint8_t(call.parameters.size()), {}};
+    try_arguments(call, application, 0, rest);
 }
 
-bool Enumeration::try_arguments(const Library::Call& call, Application& made, int position, int rest) {
+bool Enumeration::try_arguments(const Library::Call& call, Application& application, int position, int rest) {
     const Library::Parameter& parameter = call.parameters[size_t(position)];
-    bool last = position + 1 == made.n;
-    int least = 0; // bits that the later arguments need at least
-    for (size_t p = size_t(position) + 1; p < made.n; ++p) {
+    bool last = position + 1 == application.n;
+    int least = 0; // the lowest cost of the later arguments
+    for (size_t p = size_t(position) + 1; p < application.n; ++p) {
         const auto& later = call.parameters[p];
-        int of_expression = later.expression + 1;
-        least += later.choices.empty() ? of_expression : std::min<int>(later.choices[0].bits, of_expression);
+        int as_expression = later.expression + 1;
+        least += later.choices.empty() ? as_expression : std::min<int>(later.choices[0].bits, as_expression);
     }
     auto next = [&](int bits) {
-        if (!last) return try_arguments(call, made, position + 1, rest - bits);
+        if (!last) return try_arguments(call, application, position + 1, rest - bits);
         if (passed_++ < next_.tried) return true;
         ++next_.tried;
-        expression(made, bits_);
+        expression(application, bits_);
         return !stopped();
     };
     for (const Library::Choice& choice : parameter.choices) {
         if (choice.bits > rest - least) break;
         if (last && choice.bits != rest) continue;
-        made.arguments[position] = {choice.operand.kind, choice.operand.index};
+        application.arguments[position] = {choice.operand.kind, choice.operand.index};
         if (!next(choice.bits)) return false;
     }
     Atoms admitted = signature(call.primitive).parameters[position];
     for (int bits = last ? rest : parameter.expression + 1; bits <= rest - least; ++bits) {
-        int own = bits - parameter.expression;
-        if (own < 1) continue;
+        int expression_bits = bits - parameter.expression;
+        if (expression_bits < 1) continue;
         for (int type = 0; type < kAtoms; ++type) {
             if (!has(admitted, Atom(type))) continue;
-            const auto& some = by_type_[type][size_t(own)];
-            for (size_t k = 0; k < some.size(); ++k) {
-                made.arguments[position] = {Operand::Kind::Variable, some[k]};
+            const auto& candidates = by_type_[type][size_t(expression_bits)];
+            for (size_t k = 0; k < candidates.size(); ++k) {
+                application.arguments[position] = {Operand::Kind::Variable, candidates[k]};
                 if (!next(bits)) return false;
             }
         }

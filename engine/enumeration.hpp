@@ -1,13 +1,12 @@
-// Enumeration from below: programs for a task in the order of their cost, by the values that they
-// compute.
+// Bottom-up enumeration of programs for a task, in the order of their cost.
 //
-// An expression is a call whose arguments are constants, primitives or other expressions. Two
-// expressions whose values are equal on all inputs of a task, those of the tests included, are one:
-// the cheaper one is kept. So what is combined are values, not programs.
+// An expression is a call whose arguments are constants, primitives or other expressions. Of
+// expressions whose values are equal on all inputs of a task, including those of the tests, only the
+// cheapest is kept. The enumeration therefore combines values, not programs.
 //
-// The cost of an expression is its negative logarithm of probability, in bits, under the model of a
-// Library: an expression is either a slice of one of its programs or a call. Slices are also applied
-// to other grids than the input. What fits the demonstrations at low cost is likely right.
+// The cost of an expression is its negative log2 probability, in bits, under the model of a Library:
+// an expression is either a slice of one of the library's programs or a call. Slices are also applied
+// to grids other than the input. A cheap program that fits the demonstrations is likely right.
 #pragma once
 
 #include <optional>
@@ -29,24 +28,24 @@ struct Solution {
 // The enumeration for one task. Outcomes depend only on the arguments.
 class Enumeration {
   public:
-    // The examples of the task; the output of a test is nullptr. An expression gets `budget.steps`
-    // steps on an input, without what it uses; all that are kept share `budget.cells` on each input.
+    // `examples` are those of the task; the output of a test is nullptr. `budget.steps` limits one
+    // expression on one input, without its arguments. `budget.cells` limits all values on one input.
     Enumeration(std::shared_ptr<const Library> library, std::vector<Example> examples, Budget budget);
     ~Enumeration();
     Enumeration(const Enumeration&) = delete;
 
-    // Tries expressions in the order of cost, until about `most` were tried in all calls of `run`
-    // together, or the memory is full. Returns whether more can be tried.
+    // Tries expressions in the order of cost, until all calls of `run` together have tried about `most`,
+    // or the memory is full. Returns whether more can be tried.
     bool run(uint64_t most);
     // Looks for last steps that lead from the values so far to the outputs: see last_steps.hpp.
     void finish();
 
     // Solutions with different outputs on the tests, cheapest first.
     std::vector<Solution> solutions() const;
-    // Programs that come closest to the outputs: by demonstrations solved, outputs of the right
-    // shape, and the share of right cells; then the cheapest.
+    // At most `most` programs that come closest to the outputs, best first. They are ordered by
+    // demonstrations solved, outputs of the right shape, the share of right cells, and then cost.
     std::vector<ProgramRef> closest(size_t most) const;
-    uint64_t tried() const { return tried_; } // expressions; one that takes long counts as several
+    uint64_t tried() const { return tried_; } // expressions; an expensive one counts as several
     size_t size() const { return expressions_.size(); } // with different values
     int bits() const { return bits_; }                  // all expressions of lower cost were tried
 
@@ -58,27 +57,26 @@ class Enumeration {
     size_t demonstration(size_t d) const { return demonstrations_[d]; } // the index of its example
     const Grid& output(size_t d) const { return *examples_[demonstrations_[d]].output; }
 
-    // Expressions with values of a type, but no last steps, in the order of bits.
+    // Expressions with values of a type, cheapest first. Last steps are left out.
     std::vector<Argument> of_type(Atom type) const;
     Value value(Argument a, size_t example) const;
-    Run& memory(size_t example) { return *runs_[example]; } // that holds these values
-    // The bits of an expression; of a call without its arguments; of an argument with the expression that
-    // it is.
+    Run& memory(size_t example) { return *runs_[example]; } // holds the example's values
+    // Costs: of an expression; of a call, without its arguments; of an argument, with its expression.
     int bits_of(Argument expression) const { return expressions_[expression.index].bits; }
     int call_bits(const char* primitive) const;
     int argument_bits(uint16_t primitive, int position, Argument a) const;
 
-    // Tries an expression that `run` does not combine further. Nothing if it fails.
+    // Tries a call that `run` does not combine further. Returns nothing if the call fails.
     std::optional<Argument> last_step(const char* primitive, std::span<const Argument> arguments);
     std::optional<Argument> last_step(const char* primitive, std::initializer_list<Argument> arguments) {
         return last_step(primitive, std::span(arguments.begin(), arguments.size()));
     }
-    // The same with given bits.
+    // The same, with a given cost.
     std::optional<Argument> last_step(const char* primitive, std::initializer_list<Argument> arguments,
                                       int bits);
-    // Tries an expression that `run` combines further, at the earliest with those of the present cost.
+    // Tries a call that `run` combines further. Its cost becomes at least the present one.
     std::optional<Argument> step(const char* primitive, std::initializer_list<Argument> arguments, int bits);
-    void count_steps(uint64_t steps) { tried_ += steps / kStepsOfExpression; } // taken elsewhere
+    void count_steps(uint64_t steps) { tried_ += steps / kStepsPerExpression; } // of other searches
 
   private:
     struct Expression {
@@ -87,18 +85,18 @@ class Enumeration {
         int bits;
     };
     static constexpr uint32_t kNone = UINT32_MAX;
-    static constexpr uint64_t kStepsOfExpression = 4000; // of those that cost more, a part counts as one
+    static constexpr uint64_t kStepsPerExpression = 4000; // so many steps count as one more expression
 
-    // Returns the expression with the value of a call, or kNone if it fails. This may be an earlier one,
-    // unless it is a last step: these are not combined further.
+    // Returns the expression with the values of a call, or kNone if the call fails. It is an earlier one
+    // if that has the same values, unless the call is a last step.
     uint32_t expression(const Application& call, int bits, bool is_last = false);
-    uint32_t known_expression(const Application& call, int bits); // makes a call once
+    uint32_t expression_once(const Application& call, int bits); // tries each call only once
     void instantiate(uint32_t slice, uint32_t root);
     void try_slices();
     void try_calls(const Library::Call& call, int rest);
-    bool try_arguments(const Library::Call& call, Application& made, int position, int rest);
+    bool try_arguments(const Library::Call& call, Application& application, int position, int rest);
     std::optional<Argument> step(const Application& call, int bits, bool is_last);
-    void found(uint32_t expression, uint64_t hash);
+    void keep_solution(uint32_t expression, uint64_t hash); // if it is one
     ProgramRef program(uint32_t expression) const; // nullptr if it is too long
     bool stopped() const { return tried_ >= most_ || full_; }
 
@@ -108,7 +106,7 @@ class Enumeration {
     std::unique_ptr<RuleSteps> rule_steps_;
     std::vector<std::unique_ptr<Run>> runs_; // one for each example; they hold the values
     std::vector<Value> inputs_;
-    std::vector<Value> results_; // of the expression that is tried
+    std::vector<Value> results_; // of the expression being tried
     std::vector<Run::Mark> marks_;
     std::vector<size_t> demonstrations_; // examples with an output
     std::vector<Expression> expressions_;

@@ -27,9 +27,9 @@ bool are_colours(const int8_t* cells, size_t n) {
     if (n < sizeof(Bytes)) return std::none_of(cells, cells + n, is_none);
     Bytes greatest{};
     auto include = [&](size_t k) {
-        Bytes some;
-        std::memcpy(&some, cells + k, sizeof some);
-        greatest = some > greatest ? some : greatest;
+        Bytes loaded;
+        std::memcpy(&loaded, cells + k, sizeof loaded);
+        greatest = loaded > greatest ? loaded : greatest;
     };
     for (size_t k = 0; k + sizeof greatest < n; k += sizeof greatest) include(k);
     include(n - sizeof greatest); // the last cells, which the loop may skip
@@ -84,8 +84,8 @@ struct Ending {
     const Step* at; // the last line that was started
 };
 
-// Calls the function of each line in turn: `call(step, arguments, fault)`. `results` has those of
-// the first lines; they are read before the first call of `on_line`.
+// Calls the function of each line in turn: `call(step, arguments, fault)`. `results` holds the results
+// of the first lines, which are not called. It is read before the first call of `on_line`.
 template <class Call, class OnLine>
 void run_lines(Run& run, const Program& program, Value input, std::span<const Value> results, Ending& end,
                Call call, OnLine on_line) {
@@ -94,17 +94,17 @@ void run_lines(Run& run, const Program& program, Value input, std::span<const Va
     std::copy(program.frame.begin(), program.frame.end(), frame);
     const uint32_t* use = program.uses.data();
     auto copy_to_uses = [&](Value v, uint32_t uses) {
-        for (const uint32_t* behind = use + uses; use < behind; ++use) put(frame[*use], v);
+        for (const uint32_t* stop = use + uses; use < stop; ++use) put(frame[*use], v);
     };
     auto set_result = [&](const Step* step, Value v) {
         put(frame[step->result], v);
         copy_to_uses(v, step->more_uses);
     };
     copy_to_uses(input, program.input_uses);
-    const Step *const first = program.steps.data(), *const behind = first + program.steps.size(),
+    const Step *const first = program.steps.data(), *const stop = first + program.steps.size(),
                       *step = first;
     for (Value v : results) set_result(step++, v);
-    for (; step < behind; ++step) {
+    for (; step < stop; ++step) {
         end.at = step;
         run.primitive = -1;
         Value result = call(*step, frame + step->arguments, end.fault);
@@ -237,37 +237,37 @@ Outcome outcome(const Run& run, const Program& program, const Ending& end) {
 
 bool result_is(const Ending& end, const Grid& want) { return !end.fault && is_grid(end.value, want); }
 
-// A SharedRun from a pool, for the lifetime of a thread's work. Its memory was touched by earlier
+// A SharedRun from a pool, for as long as a thread works. Its memory was touched by earlier
 // uses, which saves page faults.
 class PooledRun {
   public:
     PooledRun() {
         std::lock_guard hold(lock());
         if (idle().empty()) return;
-        own_ = std::move(idle().back());
+        run_ = std::move(idle().back());
         idle().pop_back();
     }
     ~PooledRun() {
-        if (!own_) return;
+        if (!run_) return;
         std::lock_guard hold(lock());
-        idle().push_back(std::move(own_));
+        idle().push_back(std::move(run_));
     }
     PooledRun(const PooledRun&) = delete;
     SharedRun& operator*() {
-        if (!own_) own_ = std::make_unique<SharedRun>();
-        return *own_;
+        if (!run_) run_ = std::make_unique<SharedRun>();
+        return *run_;
     }
 
   private:
     static std::mutex& lock() {
-        static std::mutex one;
-        return one;
+        static std::mutex mutex;
+        return mutex;
     }
     static std::vector<std::unique_ptr<SharedRun>>& idle() {
-        static std::vector<std::unique_ptr<SharedRun>> all;
-        return all;
+        static std::vector<std::unique_ptr<SharedRun>> runs;
+        return runs;
     }
-    std::unique_ptr<SharedRun> own_;
+    std::unique_ptr<SharedRun> run_;
 };
 
 // Calls job(shared_run, k) for each k below n, on several threads.
@@ -321,24 +321,24 @@ std::vector<std::vector<Job>> group_by_input(std::span<const std::vector<GridRef
     return groups;
 }
 
-// An order of programs by their lines. It puts programs with a long common prefix next to each
-// other, which share most.
+// Orders programs by their lines. Programs with a long common prefix, which share most, become
+// neighbours.
 std::vector<uint32_t> order_by_prefix(std::span<const ProgramRef> programs) {
-    auto words = [](const Program& program) {
-        std::vector<uint32_t> made;
+    auto key_of = [](const Program& program) {
+        std::vector<uint32_t> key;
         for (const Line& line : program.lines)
-            each_operand(line, [&](Operand o) { made.push_back(uint32_t(o.kind) << 16 | o.index); });
-        return made;
+            each_operand(line, [&](Operand o) { key.push_back(uint32_t(o.kind) << 16 | o.index); });
+        return key;
     };
     std::vector<std::vector<uint32_t>> keys;
-    for (const ProgramRef& program : programs) keys.push_back(words(*program));
+    for (const ProgramRef& program : programs) keys.push_back(key_of(*program));
     std::vector<uint32_t> order(programs.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return keys[a] < keys[b]; });
     return order;
 }
 
-constexpr size_t kBlockPrograms = 1024; // programs that a thread runs on one input before it takes the next
+constexpr size_t kBlockPrograms = 1024; // programs that a thread runs on one input before the next input
 
 // Programs in blocks, each of one task, in the order in which they share most.
 struct TaskBlocks {
@@ -369,11 +369,11 @@ std::shared_ptr<Grid> Grid::make(int height, int width, const int8_t* cells) {
         return std::make_shared<WithRoom>(height, width);
     };
     size_t area = size_t(height) * size_t(width);
-    auto made = area <= 100   ? with_room(std::integral_constant<size_t, 100>())
+    auto grid = area <= 100   ? with_room(std::integral_constant<size_t, 100>())
                 : area <= 256 ? with_room(std::integral_constant<size_t, 256>())
                               : with_room(std::integral_constant<size_t, kMaxSide * kMaxSide>());
-    std::memcpy(made->cells(), cells, area);
-    return made;
+    std::memcpy(grid->cells(), cells, area);
+    return grid;
 }
 
 void Grid::count() {

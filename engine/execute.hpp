@@ -62,7 +62,7 @@ struct Outcome {
 bool is_output(Value v);
 // Whether a value equals a grid.
 bool is_grid(Value v, const Grid& want);
-// The value of a run's input. The grid must outlive the run's values.
+// Makes the value of a run's input. The grid must outlive the run's values.
 Value input_value(Run& run, const Grid& input);
 
 // Runs a program on a grid. Never throws for what the program does.
@@ -90,8 +90,8 @@ std::vector<std::vector<Outcome>> run_batch(std::span<const ProgramRef> programs
                                             std::span<const std::vector<GridRef>> inputs, Budget budget,
                                             int threads, bool share = true);
 
-// Returns the number of examples of each task that each program solves: first for all programs on
-// tasks[0], and so on. With `early_exit` a program is not run on a task's examples after the first
+// Returns the number of examples of each task that each program solves, as a row-major array of shape
+// (tasks, programs). With `early_exit` a program is not run on a task's examples after the first
 // that it fails. An output must not be missing, and a task has at most 255 examples.
 std::vector<uint8_t> count_solved(std::span<const ProgramRef> programs,
                                   std::span<const std::vector<Example>> tasks, Budget budget, bool early_exit,

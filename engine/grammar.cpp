@@ -14,8 +14,8 @@ namespace codeit {
 
 namespace {
 
-// A new state gets new types once so many are in use (about 10 MB), so that those of a long run do
-// not pile up: closures nest without limit. Older states keep theirs.
+// Once this many types are in use (about 10 MB), new states start with a new set of types, so that the
+// memory of a long run stays bounded: closures nest without limit. Older states keep their set.
 constexpr size_t kMaxTypes = 1 << 16;
 
 void set(Mask& mask, int64_t token) { mask[size_t(token) / 64] |= uint64_t(1) << token % 64; }
@@ -23,11 +23,11 @@ bool any(const Mask& mask) {
     return std::any_of(mask.begin(), mask.end(), [](uint64_t word) { return word != 0; });
 }
 
-// Keeps the tokens of `other`, if there are any.
+// Restricts `mask` to tokens of `other`. Returns false, and changes nothing, if none would be left.
 bool restrict_to(Mask& mask, const Mask& other) {
-    uint64_t some = 0;
-    for (size_t k = 0; k < mask.size(); ++k) some |= mask[k] & other[k];
-    if (!some) return false;
+    uint64_t common = 0;
+    for (size_t k = 0; k < mask.size(); ++k) common |= mask[k] & other[k];
+    if (!common) return false;
     for (size_t k = 0; k < mask.size(); ++k) mask[k] &= other[k];
     return true;
 }
@@ -35,10 +35,10 @@ bool restrict_to(Mask& mask, const Mask& other) {
 // Writes a byte of 0 or 1 for each of `n` bits.
 void unpack(const Mask& mask, size_t n, uint8_t* out) {
     static const auto spread = [] {
-        std::array<std::array<uint8_t, 8>, 256> made{};
+        std::array<std::array<uint8_t, 8>, 256> table{};
         for (size_t byte = 0; byte < 256; ++byte)
-            for (size_t k = 0; k < 8; ++k) made[byte][k] = byte >> k & 1;
-        return made;
+            for (size_t k = 0; k < 8; ++k) table[byte][k] = byte >> k & 1;
+        return table;
     }();
     for (size_t at = 0; at < n; at += 8) {
         size_t byte = mask[at / 64] >> at % 64 & 0xff;
@@ -228,12 +228,12 @@ void PartialPrograms::argument_mask(const Row& row, Mask& mask) const {
             return types_->accepts(row.arguments[0], size_t(row.n) - 1, candidate);
         };
         if (!needs_function) {
-            const Mask& some = call ? g.fixed_ : g.fixed_by_slot_[StaticTypes::slot(head.index, row.n)];
+            const Mask& candidates = call ? g.fixed_ : g.fixed_by_slot_[StaticTypes::slot(head.index, row.n)];
             if (!call && !StaticTypes::fits_depends(head.index, row.n)) {
-                mask = some;
+                mask = candidates;
             } else {
-                for (size_t k = 0; k < some.size(); ++k)
-                    for (uint64_t bits = some[k]; bits; bits &= bits - 1) {
+                for (size_t k = 0; k < candidates.size(); ++k)
+                    for (uint64_t bits = candidates[k]; bits; bits &= bits - 1) {
                         size_t token = k * 64 + size_t(std::countr_zero(bits));
                         if (admits(g.type_of(*types_, g.words_[token]))) set(mask, int64_t(token));
                     }
@@ -293,16 +293,16 @@ void PartialPrograms::advance(Row& row, int token) {
     if (row.n + 2 < g.tokens_needed(row.head)) return;
     const Grammar::Word& head = g.words_[size_t(row.head)];
     std::span<const TypeId> arguments(row.arguments, row.n);
-    TypeId made = types_->unknown(); // types do not matter if they are not checked
+    TypeId result = types_->unknown(); // types do not matter if they are not checked
     if (g.typed_) {
         bool call = head.kind == Grammar::Word::Kind::Call;
-        made = call ? types_->applied(arguments[0], arguments.subspan(1))
+        result = call ? types_->applied(arguments[0], arguments.subspan(1))
                     : types_->result(head.index, arguments);
-        row.filled |= types_->slots(made);
+        row.filled |= types_->slots(result);
     }
     for (int n = 1; n <= kMaxArguments; ++n)
-        if (!g.typed_ || types_->callable_with(made, n)) row.calls |= uint8_t(1 << n);
-    row.variables.push_back(made);
+        if (!g.typed_ || types_->callable_with(result, n)) row.calls |= uint8_t(1 << n);
+    row.variables.push_back(result);
     row.head = -1;
     row.n = 0;
 }

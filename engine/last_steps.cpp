@@ -10,16 +10,17 @@ namespace codeit {
 
 namespace {
 
-constexpr size_t kCut = 24;         // grids that are cut
-constexpr size_t kRecolourings = 8; // solutions of this kind
-constexpr size_t kMaxReplaced = 3;  // colours
-constexpr int kMaxTiles = 3;        // in a row or a column
-constexpr int kTilings = 2;         // tiles in tiles
+// Limits of the search.
+constexpr size_t kMaxCutGrids = 24;    // grids to cut rectangles out of
+constexpr size_t kMaxRecolourings = 8; // grids that become the outputs by replacing colours
+constexpr size_t kMaxReplaced = 3;     // colours replaced in a grid
+constexpr int kMaxTiles = 3;           // tiles in a row or a column
+constexpr int kMaxTilingDepth = 2;     // levels of tiles in tiles
 
 } // namespace
 
 void LastSteps::cut() {
-    const auto cut = targets_.grids().first(std::min(targets_.grids().size(), kCut));
+    const auto cut = targets_.grids().first(std::min(targets_.grids().size(), kMaxCutGrids));
     for (Atom type : {Atom::Indices, Atom::Object})
         for (const Argument& patch : enumeration_.of_type(type)) {
             std::vector<std::array<int, 2>> corners; // of rectangles around the patch with the right shape
@@ -99,17 +100,17 @@ void LastSteps::join() {
     }
     std::vector<Window> outputs;
     for (size_t d = 0; d < targets_.size(); ++d) outputs.push_back(targets_.wanted(d));
-    tiled(outputs, kTilings);
+    tiled(outputs, kMaxTilingDepth);
 }
 
-// A grid with these values, of tiles that are known or are tiled themselves.
+// Returns a grid with these values: a known one, or one joined of tiles that are found in the same way.
 std::optional<Argument> LastSteps::tiled(const std::vector<Window>& wanted, int depth) {
     uint64_t hash = 0;
-    for (const Window& one : wanted) hash = one.hash(hash);
+    for (const Window& window : wanted) hash = window.hash(hash);
     if (auto known = targets_.known_grid(hash)) return known;
     for (int n = 2; n <= kMaxTiles && depth > 0; ++n)
         for (bool rows : {true, false}) {
-            auto divides = [&](const Window& one) { return (rows ? one.h : one.w) % n == 0; };
+            auto divides = [&](const Window& window) { return (rows ? window.h : window.w) % n == 0; };
             if (!std::ranges::all_of(wanted, divides)) continue;
             std::optional<Argument> joined;
             for (int k = 0; k < n; ++k) {
@@ -119,9 +120,10 @@ std::optional<Argument> LastSteps::tiled(const std::vector<Window>& wanted, int 
                     tile.cells += rows ? k * tile.h * tile.stride : k * tile.w;
                     tiles.push_back(tile);
                 }
-                std::optional<Argument> one = tiled(tiles, depth - 1);
-                if (one && k) one = enumeration_.last_step(rows ? "vconcat" : "hconcat", {*joined, *one});
-                joined = one;
+                std::optional<Argument> tile = tiled(tiles, depth - 1);
+                if (tile && k)
+                    tile = enumeration_.last_step(rows ? "vconcat" : "hconcat", {*joined, *tile});
+                joined = tile;
                 if (!joined) break;
             }
             if (joined) return joined;
@@ -130,10 +132,10 @@ std::optional<Argument> LastSteps::tiled(const std::vector<Window>& wanted, int 
 }
 
 void LastSteps::recolour() {
-    size_t made = 0;
+    size_t found = 0;
     for (const Argument& before : targets_.canvases()) {
-        if (made == kRecolourings) return;
-        // What each colour becomes; all cells of a colour must become the same.
+        if (found == kMaxRecolourings) return;
+        // What each colour becomes. All cells of a colour must become the same colour.
         std::vector<std::map<int, int>> changes(targets_.size());
         bool possible = true;
         for (size_t d = 0; d < targets_.size() && possible; ++d) {
@@ -147,32 +149,32 @@ void LastSteps::recolour() {
         }
         if (!possible) continue;
         std::vector<int64_t> from, to;
-        std::map<int, int> of_all; // if the demonstrations agree
+        std::map<int, int> common; // if the demonstrations agree
         bool single = true, agree = true;
-        for (const auto& of_one : changes) {
-            single = single && of_one.size() == 1;
-            from.push_back(of_one.begin()->first);
-            to.push_back(of_one.begin()->second);
-            for (auto [a, b] : of_one) agree = agree && of_all.try_emplace(a, b).first->second == b;
+        for (const auto& own_changes : changes) {
+            single = single && own_changes.size() == 1;
+            from.push_back(own_changes.begin()->first);
+            to.push_back(own_changes.begin()->second);
+            for (auto [a, b] : own_changes) agree = agree && common.try_emplace(a, b).first->second == b;
         }
         auto step = [&](const char* primitive, Argument grid, const auto& from, const auto& to) {
             auto a = targets_.known_colour(from), b = targets_.known_colour(to);
             return a && b ? enumeration_.last_step(primitive, {grid, *a, *b}) : std::nullopt;
         };
         if (single) {
-            made += step("replace", before, from, to).has_value();
-        } else if (agree && of_all.size() <= kMaxReplaced) {
+            found += step("replace", before, from, to).has_value();
+        } else if (agree && common.size() <= kMaxReplaced) {
             std::optional<Argument> at = before;
-            auto is_final = [&](const auto& change) { return !of_all.contains(change.second); };
-            // A colour is replaced before another one becomes it.
-            for (auto next = std::ranges::find_if(of_all, is_final); at && next != of_all.end();
-                 next = std::ranges::find_if(of_all, is_final)) {
+            auto is_final = [&](const auto& change) { return !common.contains(change.second); };
+            // Replace a colour before another one becomes it.
+            for (auto next = std::ranges::find_if(common, is_final); at && next != common.end();
+                 next = std::ranges::find_if(common, is_final)) {
                 at = step("replace", *at, next->first, next->second);
-                of_all.erase(next);
+                common.erase(next);
             }
-            if (at && of_all.size() == 2) // they change places
-                at = step("switch", *at, of_all.begin()->first, of_all.begin()->second);
-            made += at.has_value();
+            if (at && common.size() == 2) // they swap
+                at = step("switch", *at, common.begin()->first, common.begin()->second);
+            found += at.has_value();
         }
     }
 }

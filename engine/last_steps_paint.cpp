@@ -10,10 +10,11 @@ namespace codeit {
 
 namespace {
 
-constexpr size_t kMovable = 400;  // objects that are moved
-constexpr size_t kMaxMoved = 100; // cells of such an object
-constexpr size_t kMoves = 10'000; // offsets by which they are moved
-constexpr size_t kColoured = 400; // patches of cells of one colour
+// Limits of the search.
+constexpr size_t kMaxMovedObjects = 400;
+constexpr size_t kMaxObjectCells = 100;   // larger objects are not moved
+constexpr size_t kMaxOffsets = 10'000;    // expressions of offsets
+constexpr size_t kMaxColouredCells = 400; // patches of coloured_cells
 
 // Offsets of at most 30 rows and columns in each direction.
 constexpr int kMaxOffset = 30, kWidth = 2 * kMaxOffset + 1;
@@ -21,7 +22,8 @@ using Offsets = std::bitset<kWidth * kWidth>;
 bool is_offset(int i, int j) { return std::max(std::abs(i), std::abs(j)) <= kMaxOffset; }
 size_t index(int i, int j) { return size_t((i + kMaxOffset) * kWidth + j + kMaxOffset); }
 
-// The offsets by which an object shows cells of the output, of which at least one is not in the input.
+// The offsets at which all cells of an object agree with the output, and at least one of them differs
+// from the input.
 Offsets offsets_to(const ObjectNode& object, const GridView& before, const GridView& after) {
     Offsets found, tried;
     auto shows = [&](int i, int j) {
@@ -62,13 +64,13 @@ void LastSteps::paint() {
 std::vector<Argument> LastSteps::moved_objects() {
     if (targets_.canvases()[0] != targets_.grids()[0]) return {}; // inputs and outputs differ in shape
     std::vector<Argument> moved, offsets = enumeration_.of_type(Atom::IntegerTuple);
-    if (offsets.size() > kMoves) offsets.resize(kMoves);
+    if (offsets.size() > kMaxOffsets) offsets.resize(kMaxOffsets);
     size_t movable = 0;
     for (const Argument& object : enumeration_.of_type(Atom::Object)) {
         std::vector<Offsets> possible;
         for (size_t d = 0; d < targets_.size(); ++d) {
             Value v = targets_.value(object, d);
-            if (v.tag != Tag::Object || v.object->n > kMaxMoved) break;
+            if (v.tag != Tag::Object || v.object->n > kMaxObjectCells) break;
             GridView input = targets_.grid(targets_.grids()[0], d);
             possible.push_back(offsets_to(*v.object, input, targets_.wanted(d)));
             if (possible.back().none()) break;
@@ -84,13 +86,13 @@ std::vector<Argument> LastSteps::moved_objects() {
         };
         if (auto offset = std::ranges::find_if(offsets, moves); offset != offsets.end())
             if (auto made = enumeration_.last_step("shift", {object, *offset})) moved.push_back(*made);
-        if (++movable == kMovable) break;
+        if (++movable == kMaxMovedObjects) break;
     }
     return moved;
 }
 
 std::vector<Argument> LastSteps::coloured_cells() {
-    std::vector<Argument> made;
+    std::vector<Argument> patches;
     for (const Argument& grid : targets_.canvases()) {
         std::array<bool, kColours> possible{}, changed{};
         possible.fill(true);
@@ -100,23 +102,23 @@ std::vector<Argument> LastSteps::coloured_cells() {
             std::array<int, kColours> becomes;
             becomes.fill(kNoColour);
             for (size_t at = 0; at < want.area(); ++at) {
-                auto own = size_t(g.cells[at]);
-                if (own >= kColours) continue;
+                auto old = size_t(g.cells[at]);
+                if (old >= kColours) continue;
                 int right = want.cells[at];
-                possible[own] = possible[own] && (becomes[own] == kNoColour || becomes[own] == right);
-                becomes[own] = right;
-                changed[own] = changed[own] || cheapest.cells[at] != right;
+                possible[old] = possible[old] && (becomes[old] == kNoColour || becomes[old] == right);
+                becomes[old] = right;
+                changed[old] = changed[old] || cheapest.cells[at] != right;
             }
         }
         for (size_t c = 0; c < kColours; ++c) {
             if (!possible[c] || !changed[c]) continue;
             auto colour = targets_.known_colour(int64_t(c));
             auto cells = colour ? enumeration_.last_step("ofcolor", {grid, *colour}) : std::nullopt;
-            if (cells) made.push_back(*cells);
-            if (made.size() == kColoured) return made;
+            if (cells) patches.push_back(*cells);
+            if (patches.size() == kMaxColouredCells) return patches;
         }
     }
-    return made;
+    return patches;
 }
 
 } // namespace codeit

@@ -12,7 +12,7 @@ namespace codeit {
 
 namespace {
 
-constexpr double kUnseenCall = 0.3, kUnseenOperand = 0.1; // how often what never occurs is counted
+constexpr double kUnseenCall = 0.3, kUnseenOperand = 0.1; // pseudo-counts added to every count
 
 Bits bits_of(double share) {
     return Bits(std::clamp(std::lround(-std::log2(share)), 1L, long(kMaxBits)));
@@ -20,7 +20,7 @@ Bits bits_of(double share) {
 
 bool is_variable(const Operand& o) { return o.kind == Operand::Kind::Variable; }
 
-// What a parameter with these types may be given besides an expression.
+// Visits what a parameter of these types may be given instead of an expression.
 template <class Visit> void each_choice(Atoms admitted, Visit visit) {
     if (has(admitted, Atom::Grid)) visit(Operand{Operand::Kind::Input, 0});
     for (size_t c = 0; c < constants().size(); ++c)
@@ -33,9 +33,9 @@ template <class Visit> void each_choice(Atoms admitted, Visit visit) {
 
 uint64_t Application::hash() const {
     auto word = [](const Argument& a) { return uint64_t(a.kind) << 32 | a.index; };
-    uint64_t made = mix(n, word(function));
-    for (int a = 0; a < n; ++a) made = mix(made, word(arguments[a]));
-    return made;
+    uint64_t result = mix(n, word(function));
+    for (int a = 0; a < n; ++a) result = mix(result, word(arguments[a]));
+    return result;
 }
 
 Library::Library(std::span<const ProgramRef> programs) {
@@ -54,7 +54,7 @@ void Library::add_slices(std::span<const ProgramRef> programs) {
     std::unordered_map<Application, uint32_t, ApplicationHash> known;
     constexpr uint32_t kNone = UINT32_MAX;
     for (const ProgramRef& program : programs) {
-        std::vector<uint32_t> of_line; // the slice that ends in each line, kNone for calls that always fail
+        std::vector<uint32_t> slice_at; // the slice that ends in each line; kNone for calls that always fail
         for (const Line& line : program->lines) {
             Counted slice{{{}, line.n, {}}, false, 0};
             bool possible = line.function.kind == Operand::Kind::Variable ||
@@ -63,27 +63,27 @@ void Library::add_slices(std::span<const ProgramRef> programs) {
             auto argument = [&](const Operand& o) -> Argument {
                 slice.uses_input = slice.uses_input || o.kind == Operand::Kind::Input;
                 if (!is_variable(o)) return {o.kind, o.index};
-                uint32_t of = of_line[o.index];
-                if (of == kNone) possible = false;
+                uint32_t used = slice_at[o.index];
+                if (used == kNone) possible = false;
                 else {
-                    slice.uses_input = slice.uses_input || slices[of].uses_input;
-                    slice.depth = std::max(slice.depth, slices[of].depth + 1);
+                    slice.uses_input = slice.uses_input || slices[used].uses_input;
+                    slice.depth = std::max(slice.depth, slices[used].depth + 1);
                 }
-                return {o.kind, of};
+                return {o.kind, used};
             };
             slice.result.function = argument(line.function);
             for (int a = 0; a < line.n; ++a) slice.result.arguments[a] = argument(line.arguments[a]);
             if (!possible) {
-                of_line.push_back(kNone);
+                slice_at.push_back(kNone);
                 continue;
             }
             auto [found, is_new] = known.try_emplace(slice.result, uint32_t(slices.size()));
             if (is_new) slices.push_back(slice);
-            if (std::ranges::find(of_line, found->second) == of_line.end()) ++slices[found->second].programs;
-            of_line.push_back(found->second);
+            if (std::ranges::find(slice_at, found->second) == slice_at.end()) ++slices[found->second].programs;
+            slice_at.push_back(found->second);
         }
     }
-    // A slice has at most as many programs as those that it uses, and comes after them.
+    // A slice occurs in at most as many programs as the slices that it uses. It comes after them.
     double total = 0;
     for (const Counted& slice : slices) total += slice.programs;
     std::vector<uint32_t> order(slices.size()), place(slices.size());
@@ -113,14 +113,14 @@ void Library::add_calls(std::span<const ProgramRef> programs) {
     for (const ProgramRef& program : programs)
         for (const Line& line : program->lines) {
             if (line.function.kind != Operand::Kind::Primitive) continue;
-            Counts& of = counts[line.function.index];
-            ++of.calls;
+            Counts& primitive = counts[line.function.index];
+            ++primitive.calls;
             ++lines;
-            for (int a = 0; a < line.n; ++a) ++of.operands[a][key_of(line.arguments[a])];
+            for (int a = 0; a < line.n; ++a) ++primitive.operands[a][key_of(line.arguments[a])];
         }
-    double all = lines + kUnseenCall * double(primitives().size());
+    double total = lines + kUnseenCall * double(primitives().size());
     for (size_t p = 0; p < primitives().size(); ++p) {
-        Call call{uint16_t(p), bits_of((counts[p].calls + kUnseenCall) / all), {}};
+        Call call{uint16_t(p), bits_of((counts[p].calls + kUnseenCall) / total), {}};
         for (int a = 0; a < primitives()[p].arity; ++a) {
             auto& seen = counts[p].operands[a];
             auto weight = [&](const Operand& o) {

@@ -1,4 +1,4 @@
-// What programs are made of, and how likely that is: the prior of an enumeration (enumeration.hpp).
+// The prior of an enumeration (enumeration.hpp): the parts of given programs, and how likely they are.
 #pragma once
 
 #include <span>
@@ -9,9 +9,9 @@
 namespace codeit {
 
 using Bits = uint8_t;
-inline constexpr int kMaxBits = 60; // of a part; what is rarer costs no more
+inline constexpr int kMaxBits = 60; // the highest cost of a part, however rare it is
 
-// An Operand whose index may be any: that of a Variable is the index of another application.
+// Like Operand, with a wider index. For a Variable it is the index of an expression or a slice.
 struct Argument {
     Operand::Kind kind;
     uint32_t index;
@@ -26,16 +26,16 @@ struct Application {
     uint64_t hash() const;
 };
 struct ApplicationHash {
-    size_t operator()(const Application& one) const { return one.hash(); }
+    size_t operator()(const Application& application) const { return application.hash(); }
 };
 
-// The slices of programs, and how often programs call and use what. What is rare costs many bits.
-// A slice is a line of a program and all that it depends on.
+// The slices of programs, and statistics of their calls and arguments. A slice is a line of a program
+// and all lines that it depends on. Rare parts cost many bits.
 class Library {
   public:
     explicit Library(std::span<const ProgramRef> programs);
 
-    // An argument that a call may have, or the input.
+    // An argument that is not an expression: the input, a constant or a primitive.
     struct Choice {
         Operand operand; // not a Variable
         Bits bits;
@@ -43,7 +43,7 @@ class Library {
     // One argument of a primitive.
     struct Parameter {
         std::vector<Choice> choices; // in the order of bits
-        Bits expression;             // the bits of any expression, without its own
+        Bits expression;             // the cost of using an expression, in addition to the expression's own
     };
     struct Call {
         uint16_t primitive;

@@ -12,12 +12,13 @@ namespace codeit {
 
 namespace {
 
-constexpr size_t kCanvases = 24;   // grids that are painted on
-constexpr size_t kMaxPieces = 4;   // patches without wrong cells
-constexpr size_t kCovers = 24;     // sets of pieces for each grid
-constexpr size_t kWays = 4;        // to paint a piece
-constexpr size_t kSpoiled = 1000;  // paints with wrong cells
-constexpr size_t kCovering = 2000; // paints that may cover these
+// Limits of the search.
+constexpr size_t kMaxCanvases = 24;   // grids to paint on
+constexpr size_t kMaxPieces = 4;      // pieces that together change a grid into the output
+constexpr size_t kMaxCovers = 24;     // sets of pieces for each grid
+constexpr size_t kMaxWays = 4;        // ways to paint a piece
+constexpr size_t kMaxSpoiled = 1000;  // paints with wrong cells
+constexpr size_t kMaxCovering = 2000; // paints that may cover the wrong cells
 
 uint64_t hash_mask(uint64_t before, const Mask& mask) {
     return hash_bytes(before, mask.data(), mask.size() * sizeof(uint64_t));
@@ -59,7 +60,7 @@ void Painter::add(Argument patch, Mode mode) {
             targets_.add(cells, d, i, j);
         });
     }
-    if (under && !hidden) return; // the same as without
+    if (under && !hidden) return; // the same as Over
     int64_t any = std::ranges::max(colours);
     if (any == kNoColour) return;
     if (painted) add_paint(paints_, {under ? "underpaint" : "paint", {patch}, cells, {}, 0});
@@ -80,9 +81,9 @@ void Painter::add_paint(std::vector<Paint>& to, Paint paint) {
     to.push_back(std::move(paint));
 }
 
-// Adds ways to paint a patch that are wrong in some cells, but right in as many at least.
+// Adds ways to paint a patch that are wrong in some cells, but right in at least as many.
 void Painter::add_spoiled(Argument patch) {
-    std::vector<int64_t> commonest; // of the colours that the cells must have
+    std::vector<int64_t> commonest; // the commonest colour of the patch in each output
     for (size_t d = 0; d < targets_.size(); ++d) {
         GridView want = targets_.wanted(d);
         std::array<int, kColours> times{};
@@ -118,13 +119,13 @@ void Painter::pair_layers() {
     std::ranges::stable_sort(spoiled_, {}, &Paint::bits);
     for (const Paint& paint : paints_) layers_.push_back({nullptr, &paint});
     const Mask target = targets_.to_change(targets_.canvases()[0]);
-    const auto covering = std::span(paints_).first(std::min(paints_.size(), kCovering));
+    const auto covering = std::span(paints_).first(std::min(paints_.size(), kMaxCovering));
     std::unordered_set<uint64_t> seen;
     for (const Paint& paint : spoiled_) {
         bool useful = false;
         for (size_t w = 0; w < target.size() && !useful; ++w) useful = paint.right[w] & target[w];
         if (!useful || !seen.insert(hash_mask(hash_mask(1, paint.right), paint.wrong)).second) continue;
-        if (seen.size() > kSpoiled) break;
+        if (seen.size() > kMaxSpoiled) break;
         auto found = std::ranges::find_if(covering,
                                           [&](const Paint& p) { return covers(p.right, paint.wrong); });
         if (found != covering.end()) layers_.push_back({&paint, &*found});
@@ -134,32 +135,32 @@ void Painter::pair_layers() {
 
 void Painter::paint() {
     pair_layers();
-    for (const Argument& canvas : targets_.canvases().first(std::min(targets_.canvases().size(), kCanvases)))
-        paint(canvas);
+    const auto canvases = targets_.canvases();
+    for (const Argument& canvas : canvases.first(std::min(canvases.size(), kMaxCanvases))) paint(canvas);
 }
 
 void Painter::paint(Argument canvas) {
     const Mask target = targets_.to_change(canvas);
-    // Ways that paint the same cells of the target are one piece. What they do on tests may differ.
+    // Ways that paint the same cells of the target form one piece. They may differ on the tests.
     std::unordered_map<uint64_t, size_t> known;
     std::vector<Piece> pieces;
     std::vector<std::vector<Layers>> ways; // of each piece, cheapest first
-    for (const Layers& one : layers_) { // in the order of bits
+    for (const Layers& layers : layers_) { // in the order of bits
         Mask common(target.size());
-        bool some = false;
+        bool useful = false;
         for (size_t w = 0; w < target.size(); ++w) {
-            uint64_t right = one.paint->right[w] | (one.before ? one.before->right[w] : 0);
-            some = (common[w] = right & target[w]) || some;
+            uint64_t right = layers.paint->right[w] | (layers.before ? layers.before->right[w] : 0);
+            useful = (common[w] = right & target[w]) || useful;
         }
-        if (!some) continue;
+        if (!useful) continue;
         auto [at, is_new] = known.try_emplace(hash_mask(1, common), pieces.size());
         if (is_new) {
-            pieces.push_back({std::move(common), one.bits()});
+            pieces.push_back({std::move(common), layers.bits()});
             ways.emplace_back();
         }
-        if (ways[at->second].size() < kWays) ways[at->second].push_back(one);
+        if (ways[at->second].size() < kMaxWays) ways[at->second].push_back(layers);
     }
-    for (const std::vector<uint32_t>& cover : cheapest_covers(target, pieces, kMaxPieces, kCovers)) {
+    for (const std::vector<uint32_t>& cover : cheapest_covers(target, pieces, kMaxPieces, kMaxCovers)) {
         std::vector<Layers> chosen;
         for (uint32_t piece : cover) chosen.push_back(ways[piece][0]);
         paint(canvas, chosen);
@@ -178,8 +179,8 @@ void Painter::paint(Argument canvas, const std::vector<Layers>& chosen) {
     for (const Layers& layers : chosen)
         for (const Paint* paint : {layers.before, layers.paint})
             if (paint && std::ranges::find(order, paint) == order.end()) order.push_back(paint);
-    // First what has wrong cells. Then large ones first, so that where two overlap on a test the smaller
-    // one shows.
+    // Paints with wrong cells come first. Then large ones come before small ones, so that the smaller one
+    // shows where two overlap on a test.
     std::ranges::stable_sort(order, std::ranges::greater{}, [](const Paint* p) {
         int area = 0;
         for (uint64_t word : p->right) area += std::popcount(word);

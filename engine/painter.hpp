@@ -1,4 +1,4 @@
-// Painting patches on a grid, as few and as cheap ones as possible, so that it becomes the output.
+// Painting as few and as cheap patches on a grid as possible, so that it becomes the output.
 #pragma once
 
 #include <vector>
@@ -10,10 +10,10 @@ namespace codeit {
 
 class Painter {
   public:
-    // There must be a canvas.
+    // `targets` must have a canvas.
     Painter(Enumeration& enumeration, const Targets& targets);
 
-    void add(Argument patch); // to those that may be painted
+    void add(Argument patch); // adds a patch to those that `paint` may use
     // Tries the cheapest ways to paint patches on the cheapest canvases.
     void paint();
 
@@ -21,11 +21,11 @@ class Painter {
     // A call that paints a patch.
     struct Paint {
         const char* primitive;      // fill, paint, underfill or underpaint
-        std::vector<Argument> rest; // the arguments behind the grid
-        Mask right, wrong;          // cells that it paints as the outputs have them, and otherwise
+        std::vector<Argument> rest; // the arguments after the grid
+        Mask right, wrong;          // cells that it paints as in the outputs, and other cells
         int bits;                   // without those of the grid
     };
-    // A paint that has no wrong cells, and one before it, if any, whose wrong cells it covers.
+    // A paint without wrong cells. If there is one before it, `paint` covers the wrong cells of that.
     struct Layers {
         const Paint* before;
         const Paint* paint;

@@ -1,4 +1,4 @@
-// Covering a set of cells with as few and as cheap pieces as possible.
+// Covering a set of cells with few and cheap pieces.
 #pragma once
 
 #include <cstddef>
@@ -14,10 +14,10 @@ struct Piece {
     int bits; // its cost
 };
 
-// Returns sets of at most `most_pieces` pieces that together have all cells of the target, cheapest
-// first: at most `most` sets. All masks have the same size. The search is bounded: with many pieces
-// it may miss sets.
+// Returns at most `max_covers` sets of at most `max_pieces` pieces that together have all cells of the
+// target, cheapest first. All masks have the same size. The search is bounded: with many pieces it may
+// miss sets.
 std::vector<std::vector<uint32_t>> cheapest_covers(const Mask& target, const std::vector<Piece>& pieces,
-                                                   size_t most_pieces, size_t most);
+                                                   size_t max_pieces, size_t max_covers);
 
 } // namespace codeit

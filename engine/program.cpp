@@ -109,7 +109,7 @@ struct Parser {
         Operand head = std::get<Operand>(callee);
         if (head.kind != Operand::Kind::Primitive && head.kind != Operand::Kind::Variable)
             return fail(function, "a primitive, or a variable that an earlier line defines");
-        Line made{head, 0, {}, std::string(target)};
+        Line parsed{head, 0, {}, std::string(target)};
 
         if (auto sign = token(); sign != "(") return fail(or_end(sign), "(");
         int arity = head.kind == Operand::Kind::Primitive ? primitives()[head.index].arity : 0;
@@ -120,20 +120,20 @@ struct Parser {
         };
         for (;;) {
             std::string_view name = token();
-            if (name == ")") return fail(name, made.n ? "an argument" : wanted());
+            if (name == ")") return fail(name, parsed.n ? "an argument" : wanted());
             auto argument = operand(name);
             if (auto* failure = std::get_if<ParseFailure>(&argument)) return *failure;
-            if (made.n == (arity ? arity : kMaxArguments)) return fail(name, wanted());
-            made.arguments[made.n++] = std::get<Operand>(argument);
+            if (parsed.n == (arity ? arity : kMaxArguments)) return fail(name, wanted());
+            parsed.arguments[parsed.n++] = std::get<Operand>(argument);
             std::string_view sign = token();
             if (sign == ")") {
-                if (arity && made.n != arity) return fail(sign, wanted());
+                if (arity && parsed.n != arity) return fail(sign, wanted());
                 break;
             }
             if (sign != ",") return fail(or_end(sign), ", or )");
         }
         if (auto rest = token(); !rest.empty()) return fail(rest, "end of line");
-        return made;
+        return parsed;
     }
 };
 

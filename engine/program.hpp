@@ -49,8 +49,8 @@ struct Step {
 
 // A run keeps its values in a frame, in which the arguments of each line are adjacent. Constants
 // and primitives are in it from the start; the input and the result of each line are copied to all
-// places where they are used. The last place of the frame is for the result of the last line, and
-// before that for results that are not used.
+// places where they are used. The last place of the frame receives results that no line uses, and
+// finally the result of the program.
 struct Program {
     std::vector<Line> lines;
     std::vector<Step> steps; // one for each line
@@ -70,10 +70,10 @@ struct ParseFailure {
 
 std::variant<std::shared_ptr<const Program>, ParseFailure> parse(std::string_view text);
 
-// Returns the program of some lines, of which `result` is the one that becomes O. Merges equal
-// lines, drops those that `result` does not need, and names the targets x1, x2, … and O. Lines may
-// refer only to earlier ones. nullptr if the program has over `max_lines` lines, or a line that
-// calls a constant or the input, or a primitive with the wrong number of arguments.
+// Makes a program of lines, of which lines[result] becomes O. Merges equal lines, drops those that the
+// result does not need, and names the targets x1, x2, … and O. Lines may refer only to earlier ones.
+// Returns nullptr if the program has over `max_lines` lines, or a line that calls a constant or the
+// input, or a primitive with the wrong number of arguments.
 std::shared_ptr<const Program> assemble(std::span<const Line> lines, size_t result, size_t max_lines);
 
 // A hash of the lines that ignores the names of variables. Programs with different lines have equal

@@ -12,15 +12,16 @@ namespace codeit {
 
 namespace {
 
-// Of each type the cheapest containers.
+// The number of containers of each type, the cheapest, that are considered.
 constexpr std::pair<Atom, size_t> kContainers[] = {
     {Atom::Objects, 8}, {Atom::IndicesSet, 2}, {Atom::Indices, 4}, {Atom::TupleTuple, 2}};
-constexpr size_t kChoices = 400;  // for each container
-constexpr size_t kAdded = 60;     // of these, added to the enumeration
-constexpr size_t kDrawings = 100; // for each container
-constexpr size_t kPartners = 60;  // colours, offsets and objects that drawings are combined with
+// Limits for each container.
+constexpr size_t kMaxChoices = 400;
+constexpr size_t kMaxAdded = 60;    // choices that are added to the enumeration
+constexpr size_t kMaxDrawings = 100;
+constexpr size_t kMaxPartners = 60; // colours, offsets and objects that drawings are combined with
 
-// Adds an item, unless a cheaper one has the key; takes the place of a dearer one.
+// Adds an item, and keeps only the cheapest with each key.
 template <class Key, class Item>
 void keep_cheapest(std::unordered_map<Key, size_t>& known, const Key& key, std::vector<Item>& items,
                    const Item& item) {
@@ -29,12 +30,12 @@ void keep_cheapest(std::unordered_map<Key, size_t>& known, const Key& key, std::
     else if (item.bits < items[at->second].bits) items[at->second] = item;
 }
 
-// --- which elements are chosen ----------------------------------------------------------------------
+// --- choosing elements ------------------------------------------------------------------------------
 
 using Elements = std::bitset<Rules::kMaxElements>;
 
-// The elements for which a rule is true, or has the greatest, the least, the commonest or the rarest of
-// its values on that input.
+// How elements are chosen by a rule: those for which it is true, or has the greatest, the least, the
+// commonest or the rarest of its values on the same input.
 enum class Chosen : uint8_t { True, Greatest, Least, Commonest, Rarest };
 constexpr int kChosenBits[] = {0, 4, 4, 6, 6}, kNegationBits = 3;
 
@@ -44,7 +45,7 @@ struct Choice {
     uint32_t rule;
     int bits;
     Elements elements;
-    bool single; // one element of each input
+    bool single; // exactly one element of each input
 };
 
 class Choices {
@@ -64,7 +65,7 @@ class Choices {
 Choices::Choices(const Rules& rules) : rules_(rules) {
     for (uint32_t rule = 0; rule < rules.size(); ++rule) add_rule(rule);
     std::ranges::stable_sort(choices_, {}, &Choice::bits);
-    if (choices_.size() > kChoices) choices_.resize(kChoices);
+    if (choices_.size() > kMaxChoices) choices_.resize(kMaxChoices);
 }
 
 void Choices::add_rule(uint32_t rule) {
@@ -75,7 +76,7 @@ void Choices::add_rule(uint32_t rule) {
         return v.is_number() ? v.num : 0;
     };
     Elements yes, greatest, least, commonest, rarest;
-    bool ranked = true, counted = true; // whether the values differ, and one is commonest and one rarest
+    bool ranked = true, counted = true; // on each input: values differ; one is commonest and one rarest
     for (size_t first = 0, end = 0; first < elements.size(); first = end) {
         std::map<uint64_t, int> times;
         int64_t top = INT64_MIN, low = INT64_MAX;
@@ -109,25 +110,29 @@ void Choices::add(Chosen how, uint32_t rule, const Elements& elements) {
     const size_t n = rules_.elements().size();
     for (bool negated : {false, true}) {
         int bits = rules_.bits(rule) + kChosenBits[int(how)] + negated * kNegationBits;
-        Choice made{how, negated, rule, bits, elements, true};
-        if (negated) made.elements = ~elements & ~(Elements().set() << n);
-        if (made.elements.none() || made.elements.count() == n) continue;
-        std::unordered_map<size_t, int> of_example;
-        for (size_t e = 0; e < n; ++e) of_example[rules_.elements()[e].example] += made.elements[e];
-        for (auto [_, chosen] : of_example) made.single = made.single && chosen == 1;
-        keep_cheapest(known_, made.elements, choices_, made);
+        Choice choice{how, negated, rule, bits, elements, true};
+        if (negated) choice.elements = ~elements & ~(Elements().set() << n);
+        if (choice.elements.none() || choice.elements.count() == n) continue;
+        std::unordered_map<size_t, int> count_by_example;
+        for (size_t e = 0; e < n; ++e) count_by_example[rules_.elements()[e].example] += choice.elements[e];
+        for (auto [_, chosen] : count_by_example) choice.single = choice.single && chosen == 1;
+        keep_cheapest(known_, choice.elements, choices_, choice);
     }
 }
 
-// --- what is drawn for them -------------------------------------------------------------------------
+// --- drawing for chosen elements --------------------------------------------------------------------
 
-// A patch that a rule tells, or one in the colour that another rule tells; the element, or an object that
-// is the same for all, moved to where a rule tells.
+// What is drawn for each element.
 struct Drawing {
-    enum class How : uint8_t { Patch, Recoloured, Moved, Copied } how;
+    enum class How : uint8_t {
+        Patch,      // the patch that a rule gives
+        Recoloured, // the same, in the colour that another rule gives
+        Moved,      // the element, moved by the offset that a rule gives
+        Copied      // an object that is the same for all elements, moved by such an offset
+    } how;
     uint32_t patch;       // a rule; for Copied an expression
     uint32_t partner;     // a rule: the colour or the offset
-    const Choice* choice; // nullptr: all elements
+    const Choice* choice; // nullptr for all elements
     int bits;             // without those of the container
 };
 
@@ -143,7 +148,8 @@ class Drawings {
     void add_patches(uint32_t rule);
     void add_moved();
     void add_copied();
-    // Adds a drawing for elements with good_, of which those with news_ change the first canvas.
+    // Adds a drawing for elements in good_, where it agrees with the output. It is useful for those that
+    // are also in news_: there it changes the first canvas.
     void add(Drawing drawing);
     void add_for(Drawing drawing, const Elements& elements);
     template <class Visit> void each_shown(Value patch, size_t element, int by_i, int by_j, Visit visit);
@@ -157,9 +163,9 @@ class Drawings {
     std::vector<size_t> demonstration_; // of each element
     Elements shown_;                    // elements of demonstrations
     std::vector<uint32_t> colours_, offsets_; // rules
-    Elements good_, news_;
-    bool under_ = false; // draw on the ground of the canvas only
-    std::unordered_map<uint64_t, size_t> known_; // drawings by what they draw
+    Elements good_, news_; // see add
+    bool under_ = false; // whether only the ground of the canvas is drawn on
+    std::unordered_map<uint64_t, size_t> known_; // drawings by a hash of the cells drawn
     std::vector<Drawing> drawings_;
 };
 
@@ -176,8 +182,8 @@ Drawings::Drawings(const Enumeration& enumeration, const Targets& targets, const
     }
     if (targets.canvases().empty()) return; // there is nothing to draw on
     for (uint32_t rule = 0; rule < rules.size(); ++rule) {
-        if (rules.type(rule) == Atom::Integer && colours_.size() < kPartners) colours_.push_back(rule);
-        if (rules.type(rule) == Atom::IntegerTuple && offsets_.size() < kPartners) offsets_.push_back(rule);
+        if (rules.type(rule) == Atom::Integer && colours_.size() < kMaxPartners) colours_.push_back(rule);
+        if (rules.type(rule) == Atom::IntegerTuple && offsets_.size() < kMaxPartners) offsets_.push_back(rule);
     }
     for (bool under : {false, true}) {
         under_ = under;
@@ -187,10 +193,10 @@ Drawings::Drawings(const Enumeration& enumeration, const Targets& targets, const
     add_moved();
     add_copied();
     std::ranges::stable_sort(drawings_, {}, &Drawing::bits);
-    if (drawings_.size() > kDrawings) drawings_.resize(kDrawings);
+    if (drawings_.size() > kMaxDrawings) drawings_.resize(kMaxDrawings);
 }
 
-// Visits the cells of the output that a patch covers: row, column, and its own colour.
+// Visits the cells of the output that a moved patch covers: row, column, and the patch's own colour.
 template <class Visit>
 void Drawings::each_shown(Value patch, size_t element, int by_i, int by_j, Visit visit) {
     size_t d = demonstration_[element];
@@ -204,8 +210,8 @@ void Drawings::add_patches(uint32_t rule) {
     const Atom type = rules_.type(rule);
     if (type != Atom::Indices && type != Atom::Object && type != Atom::FrozenSet) return;
     const size_t n = rules_.elements().size();
-    std::vector<int> colour(n, kNone); // that the output has in the patch
-    Elements own_colours = shown_;     // patches that show as they are
+    std::vector<int> colour(n, kNone); // of the output, within the patch of each element
+    Elements own_colours = shown_;     // elements whose patch has the colours of the output
     news_.reset();
     unsigned to_fill = 0;              // colours, one bit each
     for (size_t e = 0; e < n; ++e) {
@@ -242,7 +248,7 @@ void Drawings::add_patches(uint32_t rule) {
     }
 }
 
-// Whether an object shows where a rule moves it.
+// Adds the element to good_ and news_ if they apply to an object that is moved by an offset.
 void Drawings::check_moved(Value object, size_t element, Value offset) {
     if (object.tag != Tag::Object) return;
     size_t d = demonstration_[element];
@@ -271,7 +277,7 @@ void Drawings::add_moved() {
 
 void Drawings::add_copied() {
     std::vector<Argument> objects = enumeration_.of_type(Atom::Object);
-    if (objects.size() > kPartners) objects.resize(kPartners);
+    if (objects.size() > kMaxPartners) objects.resize(kMaxPartners);
     for (const Argument& object : objects)
         for (uint32_t offset : offsets_) {
             good_.reset(), news_.reset();
@@ -286,7 +292,7 @@ void Drawings::add_copied() {
 void Drawings::add(Drawing drawing) {
     if ((good_ & news_).none()) return;
     if (good_ == shown_) return add_for(drawing, Elements().set());
-    // The cheapest choice of elements that are all good, and the one with most news.
+    // The cheapest choice of good elements only, and the one with most news.
     const Choice *cheapest = nullptr, *largest = nullptr;
     size_t most = 0;
     for (const Choice& choice : choices_) {
@@ -324,7 +330,7 @@ void Drawings::add_for(Drawing drawing, const Elements& elements) {
     keep_cheapest(known_, hash, drawings_, drawing);
 }
 
-// --- as expressions ---------------------------------------------------------------------------------
+// --- making expressions -----------------------------------------------------------------------------
 
 class Maker {
   public:
@@ -332,7 +338,7 @@ class Maker {
         : enumeration_(enumeration), rules_(rules), container_(container),
           container_bits_(enumeration.bits_of(container)) {}
 
-    // Adds a choice to the enumeration: one element if it has one of each input, else a container.
+    // Adds a choice to the enumeration: an element if there is one for each input, else a container.
     bool add(const Choice& choice);
     // Returns the patch of a drawing, as a last step.
     std::optional<Argument> patch(const Drawing& drawing);
@@ -374,9 +380,9 @@ std::optional<Argument> Maker::predicate(const Choice& choice) {
 bool Maker::add(const Choice& choice) {
     if (!choice.single) {
         auto f = predicate(choice);
-        auto made = f ? enumeration_.step("sfilter", {container_, *f}, filter_bits(choice)) : std::nullopt;
-        if (made) filtered_[&choice] = made;
-        return made.has_value();
+        auto filtered = f ? enumeration_.step("sfilter", {container_, *f}, filter_bits(choice)) : std::nullopt;
+        if (filtered) filtered_[&choice] = filtered;
+        return filtered.has_value();
     }
     bool is_extreme = !choice.negated && (choice.how == Chosen::Greatest || choice.how == Chosen::Least);
     const char* name = !is_extreme ? "extract" : choice.how == Chosen::Greatest ? "argmax" : "argmin";
@@ -440,7 +446,7 @@ bool RuleSteps::find_for(Argument container, const Targets& targets) {
     Maker maker(enumeration_, rules, container);
     size_t added = 0;
     for (const Choice& choice : choices.in_order())
-        if (added < kAdded) added += maker.add(choice);
+        if (added < kMaxAdded) added += maker.add(choice);
     for (const Drawing& drawing : drawings.in_order())
         if (auto patch = maker.patch(drawing)) patches_.push_back(*patch);
     return true;

@@ -1,5 +1,5 @@
-// Steps that treat the elements of a container alike: which of them are chosen, and what is drawn for
-// each.
+// Steps that apply rules (rules.hpp) to all elements of a container: they choose elements, and draw a
+// patch for each.
 #pragma once
 
 #include <unordered_map>
@@ -10,14 +10,14 @@
 
 namespace codeit {
 
-// What was found for the containers of an enumeration so far.
+// Finds such steps for the containers of an enumeration, and keeps those found so far.
 class RuleSteps {
   public:
     explicit RuleSteps(Enumeration& enumeration) : enumeration_(enumeration) {}
 
-    // Finds rules for the cheapest containers of each type, each once. Adds what they choose to the
-    // enumeration. Returns the patches that they draw: those that no output contradicts, or none
-    // where a canvas shows its ground.
+    // Finds steps for the cheapest containers of each type, once for each container. Adds the chosen
+    // elements to the enumeration. Returns the patches drawn: those that agree with all outputs, at
+    // least where the first canvas shows its ground.
     std::span<const Argument> find(const Targets& targets);
 
   private:

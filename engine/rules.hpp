@@ -1,10 +1,10 @@
-// Rules: expressions of one element of a container, such as an object of a grid, found by the values
-// that they compute.
+// Rules: expressions of one element of a container, such as an object of a grid.
 //
-// A rule tells something of an element: its size, where it goes, what is drawn around it. Rules are
-// calls without functions as arguments, enumerated in the order of their cost. Two whose values are
-// equal for all elements on all inputs are one. A rule becomes a function of the language by `compose`,
-// `fork`, `rbind` and `lbind`, which cost nothing here, as they say only where the element goes.
+// A rule computes something of an element: its size, where it moves, what is drawn around it. Rules are
+// calls without functions as arguments, enumerated bottom-up in the order of their cost. Of rules whose
+// values are equal for all elements on all inputs, only the cheapest is kept. `compose`, `fork`, `rbind`
+// and `lbind` make a rule a function of the language. They cost nothing here, since they only say where
+// the element goes.
 #pragma once
 
 #include <optional>
@@ -22,15 +22,15 @@ class Rules {
     };
     static constexpr size_t kMaxElements = 512; // on all inputs together
 
-    // Reads the elements: objects, patches, grids or places. `valid` tells whether all inputs have
-    // some, of one type, and not too many.
+    // Reads the elements: objects, patches, grids or places. `valid` returns whether every input has
+    // elements, they have one type, and they are not too many.
     Rules(Enumeration& enumeration, Argument container);
     bool valid() const { return valid_; }
     // Tries rules until their number or their steps reach a limit.
     void enumerate();
-    // Forgets the values of rules. Expressions can only be made after that.
+    // Forgets the values of rules. Only then can expressions be added to the enumeration again.
     void release();
-    // A function with the values of a rule. Nothing if it cannot be made.
+    // Makes a function with the values of a rule. Returns nothing if that is not possible.
     std::optional<Argument> function(uint32_t rule);
 
     std::span<const Element> elements() const { return elements_; }
@@ -45,7 +45,7 @@ class Rules {
     struct Rule {
         uint16_t primitive;
         uint8_t n;
-        uint8_t of_element; // a bit for each argument: whether it is a rule, by its index
+        uint8_t of_element; // a bit for each argument: whether it is a rule, given by its index
         Argument arguments[kMaxArguments];
         Atom type;
         int bits;
@@ -54,7 +54,7 @@ class Rules {
     template <class T> using ByBits = std::vector<std::vector<T>>;
 
     void choose_globals();
-    bool try_arguments(const Library::Call& call, Rule& made, int position, int rest);
+    bool try_arguments(const Library::Call& call, Rule& rule, int position, int rest);
     bool try_rule(const Rule& rule);
 
     Enumeration& enumeration_;
@@ -64,7 +64,7 @@ class Rules {
     std::vector<Rule> rules_;
     std::vector<Value> values_;    // of rule r and element e: values_[r * elements + e]
     std::vector<uint64_t> hashes_; // likewise
-    std::vector<Value> results_;   // of the rule that is tried
+    std::vector<Value> results_;   // of the rule being tried
     std::vector<uint64_t> result_hashes_;
     std::unordered_map<uint64_t, uint32_t> known_; // rules by a hash of their values
     ByBits<uint32_t> by_type_[kAtoms];

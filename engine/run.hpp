@@ -232,7 +232,7 @@ struct Run {
 };
 
 // A growing array for a primitive's temporary data. A small one is on the stack, others are in the
-// run's memory, which is released at the end of the scope if nothing was allocated behind it, and
+// run's memory, which is released at the end of the scope if nothing was allocated after it, and
 // with the call's memory otherwise.
 template <class T, size_t kInline = 256 / sizeof(T)> class Buffer {
     static_assert(std::is_trivially_copyable_v<T>);

@@ -15,10 +15,10 @@ namespace {
 
 using enum Atom;
 
-constexpr Atoms atoms(std::initializer_list<Atom> some) {
-    Atoms made = 0;
-    for (Atom a : some) made |= bit(a);
-    return made;
+constexpr Atoms atoms(std::initializer_list<Atom> list) {
+    Atoms set = 0;
+    for (Atom a : list) set |= bit(a);
+    return set;
 }
 
 constexpr Atoms kTuples = atoms({IntegerTuple, Cell, Grid, Tuple, TupleTuple});
@@ -66,31 +66,31 @@ template <class Visit> void each(Atoms set, Visit visit) {
 }
 
 Atoms set_of(Atoms members) {
-    Atoms made = 0;
-    each(members, [&](Atom member) { made |= bit(set_of(member)); });
-    return made;
+    Atoms kinds = 0;
+    each(members, [&](Atom member) { kinds |= bit(set_of(member)); });
+    return kinds;
 }
 
 Atoms tuple_of(Atoms members) {
-    Atoms made = 0;
-    if (members & kTuples) made |= atoms({TupleTuple, Grid});
-    if (members & ~kTuples) made |= bit(Tuple);
-    if (has(members, Integer)) made |= bit(IntegerTuple);
-    return made;
+    Atoms kinds = 0;
+    if (members & kTuples) kinds |= atoms({TupleTuple, Grid});
+    if (members & ~kTuples) kinds |= bit(Tuple);
+    if (has(members, Integer)) kinds |= bit(IntegerTuple);
+    return kinds;
 }
 
 // The atoms of a tuple of two values.
 Atoms pair_of(Atoms first, Atoms second) {
-    Atoms made = 0;
+    Atoms kinds = 0;
     each(first, [&](Atom a) {
         each(second, [&](Atom b) {
-            if (a == Integer && b == Integer) made |= bit(IntegerTuple);
-            else if (a == Integer && b == IntegerTuple) made |= bit(Cell);
-            else if (has(kTuples, a) && has(kTuples, b)) made |= atoms({TupleTuple, Grid});
-            else made |= bit(Tuple);
+            if (a == Integer && b == Integer) kinds |= bit(IntegerTuple);
+            else if (a == Integer && b == IntegerTuple) kinds |= bit(Cell);
+            else if (has(kTuples, a) && has(kTuples, b)) kinds |= atoms({TupleTuple, Grid});
+            else kinds |= bit(Tuple);
         });
     });
-    return made;
+    return kinds;
 }
 
 // --- What is known about primitives -----------------------------------------------------------------
@@ -212,12 +212,12 @@ Atoms widened(Atoms declared) {
     }
 }
 
-// Primitives of which all parameters take anything: pairs are of anything, not only of numbers,
-// anything serves as a truth value, and toivec and tojvec only put the value into a pair.
+// Primitives whose parameters all take anything: a pair may hold anything, not only numbers; anything
+// serves as a truth value; toivec and tojvec only put the value into a pair.
 const char* const kTakesAnything[] = {"astuple", "branch", "toivec", "tojvec"};
 
 const std::vector<Facts>& table() {
-    static const std::vector<Facts> made = [] {
+    static const std::vector<Facts> facts_by_primitive = [] {
         std::vector<Facts> all(primitives().size());
         size_t slots = 0;
         for (size_t p = 0; p < all.size(); ++p) {
@@ -253,16 +253,16 @@ const std::vector<Facts>& table() {
             std::fill_n(facts(name).parameters, facts(name).arity, kAll);
         return all;
     }();
-    return made;
+    return facts_by_primitive;
 }
 
 const Facts& facts_of(int primitive) { return table()[size_t(primitive)]; }
 
 FunctionParameters make_parameters(const Atoms* admitted, int n) {
-    FunctionParameters made;
-    made.n = int8_t(n);
-    std::copy_n(admitted, n, made.admitted);
-    return made;
+    FunctionParameters parameters;
+    parameters.n = int8_t(n);
+    std::copy_n(admitted, n, parameters.admitted);
+    return parameters;
 }
 
 // The parameters of a function, or `n` that admit anything if they are unknown.
@@ -321,13 +321,13 @@ void StaticTypes::grow_index() {
 
 TypeId StaticTypes::function(const FunctionParameters& parameters, int maker,
                              std::span<const TypeId> captured) {
-    StaticType made{bit(Callable), 0, parameters, int16_t(maker), uint8_t(captured.size()), {}};
-    std::copy(captured.begin(), captured.end(), made.captured);
-    return intern(made);
+    StaticType type{bit(Callable), 0, parameters, int16_t(maker), uint8_t(captured.size()), {}};
+    std::copy(captured.begin(), captured.end(), type.captured);
+    return intern(type);
 }
 
-// What a parameter of a function admits. A negative index counts from the end. Anything if the
-// parameters are unknown, or if there is no such one: a fully bound function has none.
+// What a parameter of a function admits. A negative index counts from the end. Returns kAll if the
+// parameters are unknown, or if there is no such parameter: a fully bound function has none.
 Atoms StaticTypes::parameter(TypeId function, int index) const {
     const FunctionParameters& p = types_[function].type.parameters;
     if (index < 0) index += p.n;
@@ -436,19 +436,19 @@ TypeId StaticTypes::result_of(int primitive, std::span<const TypeId> a) {
     }
     case Rule::BestValue: return called(a[1], {element(0)});
     case Rule::Apply: {
-        TypeId made = called(a[0], {element(1)});
-        return made == kNone ? kNone : like(a[1], kinds(made));
+        TypeId result = called(a[0], {element(1)});
+        return result == kNone ? kNone : like(a[1], kinds(result));
     }
     case Rule::Mapply: {
-        TypeId made = called(a[0], {element(1)});
-        return made == kNone ? kNone : like(a[1], elements(made));
+        TypeId result = called(a[0], {element(1)});
+        return result == kNone ? kNone : like(a[1], elements(result));
     }
     case Rule::Papply:
     case Rule::Mpapply:
     case Rule::Prapply: {
-        TypeId made = called(a[0], {element(1), element(2)});
-        if (made == kNone) return kNone;
-        Atoms members = facts.rule == Rule::Mpapply ? elements(made) : kinds(made);
+        TypeId result = called(a[0], {element(1), element(2)});
+        if (result == kNone) return kNone;
+        Atoms members = facts.rule == Rule::Mpapply ? elements(result) : kinds(result);
         return of(facts.rule == Rule::Prapply ? set_of(members) : tuple_of(members), members);
     }
     case Rule::Compose: return function(known_parameters(types_[a[1]].type, 1), primitive, a);

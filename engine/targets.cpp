@@ -33,17 +33,17 @@ Targets::Targets(const Enumeration& enumeration)
 }
 
 void Targets::read_grids() {
-    for (const Argument& one : enumeration_.of_type(Atom::Grid)) grids_.push_back(one);
-    for (const Argument& one : grids_) {
+    for (const Argument& candidate : enumeration_.of_type(Atom::Grid)) grids_.push_back(candidate);
+    for (const Argument& candidate : grids_) {
         uint64_t hash = 0;
         bool right_shape = true;
         for (size_t d = 0; d < size(); ++d) {
-            GridView g = grid(one, d), want = wanted(d);
+            GridView g = grid(candidate, d), want = wanted(d);
             hash = Window(g).hash(hash);
             right_shape = right_shape && g.h == want.h && g.w == want.w;
         }
-        by_value_.try_emplace(hash, one);
-        if (right_shape) canvases_.push_back(one);
+        by_value_.try_emplace(hash, candidate);
+        if (right_shape) canvases_.push_back(candidate);
     }
     for (size_t d = 0; d < size() && !canvases_.empty(); ++d) {
         GridView g = grid(canvases_[0], d);
@@ -76,20 +76,20 @@ std::optional<Argument> Targets::known_grid(uint64_t hash) const {
     return found == by_value_.end() ? std::nullopt : std::optional(found->second);
 }
 
-std::optional<Argument> Targets::known_colour(const std::vector<int64_t>& of_demonstrations) const {
-    auto found = colours_.find(of_demonstrations);
+std::optional<Argument> Targets::known_colour(const std::vector<int64_t>& colours) const {
+    auto found = colours_.find(colours);
     return found == colours_.end() ? std::nullopt : std::optional(found->second);
 }
 
 Mask Targets::to_change(Argument canvas) const {
-    Mask made = no_cells();
+    Mask cells = no_cells();
     for (size_t d = 0; d < size(); ++d) {
         GridView want = wanted(d), g = grid(canvas, d);
         for (int i = 0; i < want.h; ++i)
             for (int j = 0; j < want.w; ++j)
-                if (g.at(i, j) != want.at(i, j)) add(made, d, i, j);
+                if (g.at(i, j) != want.at(i, j)) add(cells, d, i, j);
     }
-    return made;
+    return cells;
 }
 
 } // namespace codeit

@@ -1,4 +1,5 @@
-// What last steps know of a task: its outputs, and the grids and colours that an enumeration has.
+// What last steps aim at and start from: the outputs of a task, and the grids and colours of an
+// enumeration.
 #pragma once
 
 #include <map>
@@ -47,19 +48,21 @@ class Targets {
     }
     GridView grid(Argument a, size_t d) const { return codeit::grid(value(a, d)); }
 
-    // The input, then all grids in the order of bits; of these, the ones with the shapes of the outputs.
+    // The input, and then all grids, cheapest first.
     std::span<const Argument> grids() const { return grids_; }
+    // Those of them that have the shapes of the outputs.
     std::span<const Argument> canvases() const { return canvases_; }
     // Whether a cell of the first canvas has the commonest colour of that canvas.
     bool is_ground(size_t d, int i, int j) const { return canvas_[d].at(i, j) == ground_[d]; }
     // Whether a cell of the first canvas differs from the output.
     bool is_new(size_t d, int i, int j) const { return canvas_[d].at(i, j) != wanted_[d].at(i, j); }
 
-    // The cheapest expression with a value: a grid by a hash of its windows, a colour by its number.
+    // The cheapest expression with given values on the demonstrations: a grid by the hash of its windows,
+    // a colour by its numbers.
     std::optional<Argument> known_grid(uint64_t hash) const;
-    std::optional<Argument> known_colour(const std::vector<int64_t>& of_demonstrations) const;
-    std::optional<Argument> known_colour(int64_t of_all) const {
-        return known_colour(std::vector<int64_t>(size(), of_all));
+    std::optional<Argument> known_colour(const std::vector<int64_t>& colours) const;
+    std::optional<Argument> known_colour(int64_t colour) const {
+        return known_colour(std::vector<int64_t>(size(), colour));
     }
 
     // Masks of the cells of all outputs.

@@ -33,14 +33,14 @@ Atom atom(Value v) {
     return Atom::None;
 }
 
-bool unify(Atom& type, Atom own) {
-    if (type == own) return true;
-    bool sets = type >= Atom::Indices && own >= Atom::Indices;
-    auto is_tuple = [](Atom one) { return one == Atom::Tuple || one == Atom::TupleTuple; };
-    bool tuples = is_tuple(type) && is_tuple(own);
+bool unify(Atom& type, Atom next) {
+    if (type == next) return true;
+    bool sets = type >= Atom::Indices && next >= Atom::Indices;
+    auto is_tuple = [](Atom atom) { return atom == Atom::Tuple || atom == Atom::TupleTuple; };
+    bool tuples = is_tuple(type) && is_tuple(next);
     Atom any = sets ? Atom::FrozenSet : Atom::Tuple;
-    if (!(sets || tuples) || (type != any && own != any)) return false;
-    if (type == any) type = own;
+    if (!(sets || tuples) || (type != any && next != any)) return false;
+    if (type == any) type = next;
     return true;
 }
 
@@ -55,9 +55,9 @@ const char* type_name(Value v) { return name(atom(v)); }
 
 std::span<const Type> types() {
     auto of = [](std::initializer_list<Atom> atoms) {
-        Atoms made = 0;
-        for (Atom a : atoms) made |= bit(a);
-        return made;
+        Atoms set = 0;
+        for (Atom a : atoms) set |= bit(a);
+        return set;
     };
     using enum Atom;
     static const Atoms tuples = of({IntegerTuple, Cell, Grid, Tuple, TupleTuple});
@@ -93,7 +93,7 @@ const Signature& signature(int primitive) {
             auto found = std::find_if(types().begin(), types().end(), same);
             return found == types().end() ? Atoms(0) : found->admits;
         };
-        std::vector<Signature> made;
+        std::vector<Signature> signatures;
         for (const Primitive& p : primitives()) { // "Grid, Integer, Patch -> Grid"
             Signature s{};
             std::string_view text = p.signature;
@@ -105,9 +105,9 @@ const Signature& signature(int primitive) {
                 s.parameters[k] = admitted(text.substr(0, comma));
                 text.remove_prefix(std::min(comma + 2, text.size()));
             }
-            made.push_back(s);
+            signatures.push_back(s);
         }
-        return made;
+        return signatures;
     }();
     return all[size_t(primitive)];
 }

@@ -22,9 +22,9 @@ inline constexpr bool has(Atoms atoms, Atom atom) { return atoms >> int(atom) & 
 
 Atom atom(Value v);
 const char* name(Atom atom);
-// Makes `type` the type of values of which one more has the type `own`. An empty set is a set of any
-// type, an empty tuple likewise. False if the types differ.
-bool unify(Atom& type, Atom own);
+// Updates `type`, the common type of some values, for one more value of type `next`. Returns false if
+// the types differ. An empty set may be a set of any type, and an empty tuple likewise.
+bool unify(Atom& type, Atom next);
 
 // A type that signatures name, and the types of values that it admits: Patch admits Object and
 // Indices, Any admits all except None.

@@ -32,8 +32,8 @@ uint32_t checked_nesting(uint32_t deepest_part) {
 // A Boolean inside a container is stored as the integer that it equals.
 Value bool_to_int(Value v) { return v.tag == Tag::Bool ? Value::integer(v.num) : v; }
 
-// The length of a tuple of integers that can be a row of a grid; -1 for any other value, or if the
-// length is not `wanted`, where -1 stands for any length.
+// The length of a tuple of integers that can be a row of a grid. -1 for any other value, and for another
+// length than `wanted`, unless that is -1.
 int row_width(Run& run, Value v, int wanted = -1) {
     if (v.tag == Tag::Pair) {
         bool fits = v.i() >= INT8_MIN && v.i() <= INT8_MAX && v.j() >= INT8_MIN && v.j() <= INT8_MAX;
@@ -522,12 +522,12 @@ bool coloured(Run& run, Value patch) {
 }
 
 void Places::collect(Run& run, Value patch) {
-    auto thin = [&] { store_.resize(sort_distinct(run, store_.begin(), store_.size())); };
+    auto remove_duplicates = [&] { store_.resize(sort_distinct(run, store_.begin(), store_.size())); };
     if (patch.tag == Tag::Object) {
         const ObjectNode* node = patch.object;
         store_.resize(node->n);
         std::copy_n(node->keys, node->n, store_.begin());
-        if (key_value(node->keys[0]) != key_value(node->keys[node->n - 1])) thin();
+        if (key_value(node->keys[0]) != key_value(node->keys[node->n - 1])) remove_duplicates();
         run.charge(node->n);
     } else {
         Items items(run, patch);
@@ -539,7 +539,7 @@ void Places::collect(Run& run, Value patch) {
         }
         run.charge(items.size());
         if (cells) {
-            thin(); // toindices returns a set in this case
+            remove_duplicates(); // toindices returns a set in this case
         } else {
             sorted_ = items.size() == 0 || patch.is_set();
         }

@@ -61,7 +61,7 @@ size_t sort_distinct(Run& run, uint64_t* keys, size_t n);
 template <class T> class PatchBuilder {
   public:
     PatchBuilder(Run& run, size_t capacity) : run_(run), capacity_(capacity) {
-        if (capacity > kMost) fail(Kind::Cells, "over the budget of cells");
+        if (capacity > kMaxCapacity) fail(Kind::Cells, "over the budget of cells");
         node_ = static_cast<PatchNode<T>*>(run.allocate(bytes(capacity)));
     }
     void push(T key) {
@@ -91,11 +91,11 @@ template <class T> class PatchBuilder {
     }
 
   private:
-    static constexpr size_t kMost = UINT32_MAX / 2;
+    static constexpr size_t kMaxCapacity = UINT32_MAX / 2;
     static size_t bytes(size_t n) { return sizeof(PatchNode<T>) + n * sizeof(T); }
 
     void grow(size_t capacity) {
-        if (capacity > kMost) fail(Kind::Cells, "over the budget of cells");
+        if (capacity > kMaxCapacity) fail(Kind::Cells, "over the budget of cells");
         node_ = static_cast<PatchNode<T>*>(run_.grow(node_, bytes(capacity_), bytes(size_), bytes(capacity)));
         capacity_ = capacity;
     }
@@ -119,8 +119,8 @@ inline bool equal(Run& run, Value a, Value b) {
     }
     return a.tag == b.tag && compare(run, a, b) == 0; // a value has one representation
 }
-// A hash of a value. Functions have equal hashes if they are made of the same parts. Charges no steps:
-// the weight of a value bounds the time.
+// A hash of a value. Functions made of the same parts have equal hashes. Charges no steps: the weight of
+// a value bounds the time.
 uint64_t hash_value(Value v);
 // Python's `a < b`: numbers by size, tuples element by element, sets by inclusion. Type fault for
 // other values.
@@ -171,7 +171,7 @@ struct GridView {
 GridView grid(Value v);
 GridView nonempty_grid(Value v); // with at least one row
 
-// A grid of the cells at first + i * row + j * column of another grid, for each row i and column j.
+// A grid whose cell (i, j) is the one at index first + i * row + j * column of another grid.
 inline Value strided_grid(Run& run, const GridView& g, int height, int width, int64_t first, int64_t column,
                           int64_t row) {
     int8_t* out;

@@ -159,7 +159,7 @@ class ChildBuilder {
         return !functions.empty() && draw_call(rng_.one_of(functions), line, call);
     }
 
-    // Inserts n empty lines before line `at`, and updates the references to the lines behind.
+    // Inserts n empty lines before line `at`, and updates the references to the lines after it.
     void insert_lines(size_t n, size_t at) {
         for (Line& line : lines_)
             each_operand(line, [&](Operand& o) {

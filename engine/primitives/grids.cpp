@@ -212,7 +212,7 @@ template <class Visit> void each_stretch(const GridView& g, Visit visit) {
         each_stretch(row, g.w, [&](int begin, int end, int v) { visit(i, begin, end, v); });
 }
 
-// Writes the keys of n adjacent cells of a row, from the leftmost. Returns the place behind the
+// Writes the keys of n adjacent cells of a row, from the leftmost. Returns the place after the
 // last.
 uint64_t* write_stretch(uint64_t* to, uint64_t first, int n) {
     for (uint64_t key = first, last = first + uint64_t(n); key < last; ++key) *to++ = key;
@@ -234,7 +234,7 @@ Value asindices(Run& run, const Value* a) {
 }
 
 // A bit mask of which of eight adjacent cells have a colour. May read up to GridNode::kPadding
-// bytes behind a grid.
+// bytes after a grid.
 uint32_t eight_alike(const int8_t* cells, int8_t colour) {
     constexpr uint64_t kEach = 0x0101010101010101, kLow = 0x7f * kEach;
     uint64_t word;
@@ -332,7 +332,7 @@ template <class Colour, class Put> void sort_by_colour(uint32_t n, Colour colour
 // have no cell in common.
 Value objects(Run& run, const Value* a) {
     struct Stretch {
-        uint32_t place, parent; // in the union-find, never behind its child; later the number of the part
+        uint32_t place, parent; // in the union-find, never after its child; later the number of the part
         uint16_t begin, end;
         int colour;
     };
