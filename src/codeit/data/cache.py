@@ -1,4 +1,4 @@
-"""Files in codeit's directory of the user's cache: what takes minutes to make, or a download."""
+"""Files in the user's cache: downloads, and results that take minutes to make."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 SET_HOME = "set XDG_CACHE_HOME to a writable directory"
-"""What helps a user who has no cache."""
+"""The advice for a user without a cache."""
 
 
 def cache_directory() -> Path | None:

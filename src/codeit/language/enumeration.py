@@ -1,4 +1,4 @@
-"""Enumeration from below: programs for a task in the order of their cost, by the values they compute.
+"""Bottom-up enumeration of programs for a task, in the order of their cost.
 
 The engine does the work: see `engine/enumeration.hpp` for how.
 """
@@ -14,9 +14,9 @@ __all__ = ["Enumeration", "Library"]
 
 
 class Library:
-    """Slices of programs, and how often the programs call and use what. What is rare is expensive.
+    """The slices of programs, and statistics of their calls and arguments. Rare parts are expensive.
 
-    A *slice* is a line of a program and all that it depends on. Making a library of the experts
+    A *slice* is a line of a program and all lines that it depends on. Making a library of the experts
     takes 20 ms.
     """
 
@@ -37,9 +37,9 @@ class Enumeration:
         """Set up an enumeration.
 
         Args:
-            library: What programs are made of, and their costs.
+            library: The parts of programs, and their costs.
             pairs: The demonstrations, and the inputs of the tests with None.
-            budget: `steps` limits an expression on an input, without what it depends on. `cells`
+            budget: `steps` limits one expression on one input, without its arguments. `cells`
                 limits the memory of all values on one input, in cells of 16 bytes.
         """
         self._enumeration = _engine.Enumeration(library._library, list(pairs), budget or Budget())
@@ -47,7 +47,7 @@ class Enumeration:
     def run(self, most: int) -> bool:
         """Try expressions until about `most` were tried in all calls together.
 
-        Return whether more can be tried; no if the memory is used up. A core tries some 400,000 a
+        Return whether more can be tried: False once the memory is full. A core tries some 400,000 a
         second.
         """
         return self._enumeration.run(most)
@@ -55,17 +55,17 @@ class Enumeration:
     def finish(self) -> None:
         """Look for last steps that lead from the values so far to the outputs.
 
-        These are cells that are painted on a grid, with as few and as cheap patches as possible, and
-        cuts out of a grid.
+        They paint patches on a grid, cut out a part of it, turn it, join it with another, or recolour
+        it (`engine/last_steps.hpp`).
         """
         self._enumeration.finish()
 
     def solutions(self) -> list[tuple[Program, int]]:
         """Return programs that solve all demonstrations, with their cost in bits, cheapest first.
 
-        Each gives other outputs on the tests.
+        No two of them give the same outputs on the tests.
         """
-        return [(Program(one.program), one.bits) for one in self._enumeration.solutions]
+        return [(Program(solution.program), solution.bits) for solution in self._enumeration.solutions]
 
     def closest(self, most: int) -> list[Program]:
         """Return at most `most` programs that come closest to the outputs, best first.
@@ -73,7 +73,7 @@ class Enumeration:
         They are ordered by demonstrations solved, outputs of the right shape, and share of right
         cells; then by cost.
         """
-        return [Program(one) for one in self._enumeration.closest(most)]
+        return [Program(program) for program in self._enumeration.closest(most)]
 
     @property
     def tried(self) -> int:

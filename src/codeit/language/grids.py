@@ -25,7 +25,7 @@ class GridError(ValueError):
         where: The row and column at fault, or "" for the whole grid.
         expected: What should be there.
         found: The value that is there, or the number of rows or columns.
-        fix: What is likely to help.
+        fix: A likely fix, as a sentence.
     """
 
     def __init__(self, where: str, expected: str, found: object, fix: str) -> None:

@@ -25,16 +25,16 @@ _log = logging.getLogger(__name__)
 def replace_checkpoint(checkpoint: Path, damage: str, what: str, repeat: Callable[[], Trainer]) -> Trainer:
     """Repeat the training behind a damaged checkpoint, write its files again, return the trainer.
 
-    `damage` says what was found, and `what` names the training that `repeat` repeats. The repeat
-    counts only if it gives exactly the weights and optimizer that the checkpoint's checksums or its
-    files show. It does not if experiences it drew have been evicted since, or on a machine that
-    computes differently. Raises RunError then, or if the repeat fails because what it starts from
-    is damaged.
+    `damage` says what was found, and `what` names the training that `repeat` repeats. The repeat is
+    accepted only if it gives exactly the weights and optimizer that the checkpoint's checksums or its
+    files show. It gives others if experiences that it drew have been evicted since, or on a machine
+    that computes differently. Raises RunError then, and if the repeat fails because what it starts
+    from is damaged.
     """
     known: list[dict[str, str]] = []
-    for digests in (read_checksums, compute_checksums):
+    for read in (read_checksums, compute_checksums):
         with suppress(ChecksumError, OSError):
-            known.append(digests(checkpoint) or {})
+            known.append(read(checkpoint) or {})
     if not any(known):
         raise RunError(_hopeless(damage, f"nothing is left to check a repeat of the {what} against"))
     _log.warning("%s; repeating the %s", damage, what)
@@ -49,7 +49,8 @@ def replace_checkpoint(checkpoint: Path, damage: str, what: str, repeat: Callabl
         try:
             found = compute_checksums(repeated)
             for name in found:
-                if name.endswith(".safetensors") and found[name] not in {one.get(name) for one in known}:
+                expected = {digests.get(name) for digests in known}
+                if name.endswith(".safetensors") and found[name] not in expected:
                     raise RunError(_hopeless(damage, f"repeating the {what} gives other weights"))
             for name in (*found, CHECKSUMS):  # file by file, so that recorded checksums are never lost
                 (repeated / name).replace(checkpoint / name)

@@ -70,7 +70,7 @@ class Corpus:
         seed: int,
         settings: CorpusConfig | None = None,
     ) -> None:
-        """Use the experts of `tasks`, the inputs of these, and generated `inputs` by task id.
+        """Use the experts and inputs of `tasks`, and generated `inputs` by task id.
 
         No example contains a grid of `avoid`.
         """
@@ -137,8 +137,8 @@ class Corpus:
         programs = [proposal.program for _, proposal in chosen]
         outcomes = run_batch(programs, inputs, budget=self._budget, threads=1)
         examples = []
-        for (behaviour, proposal), grids, of_program in zip(chosen, inputs, outcomes, strict=True):
-            if pairs := self._pairs(grids, [outcome.grid for outcome in of_program]):
+        for (behaviour, proposal), grids, program_outcomes in zip(chosen, inputs, outcomes, strict=True):
+            if pairs := self._pairs(grids, [outcome.grid for outcome in program_outcomes]):
                 origin = "" if proposal.grown else self._ids[proposal.task_index]
                 examples.append(
                     PretrainingExample(proposal.program, pairs, origin, proposal.depth, behaviour)
@@ -191,13 +191,13 @@ class Corpus:
         return selected
 
     def _draw_inputs(self, task_index: int, rng: np.random.Generator) -> list[Grid]:
-        """Draw the inputs of an example from one task, as many as some task has."""
+        """Draw the inputs of an example from one task, as many as a random task has demonstrations."""
         settings = self.settings
         if rng.random() < settings.foreign_inputs_share:
             task_index = int(rng.integers(len(self._ids)))
         n = self._demonstrations[rng.integers(len(self._demonstrations))]
-        own = rng.random() < settings.own_inputs_share
-        pool = (self._published if own else self._inputs)[task_index]
+        published_only = rng.random() < settings.own_inputs_share
+        pool = (self._published if published_only else self._inputs)[task_index]
         grids = [pool[k] for k in rng.permutation(len(pool))[:n]]
         if rng.random() < settings.augmented_share:
             symmetry = int(rng.integers(8))

@@ -36,7 +36,7 @@ class Cache:
         self.bias = bias
         """Position bias of a query to a key: (query, heads, key)."""
         self.slots = torch.empty(rows, steps, dtype=torch.int32, device=bias.device)
-        """The place of a row's keys and values in each step so far."""
+        """The index along `capacity` of a row's keys and values in each step so far: (rows, steps)."""
 
     def select(self, rows: torch.Tensor) -> None:
         """Keep the past of `rows`, in this order. A row may come several times.
@@ -128,11 +128,11 @@ class Decoder:
         return self._linear(states, self.head).float()
 
     def _linear(self, states: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        """Return the product for each row, in the precision of products."""
+        """Multiply each row by `weight`, in the precision of products."""
         return functional.linear(self._filled(states), weight)[: len(states)].to(self.dtype)
 
     def _filled(self, states: torch.Tensor) -> torch.Tensor:
-        """Return states for products, with rows of zeros up to one of few numbers of rows.
+        """Return states padded with rows of zeros to one of a few numbers of rows.
 
         Torch compiles a bf16 kernel for each number of rows, which takes longer than the product.
         """

@@ -43,14 +43,14 @@ class Ranks:
             distributed.init_process_group(timeout=_PATIENCE)
 
     def close(self) -> None:
-        """Leave. Rank 0 lets the others end; interrupted in the middle of a step, it drops them."""
+        """Disconnect. Rank 0 first ends the others, unless it was interrupted during a step."""
         if self.rank == 0 and not self._in_step:
             with suppress(RunError):
                 self.send([None] * self.size)
         distributed.destroy_process_group()
 
     def send(self, messages: Sequence[object]) -> None:
-        """Send each rank a message of its own, or None, which ends it. That for rank 0 is dropped."""
+        """Send each rank its message, or None, which ends it. The message for rank 0 is dropped."""
         self._in_step = True
         with self._connected():
             distributed.scatter_object_list([None], [None, *messages[1:]])
@@ -76,7 +76,10 @@ class Ranks:
 
         A parameter without a gradient on this rank keeps none.
         """
-        parts = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]
+        parts = [
+            torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            for parameter in parameters
+        ]
         total = torch.cat([*(part.flatten() for part in parts), loss.reshape(1)])
         with self._connected():
             distributed.all_reduce(total)

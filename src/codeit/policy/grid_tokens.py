@@ -299,10 +299,10 @@ class Patches:
         tokens = tokens.astype(np.int64) - first
         pairs = []
         for number in range(MAX_DEMONSTRATIONS):
-            own = tokens[tokens[:, -1] == self._number + number]
-            if len(own):
-                shown = own[:, : 2 * self.area].reshape(len(own), 2, self.area) - self._zeros
-                sides = [(shown[:, side], own[:, -3:-1]) for side in range(2)]
+            patches = tokens[tokens[:, -1] == self._number + number]
+            if len(patches):
+                shown = patches[:, : 2 * self.area].reshape(len(patches), 2, self.area) - self._zeros
+                sides = [(shown[:, side], patches[:, -3:-1]) for side in range(2)]
                 before, after = (self._grid(cells, position) for cells, position in sides)
                 pairs.append((before, after))
         return pairs

@@ -144,7 +144,7 @@ def pretrain(
         if training.unsaved:
             training.save()
         else:
-            training.tidy()  # a kill behind the last checkpoint may have prevented it
+            training.tidy()  # a kill after the last checkpoint may have prevented it
         save = partial(training.trainer.policy.save, dtype=torch.float16)
         write_directory(directory / "policy", with_checksums(save))
         return training.trainer.policy
@@ -416,14 +416,14 @@ def iter_windows(
     micro_tokens = min(settings.micro_batch_tokens, settings.batch_tokens)
     micros_per_step = settings.batch_tokens // micro_tokens
     n, start = settings.rounds_per_window, first_round
-    with contextlib.closing(prefetch(rounds, 2 * n)) as made:
+    with contextlib.closing(prefetch(rounds, 2 * n)) as prefetched:
         while True:
             examples: list[TrainingExample] = []
             new: list[int] = []
             done, deadline = 0, time.perf_counter() + seconds_left() / 2
             progress("make examples", done, n)
-            for behaviours, of_round in islice(made, n):
-                for behaviour, example in zip(behaviours, of_round, strict=True):
+            for behaviours, round_examples in islice(prefetched, n):
+                for behaviour, example in zip(behaviours, round_examples, strict=True):
                     if behaviour in seen:
                         continue
                     examples.append(example)
@@ -550,23 +550,23 @@ Item = TypeVar("Item")
 
 def prefetch(items: Iterator[Item], n: int) -> Generator[Item]:
     """Yield the items of an endless iterator. A thread makes up to `n` of them in advance."""
-    made: queue.Queue[Item | BaseException] = queue.Queue(n)
+    ready: queue.Queue[Item | BaseException] = queue.Queue(n)
     stopped = threading.Event()
 
     def make() -> None:
         try:
             for item in items:
-                made.put(item)
+                ready.put(item)
                 if stopped.is_set():
                     return
         except BaseException as error:
-            made.put(error)
+            ready.put(error)
 
     thread = threading.Thread(target=make, daemon=True)
     thread.start()
     try:
         while True:
-            item = made.get()
+            item = ready.get()
             if isinstance(item, BaseException):
                 raise item
             yield item
@@ -574,4 +574,4 @@ def prefetch(items: Iterator[Item], n: int) -> Generator[Item]:
         stopped.set()
         while thread.is_alive():  # it may wait for room in the queue
             with contextlib.suppress(queue.Empty):
-                made.get(timeout=0.1)
+                ready.get(timeout=0.1)

@@ -3,7 +3,7 @@
 A property is a statement about the inputs and outputs of a task, such as "the output is the input
 mirrored" or "exactly the cells inside the objects change". Most properties compare the grid that a
 short program makes of the input with the output. The signature of a task lists the properties that
-hold for all of its demonstrations. It spares a small network from learning to see them in grids.
+hold for all of its demonstrations. A small network then need not learn to see them in grids.
 The idea is Odena and Sutton's, the properties are ours. They depend only on the demonstrations.
 
 Each property has a word in the vocabulary, such as `hmirror(I)=equal`: the program mirrors the input,
@@ -293,8 +293,8 @@ def _masks(inputs: tuple[Grid, ...]) -> list[tuple[str, str, list[int]]]:
     subjects, texts, programs = programs_of("changes")
     outcomes = run_batch(programs, [inputs] * len(programs), budget=_BUDGET, threads=1)
     found = []
-    for subject, text, of_program in zip(subjects, texts, outcomes, strict=True):
-        masks = [_bits(bytes(outcome.grid)) for outcome in of_program if outcome.grid is not None]
+    for subject, text, program_outcomes in zip(subjects, texts, outcomes, strict=True):
+        masks = [_bits(bytes(outcome.grid)) for outcome in program_outcomes if outcome.grid is not None]
         if len(masks) == len(inputs) and any(masks):
             found.append((subject, text, masks))
     return found
@@ -356,7 +356,7 @@ def programs_of(table: str) -> tuple[list[str], list[str], list[Program]]:
     """
     texts_by_subject = {"changes": CHANGES, "outputs": OUTPUTS, "shapes": SHAPES}[table]
     texts = _texts(texts_by_subject)
-    subjects = [subject for subject, of_subject in texts_by_subject.items() for _ in of_subject]
+    subjects = [subject for subject, subject_texts in texts_by_subject.items() for _ in subject_texts]
     return subjects, texts, [_program(text, paint=table == "changes") for text in texts]
 
 

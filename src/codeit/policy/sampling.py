@@ -116,7 +116,7 @@ def _decode(
         _write(decoder, memory, grammar, settings, WithReplacement(part, settings.top_k, encoding))
         for part in torch.split(uniforms.to(decoder.device), min(n, settings.batch_rows), dim=1)
     ]
-    return [torch.cat(of_task) for of_task in zip(*parts, strict=True)]
+    return [torch.cat(task_parts) for task_parts in zip(*parts, strict=True)]
 
 
 def _uniforms(seed: int, n: int, steps: int) -> torch.Tensor:
@@ -128,7 +128,7 @@ def _uniforms(seed: int, n: int, steps: int) -> torch.Tensor:
 
 
 class Choice(Protocol):
-    """A way to choose the next tokens. It keeps what is written."""
+    """A way to choose the next tokens. It keeps the tokens chosen so far."""
 
     tasks: torch.Tensor
     """The task of each row, int32."""
@@ -216,7 +216,7 @@ class WithoutReplacement:
 
     The n sequences with the largest log-probability plus Gumbel noise are n samples without
     replacement, in the order of drawing. A beam search finds them without listing all sequences,
-    because the noise of a beginning, the largest among its continuations, is known before theirs.
+    because the noise of a prefix, which is the largest among its continuations, is drawn before them.
     """
 
     def __init__(self, seeds: Sequence[int], n: int, top_k: int, encoding: Encoding, device: torch.device):
@@ -242,7 +242,7 @@ class WithoutReplacement:
         log = self._log[place][:, None] + values.double().log_softmax(1)
         noisy = _condition(log + self._gumbel(n)[place], self._noisy[place])
 
-        # All that may be next: k continuations of each beam, and beams that have ended.
+        # Candidates for the next beams: k continuations of each beam, and beams that have ended.
         every_noisy = noisy.new_full((tasks, n * k + n), -torch.inf)
         every_noisy[:, : n * k].view(tasks, n, k)[place] = noisy
         every_noisy[:, n * k :][self._ended] = self._noisy[self._ended]

@@ -23,10 +23,10 @@ from codeit.seeds import derive
 class TestTimeTraining:
     """A policy's copy for one task.
 
-    What it proposes depends only on the task, the seed and the programs it was trained on.
+    Its proposals depend only on the task, the seed and the programs it was trained on.
     """
 
-    __test__ = False  # not a test class, whatever pytest makes of its name
+    __test__ = False  # tells pytest that this is no test class
 
     def __init__(
         self,
@@ -69,8 +69,8 @@ class TestTimeTraining:
         encoding = self._trainer.policy.encoding
         examples = []
         outcomes = run_batch(programs, inputs, budget=self._budget, threads=self._threads)
-        for program, of_program in zip(programs, outcomes, strict=True):
-            if experience := relabel(of_program, pairs):
+        for program, program_outcomes in zip(programs, outcomes, strict=True):
+            if experience := relabel(program_outcomes, pairs):
                 try:
                     target = encoding.encode_program(program)
                 except NotEncodableError:

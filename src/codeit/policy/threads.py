@@ -1,9 +1,9 @@
 """Threads that share the work on a CPU.
 
 PyTorch can divide each operation among cores. The matrices of a small policy are too small for
-that: cores mostly wait for each other, much longer if another program takes one of them. Here each
-thread has work of its own, a batch of samples or a part of a step of training, and runs operations
-on one core. Sums are then added in the same order on any number of threads.
+that: cores mostly wait for each other, and much longer if another program uses one of them. Here
+each thread has its own work, a batch of samples or a part of a training step, and runs operations on
+one core. Sums are then added in the same order on any number of threads.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def _pool(n: int) -> ThreadPoolExecutor:
 
 @contextmanager
 def torch_threads(n: int) -> Iterator[ThreadPoolExecutor]:
-    """Provide n threads, in each of which PyTorch uses one core, as it does here until the end."""
+    """Provide n threads. PyTorch uses one core in each, and in this thread until the block ends."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)  # the number for products in fp32 is one for all threads
+    torch.set_num_threads(1)  # for products in fp32, all threads share this number
     try:
         yield _pool(n)
     finally:

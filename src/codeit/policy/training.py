@@ -337,12 +337,12 @@ class Trainer:
     def _check_state(self, state: dict[int, dict[str, torch.Tensor]]) -> None:
         """Raise ValueError if a state of the optimizer does not fit the parameters."""
         parameters = list(self.policy.model.parameters())
-        for index, of_parameter in state.items():
+        for index, parameter_state in state.items():
             for key in ("exp_avg", "exp_avg_sq"):
-                found = of_parameter[key]
+                found = parameter_state[key]
                 if found.shape != parameters[index].shape or not torch.isfinite(found).all():
                     raise ValueError(f"{index}.{key} does not fit the weights, or is not finite")
-            step = of_parameter["step"]
+            step = parameter_state["step"]
             if step.numel() != 1 or not torch.isfinite(step).all():
                 raise ValueError(f"{index}.step is not a number")
 
@@ -392,8 +392,8 @@ def divide(batch: Sequence[MicroBatch], n: int) -> list[list[MicroBatch]]:
 def _return_memory() -> None:
     """Return the memory of freed tensors to the system, if the allocator is glibc's.
 
-    It keeps them otherwise, and more with each epoch: what stays in use, such as cached kernels,
-    lies between them and divides them into ever smaller pieces.
+    The allocator would keep it, and more with each epoch: tensors that stay in use, such as cached
+    kernels, lie between the freed ones and divide their memory into ever smaller pieces.
     """
     if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)

@@ -1,7 +1,6 @@
-"""Blocks: rectangles of text in a terminal, which hold grids and are placed beside or below each
-other.
+"""Blocks: rectangles of text that hold grids in a terminal, placed beside or below each other.
 
-A cell of a grid is two characters wide, so that it is about a square. Where the terminal has
+A cell of a grid is two characters wide, so that it is almost square. Where the terminal has
 colour, cells are painted in 24-bit colour, which rich maps to what the terminal supports, and a
 thin frame shows where a black grid ends. Elsewhere, as in a file or a pipe, cells are digits.
 """

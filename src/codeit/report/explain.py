@@ -168,6 +168,6 @@ class _Pen:
 
 
 def _faded(colour: int) -> Style:
-    own = Color.parse(PALETTE[colour]).triplet if 0 <= colour < len(PALETTE) else _FADED
-    assert own is not None
-    return Style(bgcolor=Color.from_triplet(blend_rgb(_FADED, own, 0.25)))
+    unfaded = Color.parse(PALETTE[colour]).triplet if 0 <= colour < len(PALETTE) else _FADED
+    assert unfaded is not None
+    return Style(bgcolor=Color.from_triplet(blend_rgb(_FADED, unfaded, 0.25)))

@@ -22,8 +22,8 @@ from codeit.report.pictures import Cells, Colour, Items, Patches, Row, View, Wor
 from codeit.solver import SolveResult
 
 CELL, MOST = 14, 240
-"""Sides of a cell and of a picture at most, in pixels."""
-_SMALLEST = 2  # side of a cell, for what does not fit
+"""Largest side of a cell, and of a picture, in pixels."""
+_SMALLEST = 2  # side of a cell in a picture that does not fit
 _PROGRAMS = 3  # programs of a result
 _STYLE = Markup("""<style>
 .codeit { line-height: 1.4; }
@@ -79,14 +79,18 @@ def _(trace: Trace) -> str:
 def _(result: SolveResult) -> str:
     """Draw the demonstrations, the attempts at each test, and the best programs."""
     demonstrations = len(result.task.train)
-    best = max((one.demonstrations_solved for one in result.programs), default=0)
+    best = max((candidate.demonstrations_solved for candidate in result.programs), default=0)
     facts = f"{best} of {demonstrations} demonstrations solved, {result.tried:,} programs tried"
-    known = [one for one in outputs_correct(result.attempts, result.task) if one is not None]
+    known = [correct for correct in outputs_correct(result.attempts, result.task) if correct is not None]
     if known:
         facts += f", {sum(known)} of {len(known)} known test outputs correct"
     shown = [
-        (_text(one.program), f"{one.demonstrations_solved} of {demonstrations}", f"{one.votes:,}")
-        for one in result.programs[:_PROGRAMS]
+        (
+            _text(candidate.program),
+            f"{candidate.demonstrations_solved} of {demonstrations}",
+            f"{candidate.votes:,}",
+        )
+        for candidate in result.programs[:_PROGRAMS]
     ]
     head = Markup("<tr><td>program</td><td>demonstrations</td><td>votes</td></tr>")
     rows = _join("<tr><td>{}</td><td>{}</td><td>{}</td></tr>", shown)

@@ -29,14 +29,14 @@ def answer_page(
     """
     views = Views()
     sheet = task_sheet(views, task, outputs=outputs)
-    sheet["attempts"] = [[views.grid(grid) for grid in of_input] for of_input in attempts]
+    sheet["attempts"] = [[views.grid(grid) for grid in answers] for answers in attempts]
     sheet["programs"] = [
-        program_sheet(views, one.program, task.train)
-        | {"solved": one.demonstrations_solved}
-        | ({"notes": [f"{one.votes:,} vote{'s' * (one.votes != 1)}"]} if one.votes else {})
-        for one in candidates
+        program_sheet(views, candidate.program, task.train)
+        | {"solved": candidate.demonstrations_solved}
+        | ({"notes": [f"{candidate.votes:,} vote{'s' * (candidate.votes != 1)}"]} if candidate.votes else {})
+        for candidate in candidates
     ]
-    best = max((one.demonstrations_solved for one in candidates), default=0)
+    best = max((candidate.demonstrations_solved for candidate in candidates), default=0)
     lead = (
         f"The best program solves {best} of {len(task.train)} demonstrations."
         if candidates
@@ -44,10 +44,10 @@ def answer_page(
     )
     if tried is not None:
         lead += f" The search tried {tried:,} program{'s' * (tried != 1)}."
-    known = [one for one in outputs_correct(attempts, task) if one is not None] if outputs else []
+    known = [correct for correct in outputs_correct(attempts, task) if correct is not None] if outputs else []
     if known:
         lead += f" Correct: {sum(known)} of {len(known)} known test outputs."
-    return _task_page(title, lead, sheet, views, [one.program for one in candidates])
+    return _task_page(title, lead, sheet, views, [candidate.program for candidate in candidates])
 
 
 def explain_page(program: Program, task: Task, *, tests: bool = False) -> str:

@@ -13,11 +13,11 @@ from codeit.report.page import primitives
 from codeit.report.runs import Run
 
 STATUSES = ("solved", "demonstrations", "some", "none")
-"""How far a task is solved: at top 3; all demonstrations, but not the tests; some; none."""
+"""How far a task is solved: at top 3; all demonstrations, but not the tests; some of them; none."""
 
 
 _NOT_COMPARED = frozenset({"run.seed", "seed", "run.threads"})
-"""Settings in which runs of a group may differ: the seed, and what results do not depend on."""
+"""Settings in which runs of a group may differ: the seed, and settings that do not change results."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class GalleryEntry:
     @property
     def best(self) -> Program | None:
         """The best program that gives the test outputs; the best program if none does."""
-        right = (one.program for one in self.programs if one.right)
+        right = (found.program for found in self.programs if found.right)
         return next(right, self.programs[0].program if self.programs else None)
 
 
@@ -71,8 +71,8 @@ def by_seed(runs: Sequence[Run]) -> list[RunGroup]:
     """Return the runs in groups that differ only by their seed, in order of each group's first run.
 
     A run with a seed that its group has already begins another group, so that two versions of the
-    code can be compared. Runs of unequal length, as one in progress, and runs whose settings are
-    unknown are groups of their own.
+    code can be compared. Runs of unequal length, such as one in progress, and runs whose settings are
+    unknown are in separate groups.
     """
     groups: list[tuple[object, dict[str, Run]]] = []
     for run in runs:
@@ -109,16 +109,16 @@ def gallery(runs: Sequence[Run], *, threads: int = 0) -> list[GalleryEntry]:
     keys = list(ranks)
     test_inputs = [[pair.input for pair in tasks[task_id].test] for task_id, _ in keys]
     outcomes = run_batch([program for _, program in keys], test_inputs, threads=threads)
-    of_task: defaultdict[str, list[GalleryProgram]] = defaultdict(list)
-    for key, of_program in zip(keys, outcomes, strict=True):
+    by_task: defaultdict[str, list[GalleryProgram]] = defaultdict(list)
+    for key, program_outcomes in zip(keys, outcomes, strict=True):
         task_id, program = key
         outputs = [pair.output for pair in tasks[task_id].test]
-        right = None if None in outputs else solves(of_program, outputs)
-        of_task[task_id].append(GalleryProgram(program, solved[key], of_program, right, ranks[key]))
+        right = None if None in outputs else solves(program_outcomes, outputs)
+        by_task[task_id].append(GalleryProgram(program, solved[key], program_outcomes, right, ranks[key]))
     entries = []
     for task_id, task in tasks.items():
         programs = sorted(
-            of_task[task_id], key=lambda p: (-p.demonstrations_solved, len(p.program), str(p.program))
+            by_task[task_id], key=lambda p: (-p.demonstrations_solved, len(p.program), str(p.program))
         )
         best = programs[0].demonstrations_solved if programs else 0
         status = "demonstrations" if best == len(task.train) else "some" if best else "none"
@@ -138,7 +138,7 @@ def primitives_of_solutions(entries: Sequence[GalleryEntry]) -> dict[str, int]:
 
 
 def differing_tasks(runs: Sequence[Run]) -> list[tuple[list[int | None], int]]:
-    """Return for each run how many tasks it solves that each other run has and does not solve.
+    """Return for each run how many tasks it solves that each other run has, but does not solve.
 
     The second number counts the tasks that no other run solves. A run has None beside itself.
     """
@@ -158,4 +158,4 @@ def differing_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
     loops = [run for run in runs if run.kind == "loop" and run.settings]
     keys = dict.fromkeys(key for run in loops for key in run.settings)
     values = {key: [run.settings.get(key, "") for run in loops] for key in keys}
-    return {key: of_loops for key, of_loops in values.items() if len(set(of_loops)) > 1}
+    return {key: per_loop for key, per_loop in values.items() if len(set(per_loop)) > 1}

@@ -48,7 +48,7 @@ def report_page(
         progress(number, len(entries))
         cards.append(_card(entry))
         packed.append(_packed(_sheet(entry, runs)))
-        programs += [one.program for one in entry.programs]
+        programs += [found.program for found in entry.programs]
     progress(len(entries), len(entries))
     names = [run.name for run in runs]
     return render(
@@ -93,24 +93,24 @@ def _card(entry: GalleryEntry) -> Json:
 def _sheet(entry: GalleryEntry, runs: Sequence[Run]) -> Json:
     views = Views()
     sheet = task_sheet(views, entry.task, outputs=True)
-    sheet["programs"] = [_program(views, entry, one, runs) for one in entry.programs]
+    sheet["programs"] = [_program(views, entry, found, runs) for found in entry.programs]
     return sheet | {"views": views.json}
 
 
-def _program(views: Views, entry: GalleryEntry, one: GalleryProgram, runs: Sequence[Run]) -> Json:
+def _program(views: Views, entry: GalleryEntry, found: GalleryProgram, runs: Sequence[Run]) -> Json:
     notes = []
-    for number, rank in one.ranks.items():
+    for number, rank in found.ranks.items():
         run = runs[number]
-        origin = run.origins.get((entry.task.id, one.program), "")
+        origin = run.origins.get((entry.task.id, found.program), "")
         notes.append(f"{_ORDINALS[rank]} of {run.name}" + (f" ({origin})" if origin else ""))
     outputs = [pair.output for pair in entry.task.test]
-    return program_sheet(views, one.program, entry.task.train) | {
-        "solved": one.demonstrations_solved,
+    return program_sheet(views, found.program, entry.task.train) | {
+        "solved": found.demonstrations_solved,
         "notes": notes,
-        "answers": [None if outcome.grid is None else views.grid(outcome.grid) for outcome in one.outcomes],
+        "answers": [None if outcome.grid is None else views.grid(outcome.grid) for outcome in found.outcomes],
         "answers_right": [
             None if expected is None else int(outcome.grid == expected)
-            for outcome, expected in zip(one.outcomes, outputs, strict=True)
+            for outcome, expected in zip(found.outcomes, outputs, strict=True)
         ],
     }
 

@@ -1,7 +1,7 @@
-"""Directories of runs and searches, and published results, read for a report.
+"""Reads directories of runs and searches, and published results, for a report.
 
-Scores and ranks are computed again from the programs. Only what cannot be recomputed is read from
-files: the metrics of iterations, the curves of searches, and seconds.
+Scores and ranks are computed again from the programs. Only values that cannot be recomputed are read
+from files: the metrics of iterations, the curves of searches, and seconds.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Run:
 
     name: str
     kind: str
-    """One of KINDS; "search" if the directory does not tell."""
+    """One of KINDS; "search" if the directory does not record it."""
     tasks: tuple[Task, ...]
     settings: Mapping[str, str]
     """Settings by dotted name; empty if the directory does not record them."""
@@ -70,7 +70,7 @@ class Run:
     """By task id, the best-ranked programs, which are scored."""
     score: Score
     origins: Mapping[tuple[str, Program], str]
-    """By task id and program, in words when it was found and by what."""
+    """By task id and program: a text that says when it was found and by which source."""
     metrics: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     """Of a loop, by iteration (see `storage.metrics.METRICS`)."""
     curve: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
@@ -139,10 +139,10 @@ def _read_loop(directory: Path, name: str, tasks: str, threads: int) -> Run:
         best,
         score(best, test_tasks, threads=threads),
         {
-            (task_id, one.program): f"iteration {one.iteration}, {one.source}"
+            (task_id, candidate.program): f"iteration {candidate.iteration}, {candidate.source}"
             for task_id, found in candidates.items()
-            for one in found
-            if one.source
+            for candidate in found
+            if candidate.source
         },
         metrics=metrics,
         seconds=seconds,
@@ -201,9 +201,9 @@ def _search(
         best,
         score(best, tasks, threads=threads),
         {
-            (task_id, one.program): f"after {one.order:,} programs"
+            (task_id, candidate.program): f"after {candidate.order:,} programs"
             for task_id, found in candidates.items()
-            for one in found
+            for candidate in found
         },
         curve=_read_table(directory / "curve.csv", "programs", int, ["solved_top3"]),
         seconds={"search": seconds},
@@ -294,8 +294,7 @@ def _checked(value: Number) -> Number:
 
 
 def _candidates(path: Path, tasks: Sequence[Task], threads: int) -> dict[str, list[Candidate]]:
-    """Return the programs of a solutions file by task id, with the demonstrations that they solve
-    when run.
+    """Return the programs of a solutions file by task id, run to count the demonstrations they solve.
 
     The order of a candidate is the row's `tried` or, without it, the row's number. Rows of other
     tasks and rows that do not parse are left out, as in `codeit verify`.
@@ -319,11 +318,12 @@ def _candidates(path: Path, tasks: Sequence[Task], threads: int) -> dict[str, li
                 Candidate(row.task_id, program, 0, order, row.votes, iteration=iteration, source=found_by)
             )
     found = {}
-    for task_id, of_task in unranked.items():
+    for task_id, unscored in unranked.items():
         pairs = [by_id[task_id].train]
-        solved = count_solved([one.program for one in of_task], pairs, threads=threads)[0].tolist()
+        programs = [candidate.program for candidate in unscored]
+        solved = count_solved(programs, pairs, threads=threads)[0].tolist()
         found[task_id] = [
-            replace(one, demonstrations_solved=n) for one, n in zip(of_task, solved, strict=True)
+            replace(candidate, demonstrations_solved=n) for candidate, n in zip(unscored, solved, strict=True)
         ]
     return found
 
@@ -368,9 +368,9 @@ def shortest_lengths(
     demonstrations = {task.id: len(task.train) for task in tasks}
     by_iteration: defaultdict[int, list[tuple[str, int]]] = defaultdict(list)
     for task_id, found in candidates.items():
-        for one in found:
-            if one.demonstrations_solved == demonstrations[task_id]:
-                by_iteration[one.iteration].append((task_id, len(one.program)))
+        for candidate in found:
+            if candidate.demonstrations_solved == demonstrations[task_id]:
+                by_iteration[candidate.iteration].append((task_id, len(candidate.program)))
     shortest: dict[str, int] = {}
     first: list[str] = []
     means = {}

@@ -90,8 +90,7 @@ def _patch(patch: Patch) -> list[Any]:
 def program_sheet(
     table: Views, program: Program, pairs: Sequence[tuple[Grid, Grid | None]], budget: Budget | None = None
 ) -> Json:
-    """Return a program and its runs on inputs, each paired with its expected output (None:
-    unknown).
+    """Return a program and its runs on inputs, each with its expected output (None if unknown).
 
     lines   the text of each line
     trace   for each input, the pictures of the lines up to where the run ends

@@ -82,8 +82,7 @@ PAGE = Layout(480, 290, left=74, right=14, top=12, bottom=46, space=0)
 def line_chart(
     title: str, series: Sequence[Series], x: Axis, y: Axis, references: Sequence[Reference] = ()
 ) -> Markup:
-    """Return a figure with lines, and with points or levels to compare them with; "" without any
-    line.
+    """Return a figure with lines, and points or levels to compare them with; "" without any line.
 
     The y axis begins at 0. Lines without points are left out, as are points at 0 or below on a
     logarithmic axis.
@@ -92,7 +91,7 @@ def line_chart(
     if not drawn:
         return Markup("")
     plot = _plot(PAGE, drawn, x, y, references)
-    summary = f"{title}. " + "; ".join(f"{one.name}: {y.point(one, *one.points[-1])}" for one in drawn)
+    summary = f"{title}. " + "; ".join(f"{line.name}: {y.point(line, *line.points[-1])}" for line in drawn)
     picture = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         PAGE.width, PAGE.height, summary, plot
     )
@@ -123,11 +122,11 @@ def line_chart_file(
 
 
 def _drawable(series: Sequence[Series], x: Axis) -> list[Series]:
-    """Return the lines without the points that the x axis cannot show, if any points are left."""
+    """Return the lines that have points on the x axis, without their other points."""
     shown = [
-        replace(one, points=[(px, py) for px, py in one.points if px > 0 or not x.log]) for one in series
+        replace(line, points=[(px, py) for px, py in line.points if px > 0 or not x.log]) for line in series
     ]
-    return [one for one in shown if one.points]
+    return [line for line in shown if line.points]
 
 
 def _plot(
@@ -135,9 +134,9 @@ def _plot(
 ) -> Markup:
     """Return the axes, references and lines of a chart."""
     known = [point for reference in references for point in reference.points]
-    points = [*(point for one in series for point in one.points), *known]
+    points = [*(point for line in series for point in line.points), *known]
     xs, ys = [px for px, _ in points if px is not None], [py for _, py in points]
-    ys += [high for one in series for _, high in one.band.values()]
+    ys += [high for line in series for _, high in line.band.values()]
     low, high = min(xs, default=1), max(xs, default=1)
     if low == high:
         low, high = (low / 2, high * 2) if x.log else (low - 0.5, high + 0.5)
@@ -158,30 +157,30 @@ def _plot(
 
     x_ticks = _log_ticks(low, high) if x.log else _whole_ticks(low, high)
     parts = [_axes(layout, x, y, x_ticks, y_ticks, across, down)]
-    parts += [_band(one, across, down) for one in series if one.band]
-    hues = sorted({one.hue for one in series})
-    for one in series:
+    parts += [_band(line, across, down) for line in series if line.band]
+    hues = sorted({line.hue for line in series})
+    for line in series:
         # A line that others may cover is wider, so that it stays visible.
-        width = 2 + 1.8 * min(len(hues) - 1 - hues.index(one.hue), 2)
-        path = "L".join(f"{across(px):.1f} {down(py):.1f}" for px, py in one.points)
-        marked = len(one.points) <= _MAX_MARKED
+        width = 2 + 1.8 * min(len(hues) - 1 - hues.index(line.hue), 2)
+        path = "L".join(f"{across(px):.1f} {down(py):.1f}" for px, py in line.points)
+        marked = len(line.points) <= _MAX_MARKED
         dots = Markup("").join(
             Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{}"{}>{}</circle>').format(
                 across(px),
                 down(py),
                 2.6 if marked else 5,
                 "" if marked else Markup(' class="unseen"'),
-                _tooltip(f"{one.name}: {y.point(one, px, py)} at {x.text(px)}"),
+                _tooltip(f"{line.name}: {y.point(line, px, py)} at {x.text(px)}"),
             )
-            for px, py in one.points
+            for px, py in line.points
         )
         parts.append(
             Markup('<g class="line {}"><path stroke-width="{}" d="M{}"/>{}</g>').format(
-                _classes(one), width, path, dots
+                _classes(line), width, path, dots
             )
         )
     # Last, so that no line strikes through the name of a level.
-    drawn = [(across(px), down(py)) for one in series for px, py in one.points]
+    drawn = [(across(px), down(py)) for line in series for px, py in line.points]
     parts += [_reference(layout, reference, x, y, across, down, drawn) for reference in references]
     return Markup("").join(parts)
 
@@ -283,7 +282,7 @@ def _figure(title: str, picture: Markup, legend: Markup, data: Markup) -> Markup
 
 def _keys(series: Sequence[Series], references: Sequence[Reference]) -> list[tuple[str, str]]:
     """Return the legend's entries: names with classes. Levels are named where they are drawn."""
-    crosses = [one for one in references if any(px is not None for px, _ in one.points)]
+    crosses = [reference for reference in references if any(px is not None for px, _ in reference.points)]
     return [(one.name, _classes(one)) for one in series] + [(one.name, "known") for one in crosses]
 
 
@@ -315,19 +314,19 @@ def _key(classes: str) -> Markup:
 
 
 def _points_table(series: Sequence[Series], x: Axis, y: Axis) -> Markup:
-    of_series = [dict(one.points) for one in series]
-    places = sorted({px for points in of_series for px in points})
+    points_by_line = [dict(line.points) for line in series]
+    places = sorted({px for points in points_by_line for px in points})
     body = [
         [
             x.text(px),
             *(
-                y.point(one, px, points[px]) if px in points else ""
-                for one, points in zip(series, of_series, strict=True)
+                y.point(line, px, points[px]) if px in points else ""
+                for line, points in zip(series, points_by_line, strict=True)
             ),
         ]
         for px in places
     ]
-    return table([x.label, *(one.name for one in series)], body)
+    return table([x.label, *(line.name for line in series)], body)
 
 
 def _tooltip(text: str) -> Markup:

@@ -1,6 +1,6 @@
 """Enumeration for one task: the cheapest programs that solve its demonstrations.
 
-What costs how much is learned from given programs, usually the experts (see `language.enumeration`).
+The costs are learned from given programs, usually the experts (see `language.enumeration`).
 Test outputs are not read.
 """
 
@@ -16,13 +16,13 @@ from codeit.language import Budget, Grid, Program, evaluate
 from codeit.language.enumeration import Enumeration, Library
 
 STEP = 50_000
-"""Expressions between two looks at the clock: a tenth of a second or two."""
+"""Expressions tried at a time, which takes 0.1 to 0.2 s."""
 SURE_BITS = 30
 """A program of at most this cost that solves all demonstrations is taken as right. On the development
 benchmark, where the limit was chosen, 50 of 53 give the published test outputs, on other training
 tasks 48 of 51 (LOG.md)."""
 DOUBTFUL_BITS = 60
-"""A program of this cost counts as one vote. Two bits less double the votes."""
+"""A program of this cost counts as one vote. Every two bits less double the votes."""
 
 
 class Enumerated(NamedTuple):
@@ -64,7 +64,7 @@ def enumerate_programs(
 
 
 def _candidates(task: Task, found: Sequence[tuple[Program, int]]) -> list[Candidate]:
-    """Return programs as candidates, given with their costs, without those that fail on a test."""
+    """Return candidates for programs, given with their costs. Leave out those that fail on a test."""
     programs = [program for program, _ in found]
     tests: list[tuple[Grid, Grid | None]] = [(pair.input, None) for pair in task.test]
     verdicts = evaluate(programs, [0] * len(programs), [tests], threads=1)
@@ -75,11 +75,11 @@ def _candidates(task: Task, found: Sequence[tuple[Program, int]]) -> list[Candid
     ]
 
 
-def is_sure(one: Candidate) -> bool:
+def is_sure(candidate: Candidate) -> bool:
     """Return whether a candidate has as many votes as a program of `SURE_BITS`."""
-    return one.votes >= votes(SURE_BITS)
+    return candidate.votes >= votes(SURE_BITS)
 
 
 def votes(bits: int) -> int:
-    """Return as how many votes a program of a cost counts beside the programs of evolution."""
+    """Return the number of votes of a program of this cost. A program of evolution has one."""
     return 1 << max(0, (DOUBTFUL_BITS - bits) // 2)

@@ -28,7 +28,7 @@ from codeit.language import Budget, Grid, Program, TypedProgram, evaluate, infer
 
 
 class Generation(NamedTuple):
-    """What one generation of offspring brought."""
+    """The state of the search after a generation of offspring."""
 
     tried: int
     """Programs tried so far, including this generation."""
@@ -97,12 +97,12 @@ class Evolution:
         A candidate is the shortest program that gives the answer. Equal votes are ordered by
         length.
         """
-        return sorted(self._answers.values(), key=lambda one: (-one.votes, len(one.program)))
+        return sorted(self._answers.values(), key=lambda answer: (-answer.votes, len(answer.program)))
 
     def members(self) -> list[Candidate]:
         """Return the population, best first."""
         solved = self._verdicts["solved"].tolist()
-        return [Candidate(self._task_id, *one) for one in zip(self._members, solved, strict=True)]
+        return [Candidate(self._task_id, *member) for member in zip(self._members, solved, strict=True)]
 
     def _try(self, programs: Sequence[Program]) -> None:
         """Try new programs."""
@@ -127,8 +127,8 @@ class Evolution:
         for k in np.flatnonzero(with_starter).tolist():
             mates[k] = self._typed_starters[rng.integers(len(self._typed_starters))]
         seed = int(rng.integers(1 << 63))
-        made = vary(parents, mates, self._weights, seed, max_lines=settings.max_lines)
-        offspring = {child.identity: child for child in made if child is not None}
+        children = vary(parents, mates, self._weights, seed, max_lines=settings.max_lines)
+        offspring = {child.identity: child for child in children if child is not None}
         return [child for identity, child in offspring.items() if identity not in self._tried]
 
     def _select(self, programs: Sequence[Program], verdicts: NDArray[np.void]) -> None:

@@ -77,8 +77,8 @@ class Mutator:
         self._ids = sorted(experts)
         index = list(range(len(self._ids)))
         programs = [experts[task_id] for task_id in self._ids]
-        of_ids = [tasks[task_id] for task_id in self._ids]
-        inputs = [[p.input for p in task.train] + [p.input for p in task.test] for task in of_ids]
+        expert_tasks = [tasks[task_id] for task_id in self._ids]
+        inputs = [[p.input for p in task.train] + [p.input for p in task.test] for task in expert_tasks]
         self._inputs = [[(grid, None) for grid in grids] for grids in inputs]
         self._first_inputs = [grids[0] for grids in inputs]
         self._parents = infer_types(programs, index, self._first_inputs, budget=budget, threads=threads)
@@ -93,9 +93,9 @@ class Mutator:
         """Exclude programs, given with their expert's task id, as if they had been made already."""
         index_of = {task_id: k for k, task_id in enumerate(self._ids)}
         programs = iter(programs)
-        while some := list(islice(programs, PROPOSALS_PER_ROUND)):
-            index = [index_of[task_id] for task_id, _ in some]
-            self._seen.update(self._keys(index, [program for _, program in some])[0].ravel().tolist())
+        while batch := list(islice(programs, PROPOSALS_PER_ROUND)):
+            index = [index_of[task_id] for task_id, _ in batch]
+            self._seen.update(self._keys(index, [program for _, program in batch])[0].ravel().tolist())
 
     def restore(self, keys: Iterable[int]) -> None:
         """Exclude mutants by the keys of their `MutationRound`, in any order."""
@@ -107,11 +107,11 @@ class Mutator:
         Raises MutationError after a round with fewer than MIN_NEW_PER_ROUND new mutants.
         """
         for number in count(first):
-            made = self._round(number)
-            yield made
-            if len(made.mutants) < MIN_NEW_PER_ROUND:
+            mutation_round = self._round(number)
+            yield mutation_round
+            if len(mutation_round.mutants) < MIN_NEW_PER_ROUND:
                 raise MutationError(
-                    f"only {len(made.mutants)} of {PROPOSALS_PER_ROUND} mutations in a row gave a "
+                    f"only {len(mutation_round.mutants)} of {PROPOSALS_PER_ROUND} mutations in a row gave a "
                     "new program; "
                     "use more experts or a greater depth"
                     + (", or programs distinct by text" if self._distinct == "behaviour" else "")
@@ -130,15 +130,15 @@ class Mutator:
                 alive = [k for k, parent in enumerate(parents) if len(parent.types) == len(programs[k])]
                 index, parents = [index[k] for k in alive], [parents[k] for k in alive]
             offspring = vary(parents, parents, PAPER_WEIGHTS, int(rng.integers(1 << 63)))
-            made = [(k, child) for k, child in zip(index, offspring, strict=True) if child is not None]
-            index, programs = [k for k, _ in made], [child for _, child in made]
+            children = [(k, child) for k, child in zip(index, offspring, strict=True) if child is not None]
+            index, programs = [k for k, _ in children], [child for _, child in children]
         unseen = [k for k, program in enumerate(programs) if program.identity not in self._seen]
         index, programs = [index[k] for k in unseen], [programs[k] for k in unseen]
         keys, accepted = self._keys(index, programs)
         new = []
         for k in np.flatnonzero(accepted).tolist():
-            if self._seen.isdisjoint(own := keys[k].tolist()):
-                self._seen.update(own)
+            if self._seen.isdisjoint(row := keys[k].tolist()):
+                self._seen.update(row)
                 new.append(k)
         mutants = [Mutant(self._ids[index[k]], programs[k]) for k in new]
         return MutationRound(number, mutants, keys[new])
@@ -178,8 +178,8 @@ def make_mutants(
         mutator = Mutator(
             experts, tasks, seed, depth=depth, distinct=distinct, budget=budget, threads=threads
         )
-        for made in mutator.rounds():
-            mutants += made.mutants
+        for mutation_round in mutator.rounds():
+            mutants += mutation_round.mutants
             if progress:
                 progress(min(len(mutants), n), n)
             if len(mutants) >= n:

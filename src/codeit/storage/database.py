@@ -22,7 +22,7 @@ class StoreError(ValueError):
 
 def damaged(path: Path, reason: object) -> StoreError:
     """Return the error of a database whose contents codeit cannot have written."""
-    line = "".join(one if one.isprintable() else " " for one in str(reason))  # it may quote the damage
+    line = "".join(c if c.isprintable() else " " for c in str(reason))  # it may quote the damage
     return StoreError(
         f"{path}: expected an intact database of codeit, found a damaged one ({line}); "
         "restore it, or start anew in another directory"

@@ -283,7 +283,7 @@ class ReplayBuffer:
     def experts_and_mutants(self, iteration: int) -> list[tuple[Program, str]]:
         """Return the experts and mutants (program, source) added in an iteration, oldest first.
 
-        Replaced ones are among them.
+        Replaced experiences are included.
         """
         query = """
             SELECT p.text, e.source FROM experience AS e JOIN program AS p ON p.id = e.program_id
@@ -295,7 +295,7 @@ class ReplayBuffer:
     def programs_on(self, task_id: str) -> list[Program]:
         """Return the programs on a test task, highest priority first, then newest first.
 
-        Replaced ones are not among them.
+        Replaced experiences are left out.
         """
         query = """
             SELECT p.text FROM experience AS e JOIN task AS t ON t.id = e.task_id

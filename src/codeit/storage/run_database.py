@@ -136,9 +136,9 @@ class RunDatabase(Database):
 
         A candidate with the same task and program stays as it is, except that votes of searches
         and of the policy are added to its own. Every search counts its votes from zero, and
-        each sample of the policy that solves a demonstration is a vote, also if the program was
+        each sample of the policy that solves a demonstration is a vote, even if the program was
         sampled before: the votes estimate how likely the policy thinks an answer is. Experts and
-        mutants are tried once, and vote only if they are the first to be the candidate.
+        mutants are tried once. Their vote counts only if they create the candidate.
         """
         self.add_program(candidate.program)
         query = (

@@ -51,8 +51,8 @@ class RunDirectory:
     def __init__(self, path: str | Path, settings: RunSettings | None = None) -> None:
         """Start a run, or continue the run in the directory, whose settings must be the same.
 
-        Without `settings`, continue. Raises RunError if that is not possible, StoreError or
-        ConfigError for a file that cannot be read or is of another version.
+        Without `settings`, continue. Raises RunError if the run cannot be started or continued, and
+        StoreError or ConfigError for a file that cannot be read or is of another version.
         """
         self.path = Path(path)
         self._events: Path | None = None  # the TensorBoard events that this process writes
@@ -69,7 +69,7 @@ class RunDirectory:
             resources.callback(lock.release)
             self._refuse_unknown(settings)  # another process may have worked here in the meantime
             is_new = not (config.is_file() and database.exists())
-            if not is_new:  # opened first, as it tells which version wrote the directory
+            if not is_new:  # opened first, because it shows which version wrote the directory
                 self.database = resources.enter_context(RunDatabase(database))
             if not config.is_file():
                 assert settings is not None
@@ -149,16 +149,16 @@ class RunDirectory:
             )
         write_atomically(self.path / "metrics.csv", table.getvalue())
         rows = []
-        for one in self.database.candidates():
+        for candidate in self.database.candidates():
             row: dict[str, object] = {
-                "task": one.task_id,
-                "program": str(one.program),
-                "demonstrations_solved": one.demonstrations_solved,
-                "iteration": one.iteration,
-                "source": one.source,
+                "task": candidate.task_id,
+                "program": str(candidate.program),
+                "demonstrations_solved": candidate.demonstrations_solved,
+                "iteration": candidate.iteration,
+                "source": candidate.source,
             }
             if self.settings.scoring.ranking == "votes":  # `codeit verify` ranks by votes if they are present
-                row["votes"] = one.votes
+                row["votes"] = candidate.votes
             rows.append(json.dumps(row) + "\n")
         write_atomically(self.path / "solutions.jsonl", "".join(rows))
         self._publish_events(metrics)

@@ -111,7 +111,7 @@ class SearchLogReader(Database):
         return {number: Part(*rest) for number, *rest in rows}
 
     def states(self, parse: Callable[[bytes], State]) -> dict[int, State]:
-        """Return what `parse` makes of the state of each part, by number, in order.
+        """Return the parsed state of each part, by number, in order.
 
         Raises StoreError for a state on which `parse` fails.
         """
@@ -164,8 +164,8 @@ class SearchLog(SearchLogReader):
     ) -> None:
         """Start a search, or continue the one in the directory, which must have these settings.
 
-        Settings named in `may_change` may differ. `started` (of time.monotonic, by default now) is
-        when this call began. Raises RunError if that is not possible,
+        Settings named in `may_change` may differ. `started` is the value of time.monotonic when this
+        call began, by default now. Raises RunError if the search cannot be started or continued, and
         StoreError for a file that cannot be read or is of another version.
         """
         self.directory = Path(directory)
@@ -220,8 +220,8 @@ class SearchLog(SearchLogReader):
     def check_tasks(self, tasks: Sequence[Task]) -> None:
         """Raise RunError if the tasks differ from those that the search began with.
 
-        Their names are the same, as a setting tells, but a file may have changed. A log that has no
-        fingerprint of its tasks gets one.
+        A setting ensures that the set of tasks has the same name, but its files may have changed. A
+        log without a fingerprint of its tasks gets one.
         """
         found = fingerprint(tasks)
         expected = self.settings().get(_CONTENT)
@@ -257,10 +257,15 @@ class SearchLog(SearchLogReader):
             self.connection.execute("INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?)", (number, *part))
             rows = [
                 (
-                    *(number, one.task_id, str(one.program), one.demonstrations_solved, one.order),
-                    *(None if one.answer is None else f"{one.answer:016x}", one.votes),
+                    number,
+                    candidate.task_id,
+                    str(candidate.program),
+                    candidate.demonstrations_solved,
+                    candidate.order,
+                    None if candidate.answer is None else f"{candidate.answer:016x}",
+                    candidate.votes,
                 )
-                for one in found
+                for candidate in found
             ]
             self.connection.executemany("INSERT OR IGNORE INTO candidate VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             self._set(_WALL_SECONDS, round(self.spent, 3))
@@ -269,15 +274,15 @@ class SearchLog(SearchLogReader):
         """Write solutions.jsonl, curve.csv and settings.json; return scores after each of `points`."""
         found = self.candidates()
         rows = (
-            json.dumps({"task": task_id, "program": str(one.program), "tried": one.order}) + "\n"
-            for task_id, of_task in sorted(_best(found).items())
-            for one in of_task
+            json.dumps({"task": task_id, "program": str(candidate.program), "tried": candidate.order}) + "\n"
+            for task_id, best in sorted(_best(found).items())
+            for candidate in best
         )
         write_atomically(self.directory / "solutions.jsonl", "".join(rows))
         leaked = leaked_tasks(tasks)
         curve = {}
         for n in points:
-            before = _best([one for one in found if one.order < n])
+            before = _best([candidate for candidate in found if candidate.order < n])
             curve[n] = score(before, tasks, leaked=leaked, threads=threads)
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
@@ -302,15 +307,15 @@ def _grids(task: Task) -> object:
 
 def _best(found: Iterable[Candidate]) -> dict[str, list[Candidate]]:
     """Return each task's ranked candidates: the KEPT best, or the TOP answers by votes."""
-    of_task: defaultdict[str, list[Candidate]] = defaultdict(list)
+    by_task: defaultdict[str, list[Candidate]] = defaultdict(list)
     answers: defaultdict[str, dict[int, Candidate]] = defaultdict(dict)  # the last record of each
-    for one in found:
-        if one.answer is None:
-            of_task[one.task_id].append(one)
+    for candidate in found:
+        if candidate.answer is None:
+            by_task[candidate.task_id].append(candidate)
         else:
-            answers[one.task_id][one.answer] = one
+            answers[candidate.task_id][candidate.answer] = candidate
     for task_id, last in answers.items():
         # Votes choose the answers. Their order is by length, as solutions.jsonl has no votes to
         # rank by.
-        of_task[task_id] = [replace(one, votes=0) for one in rank_answers(last.values())[:TOP]]
-    return {task_id: top_k(candidates, KEPT) for task_id, candidates in of_task.items()}
+        by_task[task_id] = [replace(candidate, votes=0) for candidate in rank_answers(last.values())[:TOP]]
+    return {task_id: top_k(candidates, KEPT) for task_id, candidates in by_task.items()}
