@@ -215,8 +215,8 @@ Value repeat(Run& run, const Value* a) {
 
 enum class Extreme { Least, Greatest };
 
-// Finds the first element with the greatest (or least) key, and that key. False if there are no
-// elements.
+// Finds the first element with the greatest (or least) key, and that key. Returns false if there are
+// no elements.
 template <class Key>
 bool best(Run& run, const Items& items, Extreme extreme, Value& item, Value& key, Key key_of) {
     run.charge(items.size());
@@ -344,7 +344,7 @@ Value product(Run& run, const Value* a) {
     for (size_t k = 0; k < x.size(); ++k)
         for (size_t m = 0; m < y.size(); ++m) pairs.push(make_tuple(run, x[k], y[m]));
     std::span<const Value> all{pairs.begin(), pairs.size()};
-    bool sorted = a[0].is_set() && a[1].is_set(); // as their elements are
+    bool sorted = a[0].is_set() && a[1].is_set(); // the elements of sets are, and so are their pairs
     return sorted ? make_sorted_set(run, all) : make_set(run, all);
 }
 

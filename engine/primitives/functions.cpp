@@ -42,7 +42,7 @@ Value apply(Run& run, const Value* a) {
     return make_like(run, a[1], results);
 }
 
-// The union of patches that all have the given tag, or are empty; false if there are others.
+// Computes the union of patches that all have the given tag or are empty. Returns false for others.
 template <class T>
 bool unite_alike(Run& run, std::span<const Value> patches, Tag tag, const PatchNode<T>* Value::*patch,
                  Value& all) {

@@ -481,7 +481,7 @@ struct Lines {
 Value frontiers(Run& run, const Value* a) {
     GridView g = nonempty_grid(a[0]);
     Lines lines(run, g);
-    make_pair(g.h, g.w);
+    make_pair(g.h, g.w); // an Overflow fault if places of the grid exceed 16 bits
     Buffer<Value> found(run);
     uint64_t* keys;
     for (int i = 0; i < g.h; ++i) {
@@ -641,15 +641,15 @@ Value stretch(Run& run, Value v, int64_t down, int64_t across) {
     down = std::max<int64_t>(down, 0);
     across = std::max<int64_t>(across, 0);
     int8_t* out;
-    Value made = new_grid(run, g.h * down, g.w * across, out);
-    if (down == 0 || across == 0) return made;
+    Value stretched = new_grid(run, g.h * down, g.w * across, out);
+    if (down == 0 || across == 0) return stretched;
     for (const int8_t *cell = g.cells, *end = cell + g.area(); cell < end;) {
         const int8_t* row = out;
         for (int j = 0; j < g.w; ++j, ++cell)
             for (int64_t k = 0; k < across; ++k) *out++ = *cell;
         for (int64_t k = 1; k < down; ++k) out = std::copy_n(row, g.w * across, out);
     }
-    return made;
+    return stretched;
 }
 
 Value upscale(Run& run, const Value* a) {
@@ -716,9 +716,9 @@ Value canvas(Run& run, const Value* a) {
     coordinate(a[1], h, w);
     int v = h > 0 && w > 0 ? colour(a[0]) : 0;
     int8_t* cells;
-    Value made = new_grid(run, h, w, cells);
+    Value result = new_grid(run, h, w, cells);
     if (h > 0 && w > 0) std::memset(cells, v, size_t(h * w));
-    return made;
+    return result;
 }
 
 Value index(Run&, const Value* a) {

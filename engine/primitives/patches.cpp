@@ -1,6 +1,6 @@
 // Primitives on patches: sets of places (Indices) and of coloured places (Objects).
 //
-// As in the oracle, a tuple of places or of cells can stand for a patch wherever only the places
+// As in the oracle, a tuple of places or of cells is accepted as a patch wherever only the places
 // matter.
 #include <algorithm>
 #include <bit>
@@ -179,6 +179,7 @@ Value recolor(Run& run, const Value* a) {
 template <size_t N> Value around(Run& run, Value location, const uint32_t (&offsets)[N]) {
     int64_t i, j;
     coordinate(location, i, j);
+    // Overflow faults if a neighbour exceeds 16 bits.
     make_pair(i - 1, j - 1);
     make_pair(i + 1, j + 1);
     uint32_t* keys;
@@ -188,7 +189,7 @@ template <size_t N> Value around(Run& run, Value location, const uint32_t (&offs
     return v;
 }
 
-// Each list is sorted as keys are.
+// Each list is in the order of keys.
 constexpr uint32_t kDirect[] = {offset(-1, 0), offset(0, -1), offset(0, 1), offset(1, 0)};
 constexpr uint32_t kDiagonal[] = {offset(-1, -1), offset(-1, 1), offset(1, -1), offset(1, 1)};
 constexpr uint32_t kAll[] = {offset(-1, -1), offset(-1, 0), offset(-1, 1), offset(0, -1),
@@ -355,7 +356,7 @@ Value line(Run& run, Place a, Place b) {
     auto [bi, bj] = b;
     int64_t di = bi - ai, dj = bj - aj;
     if (di != 0 && dj != 0 && std::abs(di) != std::abs(dj)) return empty_set();
-    make_pair(bi, bj); // Overflow fault if the far end exceeds 16 bits
+    make_pair(bi, bj); // an Overflow fault if the far end exceeds 16 bits
     auto n = size_t(std::max(std::abs(di), std::abs(dj))) + 1;
     uint32_t step = offset((di > 0) - (di < 0), (dj > 0) - (dj < 0)), key = pair_key(int(ai), int(aj));
     IndicesBuilder keys(run, n);
@@ -399,6 +400,7 @@ Value rectangle(Run& run, const Extent& e) {
 Value outline(Run& run, int64_t ai, int64_t aj, int64_t bi, int64_t bj) {
     int64_t top = std::min(ai, bi), bottom = std::max(ai, bi), left = std::min(aj, bj),
             right = std::max(aj, bj);
+    // Overflow faults if a corner exceeds 16 bits.
     make_pair(top, left);
     make_pair(bottom, right);
     IndicesBuilder keys(run, size_t(2 * (bottom - top + right - left + 2)));
