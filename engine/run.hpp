@@ -146,7 +146,7 @@ struct Run {
         return n * kCellBytes;
     }
     void* allocate(size_t bytes) { return heap_.allocate(count_memory(bytes)); }
-    // Allocates a node with n elements of T behind its header, and charges n + 1 steps.
+    // Allocates a node with n elements of T after its header, and charges n + 1 steps.
     template <class Node, class T> Node* allocate(uint64_t n) {
         charge(n + 1);
         return static_cast<Node*>(allocate(sizeof(Node) + n * sizeof(T)));

@@ -4,7 +4,7 @@
 // a value may have when the program runs. It also holds what is known about the elements of a
 // container, and about the parameters and the result of a function.
 //
-// The grammar (grammar.hpp) holds sampling to these types. Token by token it allows only functions
+// The grammar (grammar.hpp) constrains sampling by these types. Token by token it allows only functions
 // and arguments that `fits`, `callable_with` and `accepts` admit, computes the type of every
 // finished line with `result` or `applied`, and ends a program only where it may give a grid.
 //

@@ -35,7 +35,7 @@ def simplify(
         inputs: Grids on which the result must agree. Those on which the program gives no grid are
             ignored.
         fresh: More grids, to check the result with. They are drawn only if a line was replaced. If
-            one tells the two programs apart, the search starts over with all grids drawn so far.
+            the two programs differ on one, the search starts over with all grids drawn so far.
         threads: Threads that run candidates; 0 uses every core.
 
     Returns:

@@ -206,7 +206,7 @@ def _bound_kernel_caches() -> None:
 
     On a CPU with bf16 instructions, torch compiles a kernel for each shape of a matrix product. Its
     two caches, of oneDNN and of the binding to it, hold 1,024 kernels each by default. Batches of
-    ever new lengths fill them with kernels that are hardly ever used again: over a gigabyte. Torch
+    ever new lengths fill them with kernels that are rarely used again: over a gigabyte. Torch
     reads the variables at the first such product.
     """
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):

@@ -67,8 +67,8 @@ class Patch:
 class Patches:
     """Objects or sets of places on a grid.
 
-    Where a patch reaches beyond the grid, `on` is extended by cells of None. `single` tells a patch
-    from a container with one patch.
+    Where a patch reaches beyond the grid, `on` is extended by cells of None. `single` distinguishes a
+    patch from a container with one patch.
     """
 
     on: tuple[Row, ...]
@@ -135,7 +135,7 @@ def colour_variables(program: Program) -> set[str]:
 def view(value: Any, canvas: Sequence[Row], *, colour: bool = False) -> View:
     """Return the picture of a value of a `Step`.
 
-    Patches are drawn on `canvas`, which is extended if they reach beyond it. `colour` tells that
+    Patches are drawn on `canvas`, which is extended if they reach beyond it. `colour` says that
     numbers from 0 to 9 are colours.
     """
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Text that is safe to print, whatever a file's name, a task's id or a command line contains."""
+"""Makes text safe to print: names of files, ids of tasks and command lines may contain anything."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud8
 
 
 def printable(text: str) -> str:
-    r"""Return text with what a terminal could obey, or an encoding refuse, written as escapes.
+    r"""Return text in which characters that a terminal could obey, or an encoding refuse, are escapes.
 
     These are control characters except the line feed, marks that change the direction of writing,
     and lone surrogates, as Python reads bytes of a file name that are not UTF-8.

@@ -30,7 +30,7 @@ class Series:
     hue: int = 0
     dashed: bool = False
     band: Mapping[float, tuple[float, float]] = field(default_factory=dict)
-    """By x, the lowest and the highest value behind a mean; empty if the line is no mean."""
+    """By x, the lowest and the highest of the values averaged; empty if the line is no mean."""
 
 
 @dataclass(frozen=True)
