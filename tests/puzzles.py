@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 
 from codeit.config import EnumerationConfig, EvolutionConfig, SearchSettings
 from codeit.data.tasks import Pair, Task, TestPair, load_tasks
+from codeit.experiments.search_run import run_search
 from codeit.language import Grid, Program
+from codeit.parallel import Workforce
+from codeit.storage.search_log import SearchLog
 
 STARTERS = [
     Program.parse(text)
@@ -56,3 +62,27 @@ def unsolvable_task() -> Task:
 def without_outputs(task: Task) -> Task:
     """Return the task without its test outputs."""
     return Task(task.id, task.train, tuple(TestPair(pair.input, None) for pair in task.test))
+
+
+SMALL_TASKS = [*solvable_tasks(), unsolvable_task()]
+
+
+def search_small(
+    directory: Path,
+    workforce: Workforce,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> bytes:
+    """Search the small tasks, from where the directory stands; return what is published."""
+    with SearchLog(directory, {"kind": "test"}) as log:
+        run_search(
+            log,
+            STARTERS,
+            SMALL_TASKS,
+            3000,
+            0,
+            settings=SMALL_SEARCH,
+            workforce=workforce,
+            progress=progress,
+        )
+        log.publish(SMALL_TASKS, [3000])
+    return (directory / "solutions.jsonl").read_bytes() + (directory / "curve.csv").read_bytes()

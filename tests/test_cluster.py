@@ -6,37 +6,42 @@ import itertools
 import math
 import os
 import secrets
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 from killable import square
-from puzzles import SMALL_SEARCH, STARTERS, solvable_tasks, unsolvable_task
+from puzzles import SMALL_TASKS as TASKS
+from puzzles import STARTERS, search_small
 from test_killed_workers import make_work
 from test_loop import SilentObserver, all_rows, change, run, settings  # noqa: F401  # a fixture
 
+import codeit.cluster
 import codeit.experiments.mutation_baseline
 import codeit.search.mutation
 from codeit.cluster import ClusterError, RayCluster, connect
-from codeit.config import RunSettings
+from codeit.config import PolicyConfig, RunSettings, SamplingConfig
 from codeit.data.experts import published
 from codeit.data.tasks import load_tasks
 from codeit.evaluation.candidate import Candidate
 from codeit.experiments.mutation_baseline import run_baseline
-from codeit.experiments.search_run import run_search
 from codeit.experiments.submission import Submission, log_settings
 from codeit.language import Budget
 from codeit.parallel import REPEATS, WorkerError, map_ordered, map_unordered
+from codeit.policy.model import Policy
+from codeit.policy.sampling import sample, sample_by_replicas
 from codeit.search.mutation import Mutator
-from codeit.storage.search_log import SearchLog
+from codeit.storage.search_log import SearchLog, SearchLogReader
 
 ray = pytest.importorskip("ray")
-TASKS = [*solvable_tasks(), unsolvable_task()]
 
 
 class Nodes:
@@ -116,31 +121,20 @@ def test_pool_ends_at_its_deadline_and_works_a_bounded_number_of_jobs_ahead(clus
         assert 1 not in done and time.monotonic() - started >= 3
 
 
-def searched(directory: Path, workforce: int | RayCluster, progress: Callable[[int, int], None]) -> bytes:
-    with SearchLog(directory, {"kind": "test"}) as log:
-        run_search(
-            log,
-            STARTERS,
-            TASKS,
-            3000,
-            0,
-            settings=SMALL_SEARCH,
-            workforce=workforce,
-            progress=progress,
-        )
-        log.publish(TASKS, [3000])
-    return (directory / "solutions.jsonl").read_bytes() + (directory / "curve.csv").read_bytes()
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What a search finds in this process."""
+    return search_small(tmp_path_factory.mktemp("alone"), 1)
 
 
 def test_search_with_a_node_killed_finds_what_one_process_finds(
-    nodes: Nodes, cluster: RayCluster, tmp_path: Path
+    nodes: Nodes, cluster: RayCluster, tmp_path: Path, expected: bytes
 ) -> None:
     def kill(done: int, total: int) -> None:
         if done == 1:
             nodes.replace_second()
 
-    expected = searched(tmp_path / "alone", 1, lambda done, total: None)
-    assert searched(tmp_path / "together", cluster, kill) == expected
+    assert search_small(tmp_path, cluster, kill) == expected
 
 
 def test_baseline_with_a_node_killed_finds_what_one_process_finds(
@@ -208,6 +202,18 @@ def test_submission_within_a_time_ends_once_all_tasks_are_settled(
         assert answered.states[0].settled
 
 
+def test_replicas_of_a_policy_sample_what_it_samples_itself(cluster: RayCluster) -> None:
+    sizes = {"d_model": 32, "d_ff": 48, "heads": 2, "layers_encoder": 1, "layers_decoder": 1}
+    config = PolicyConfig(init="random", encoding="runs", device="cpu", max_program_tokens=12, **sizes)
+    policy = Policy.create(config, seed=3)
+    sampling = SamplingConfig(samples_per_task=4, batch_rows=12)  # three tasks in a batch
+    tasks = [task.train for task in load_tasks("arc-agi-1/evaluation")[:12]]
+    chunks = [(tasks[:8], range(8)), (tasks[8:], range(8, 12))]
+    expected = [dict(sample(policy, some, sampling, seeds=seeds)) for some, seeds in chunks]
+    assert list(sample_by_replicas(cluster, policy, chunks, sampling)) == expected
+    assert [sorted(of_chunk) for of_chunk in expected] == [list(range(8)), list(range(4))]
+
+
 def test_run_with_a_node_killed_ends_with_the_rows_of_a_run_without_ray(
     nodes: Nodes,
     cluster: RayCluster,
@@ -216,7 +222,7 @@ def test_run_with_a_node_killed_ends_with_the_rows_of_a_run_without_ray(
 ) -> None:
     class Killer(SilentObserver):
         def progress(self, iteration: int, phase: str, done: int, total: int) -> None:
-            if (iteration, phase, done) == (1, "search", 1):
+            if (iteration, phase, done) in ((1, "search", 1), (2, "sample", 1)):
                 nodes.replace_second()
 
     settings = change(settings, evolution__programs=600, evolution__programs_per_iteration=600)
@@ -230,6 +236,7 @@ def test_run_with_a_node_killed_ends_with_the_rows_of_a_run_without_ray(
 LOCAL = """
 import os
 import secrets
+import socket
 from pathlib import Path
 from codeit.cluster import connect
 from codeit.parallel import map_ordered
@@ -273,6 +280,56 @@ def test_local_cluster_listens_on_the_loopback_interface_and_writes_no_token(tmp
     assert not list(tmp_path.rglob("*token*"))
 
 
+INTERRUPTED = """
+import os
+import signal
+import sys
+from pathlib import Path
+import psutil
+import codeit.cluster
+from puzzles import search_small
+
+def end(done, total):
+    if done != 1:
+        return
+    if sys.argv[2] == "cluster":
+        for process in psutil.Process().children(recursive=True):
+            process.kill()
+    elif sys.argv[2] == "Ctrl-C":
+        os.killpg(0, signal.SIGINT)  # as a terminal does: to all processes
+    else:
+        signal.raise_signal(signal.SIGTERM)
+
+codeit.cluster._PATIENCE_SECONDS = 1
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as `codeit` does
+try:
+    with codeit.cluster.connect("local", 2) as cluster:
+        search_small(Path(sys.argv[1]), cluster, end)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize(("what", "code"), [("cluster", None), ("Ctrl-C", 130), ("kill", 130)])
+def test_search_whose_cluster_dies_or_that_is_stopped_goes_on_without_ray(
+    what: str, code: int | None, tmp_path: Path, expected: bytes
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    ended = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path), what],
+        env=environment | {"PYTHONPATH": str(Path(__file__).parent), "RAY_worker_niceness": "0"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        start_new_session=True,
+    )
+    assert ended.returncode == code if code else ended.returncode, ended.stderr
+    assert not code or ended.stderr == ""
+    with SearchLogReader(tmp_path) as log:
+        assert 1 <= len(log.parts()) < len(TASKS)
+    assert search_small(tmp_path, 1) == expected
+
+
 @pytest.mark.parametrize(
     ("address", "expected"),
     [
@@ -285,3 +342,62 @@ def test_local_cluster_listens_on_the_loopback_interface_and_writes_no_token(tmp
 def test_unusable_address_is_an_error(address: str, expected: str) -> None:
     with pytest.raises(ClusterError, match=expected), connect(address):
         pass
+
+
+def test_node_without_a_package_is_an_error() -> None:
+    function = np.frombuffer(b"cnowhere\nfind\n.", np.uint8)  # a pickle of nowhere.find
+    succeeded, error = codeit.cluster._compute(codeit.cluster._VERSION, "", function, None)
+    assert not succeeded and isinstance(error, ClusterError)
+    assert "expected the packages that codeit uses here, found: No module named 'nowhere'" in str(error)
+
+
+def test_address_of_another_server_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer() -> None:
+            with server.accept()[0] as client:
+                client.sendall(b"HTTP/1.0 505 HTTP Version Not Supported\r\n\r\n")
+
+        threading.Thread(target=answer).start()
+        with (
+            pytest.raises(ClusterError, match="expected a Ray cluster, found a server of another kind"),
+            connect(f"127.0.0.1:{port}"),
+        ):
+            pass
+
+
+def run_codeit(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `codeit` in another process, after some statements."""
+    code = f"import sys; {before}\nfrom codeit.__main__ import main\nmain()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("sys.modules['ray'] = None", "ray, which is not installed: pip install 'codeit[ray]'"),
+        (
+            "import ray._private.utils as u; u.compute_version_info = lambda: ('2.60.0', '3.99.0')",
+            "expected a Ray cluster that this machine is a node of, found: Version mismatch",
+        ),
+        (
+            "import ray._private.utils as u; u.compute_version_info = lambda: ('9.9.9', '3.11.2')",
+            "expected a Ray cluster that this machine is a node of, found: Version mismatch",
+        ),
+        (
+            "import codeit.cluster as c; c._VERSION = '99'",
+            "expected codeit 99, as here, found ",
+        ),
+    ],
+)
+def test_other_versions_are_a_user_error_in_one_line(
+    nodes: Nodes, tmp_path: Path, before: str, expected: str
+) -> None:
+    ended = run_codeit(
+        *("search", "--out", str(tmp_path / "out"), "--tasks", "arc-agi-1/training"),
+        *("--programs", "10", "--cluster", nodes.cluster.address),
+        before=before,
+    )
+    assert ended.returncode == 2 and "Traceback" not in ended.stderr, ended.stderr
+    assert expected in ended.stderr.splitlines()[-1]

@@ -48,6 +48,10 @@ _UNCONSUMED = 8
 _SECONDS_PER_COUNT = 1.0
 """How often the CPUs of the cluster are counted."""
 _CONNECT_SECONDS = 10.0
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""What a client of HTTP/2, and so of gRPC, sends first. The server answers with a frame of type 4."""
+_PATIENCE_SECONDS = 15.0
+"""How long the head may be silent. Ray would end this process after a minute, without our error."""
 _LOOPBACK = "127.0.0.1"
 _STORE_BYTES = 512 * 2**20
 """Capacity of the object store of a local cluster."""
@@ -72,7 +76,7 @@ def connect(address: str, cpus: int = 0) -> Iterator[RayCluster]:
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", "auto")
     if address not in ("auto", "local"):
-        _refuse_silent(address)
+        _refuse_foreign(address)
     handler = signal.getsignal(signal.SIGTERM)
     with _environment_kept():
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -95,20 +99,26 @@ def connect(address: str, cpus: int = 0) -> Iterator[RayCluster]:
                 ray.shutdown()
 
 
-def _refuse_silent(address: str) -> None:
-    """Raise ClusterError unless something listens at HOST:PORT."""
+def _refuse_foreign(address: str) -> None:
+    """Raise ClusterError unless a gRPC server listens at HOST:PORT. Ray would try for minutes."""
     match = re.fullmatch(r"([^\s:/]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})", address)
     if not match or not 0 < int(match[2]) < 2**16:
         raise ClusterError(
             f"--cluster: expected auto, local or HOST:PORT, found {address!r}; `ray start` prints the address"
         )
     try:
-        socket.create_connection((match[1].strip("[]"), int(match[2])), timeout=_CONNECT_SECONDS).close()
+        with socket.create_connection((match[1].strip("[]"), int(match[2])), _CONNECT_SECONDS) as server:
+            server.sendall(_PREFACE)
+            answer = server.recv(9, socket.MSG_WAITALL)
+        found = "a server of another kind"
     except (OSError, UnicodeError) as error:
+        answer, found = b"", f"nothing that answers ({error})"
+    encrypted = os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true")
+    if answer[3:4] != b"\4" and not encrypted:
         raise ClusterError(
-            f"--cluster {address}: expected a Ray cluster, found nothing that answers ({error}); start it "
-            "with `ray start --head`, or use --cluster local"
-        ) from None
+            f"--cluster {address}: expected a Ray cluster, found {found}; start it with `ray start --head`, "
+            "or use --cluster local"
+        )
 
 
 def _join(address: str) -> bool:
@@ -188,16 +198,40 @@ class RayCluster:
 
         self._compute = ray.remote(num_cpus=1, max_retries=REPEATS)(_compute)
         self._counted, self._cpus = -math.inf, 1
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        self._head = host.strip("[]"), int(port)
+        self._silent_since = math.inf
 
     @property
     def cpus(self) -> int:
-        """The CPUs of all nodes that are there now, at least 1."""
+        """The CPUs of all nodes that are there now, at least 1.
+
+        Raises ClusterError if the head is gone.
+        """
         import ray
 
         if (now := time.monotonic()) >= self._counted + _SECONDS_PER_COUNT:
-            resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-            self._counted, self._cpus = now, max(1, int(resources.get("CPU", 0)))
+            self._counted = now
+            if self._head_answers(now):
+                resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+                self._cpus = max(1, int(resources.get("CPU", 0)))
         return self._cpus
+
+    def _head_answers(self, now: float) -> bool:
+        """Return whether the head answers. Raises ClusterError if it has been silent for too long."""
+        try:
+            socket.create_connection(self._head, timeout=1).close()
+        except OSError as error:
+            self._silent_since = min(now, self._silent_since)
+            if now < self._silent_since + _PATIENCE_SECONDS:
+                return False
+            raise ClusterError(
+                f"the head of the cluster at {self._head[0]}:{self._head[1]} has not answered for "
+                f"{_PATIENCE_SECONDS:.0f} s ({error}); finished work is kept, and the same command continues "
+                "on a new cluster"
+            ) from None
+        self._silent_since = math.inf
+        return True
 
     def pool(self, function: Callable[[Job], Result]) -> RayPool[Job, Result]:
         return RayPool(self, function)
@@ -313,7 +347,13 @@ def _compute(version: str, key: str, function: NDArray[np.uint8], job: Any) -> t
                 f"node {socket.gethostname()}: expected codeit {version}, as here, found {_VERSION}"
             )
         if _current is None or _current[0] != key:
-            _current = key, pickle.loads(function.data)
+            try:
+                _current = key, pickle.loads(function.data)
+            except ImportError as error:
+                raise ClusterError(
+                    f"node {socket.gethostname()}: expected the packages that codeit uses here, found: "
+                    f"{error}; install codeit there as here, such as codeit[learn,ray]"
+                ) from None
         return True, _current[1](job)
     except Exception as error:
         return False, error

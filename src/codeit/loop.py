@@ -40,7 +40,7 @@ from codeit.policy.checkpoint_recovery import replace_checkpoint
 from codeit.policy.distributed import Ranks
 from codeit.policy.encoding import Encoding, NotEncodableError
 from codeit.policy.model import DamagedPolicyError, Policy
-from codeit.policy.sampling import sample
+from codeit.policy.sampling import sample, sample_by_replicas
 from codeit.policy.training import Trainer, TrainingExample, TrainingReport
 from codeit.search.enumeration import is_sure
 from codeit.search.mutation import make_mutants
@@ -77,10 +77,10 @@ class Loop:
         """Load tasks and experts; create or load the policy. Raises TaskError, PolicyError.
 
         With `ranks`, this process trains together with the others, which `follow` it. A `cluster`
-        searches.
+        searches, and samples unless the policy is on a GPU here.
         """
         self.directory, self.database, self.observer = directory, directory.database, observer
-        self.ranks = ranks
+        self.ranks, self.cluster = ranks, cluster
         self.replay, self.settings = directory.database.replay, directory.settings
         settings = self.settings
         self.threads = settings.run.threads or os.cpu_count() or 1
@@ -233,24 +233,31 @@ class Loop:
     def sample(self, iteration: int) -> None:
         """Sample programs for each task to solve; add what they do to the buffer."""
         done = 0
+        parts = range(len(self.chunks))
+        left = [part for part in parts if not self.database.is_done(iteration, "sample", part)]
+        sampled = self._samples(iteration, [self.chunks[part] for part in left])
         for part, tasks in enumerate(self.chunks):
             self.observer.progress(iteration, "sample", done, len(self.test_tasks))
-            if not self.database.is_done(iteration, "sample", part):
+            if part in left:
                 with self._committing(iteration, "sample", part):
-                    drawn = sample(
-                        self.trainer.policy,
-                        [task.train for task in tasks],
-                        self.settings.sampling,
-                        seeds=[
-                            derive(self.settings.run.seed, "sample", iteration, task.id) for task in tasks
-                        ],
-                        threads=self.threads,
-                    )
-                    texts = dict(drawn)
+                    texts = next(sampled)
                     for place, task in enumerate(tasks):
                         self._record_samples(iteration, task, texts[place])
             done += len(tasks)
         self.observer.progress(iteration, "sample", done, len(self.test_tasks))
+
+    def _samples(self, iteration: int, chunks: Sequence[Sequence[Task]]) -> Iterator[dict[int, list[str]]]:
+        """Yield the samples of each task of a chunk, by its place there."""
+        policy, settings, seed = self.trainer.policy, self.settings.sampling, self.settings.run.seed
+        jobs = [
+            ([task.train for task in tasks], [derive(seed, "sample", iteration, task.id) for task in tasks])
+            for tasks in chunks
+        ]
+        if self.cluster and policy.device.type == "cpu":
+            yield from sample_by_replicas(self.cluster, policy, jobs, settings)
+        else:
+            for tasks, seeds in jobs:
+                yield dict(sample(policy, tasks, settings, seeds=seeds, threads=self.threads))
 
     def _record_samples(self, iteration: int, task: Task, texts: Sequence[str]) -> None:
         """Run a task's samples on its demonstrations, record them, relabel those that run."""

@@ -58,8 +58,9 @@ def run(
         solutions.jsonl, checkpoints and TensorBoard events. By default runs/ and the name of the
         configuration.
     cluster:
-        A Ray cluster that searches: auto (the running one, else a new one on this machine), local
-        (a new one) or HOST:PORT. Results do not depend on it.
+        A Ray cluster that samples, unless the policy is on a GPU here, and searches: auto (the
+        running one, else a new one on this machine), local (a new one) or HOST:PORT. Results do not
+        depend on it if its processors are of the same kind as here.
     """
     require_learn("codeit run")
     from codeit.storage.run_directory import RunDirectory

@@ -12,15 +12,18 @@ Temperature and top-k follow Butt et al. 2024 (arXiv 2402.04858).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from functools import partial
+from itertools import chain, islice
+from typing import NamedTuple, Protocol
 
 import torch
 
 from codeit.config import SamplingConfig
+from codeit.parallel import Cluster, map_ordered
 from codeit.policy.decoder import Decoder, Memory
 from codeit.policy.encoding import CompactEncoding, Encoding
 from codeit.policy.grammar import Grammar
-from codeit.policy.grid_tokens import Demonstrations
+from codeit.policy.grid_tokens import Demonstrations, Tokens
 from codeit.policy.model import Policy
 from codeit.policy.threads import torch_threads
 
@@ -42,10 +45,27 @@ def sample(
     token sequences, likeliest first on average, and fewer than `settings.samples_per_task` if there
     are no more. Raises ValueError unless there is one seed per task.
     """
-    encoding = policy.encoding
-    grammar = Grammar(encoding, policy.device) if isinstance(encoding, CompactEncoding) else None
-    for index, rows in sample_tokens(policy, tasks, settings, grammar, seeds, threads):
-        yield index, [encoding.decode_program(row) for row in rows.tolist()]
+    for index, rows in sample_tokens(policy, tasks, settings, _grammar(policy), seeds, threads):
+        yield index, _texts(policy, rows)
+
+
+def sample_by_replicas(
+    cluster: Cluster,
+    policy: Policy,
+    chunks: Sequence[tuple[Sequence[Demonstrations], Sequence[int]]],
+    settings: SamplingConfig,
+) -> Iterator[dict[int, list[str]]]:
+    """Sample the tasks of each chunk, with its seeds, as `sample` does on a CPU, by replicas.
+
+    Yield the program texts by index of the task, chunk by chunk. The policy, which is on a CPU,
+    travels once to each node. A batch has the tasks that it has in `sample`, so that the texts are
+    the same, except for rounding on other kinds of processors.
+    """
+    batches = (one for tasks, seeds in chunks for one in _batches(policy, tasks, settings, seeds))
+    sampled = map_ordered(partial(_sample_batch, policy, settings), batches, cluster)
+    for tasks, _ in chunks:
+        n = -(-len(tasks) // _tasks_per_batch(settings))
+        yield dict(chain.from_iterable(islice(sampled, n)))
 
 
 def sample_tokens(
@@ -63,26 +83,58 @@ def sample_tokens(
     """
     if len(seeds) != len(tasks):
         raise ValueError(f"seeds: expected one per task, {len(tasks)}, found {len(seeds)}")
-    encoding = policy.encoding
     policy.model.eval()
-    decoder = Decoder.of(policy)
-    sources = [encoding.encode_task(task) for task in tasks]
-    order = sorted(range(len(tasks)), key=lambda index: len(sources[index]))
-    size = max(1, settings.batch_rows // settings.samples_per_task)
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
-
-    @torch.inference_mode()
-    def decode(batch: Sequence[int]) -> list[torch.Tensor]:
-        memory = decoder.encode([sources[index] for index in batch])
-        return _decode(decoder, memory, [seeds[index] for index in batch], grammar, settings)
-
+    decode = partial(_decode, Decoder.of(policy), grammar, settings)
+    batches = _batches(policy, tasks, settings, seeds)
     for batch, rows in zip(batches, _side_by_side(decode, batches, policy.device, threads), strict=True):
-        yield from zip(batch, rows, strict=True)
+        yield from zip(batch.tasks, rows, strict=True)
+
+
+class _Batch(NamedTuple):
+    """Tasks that are decoded together."""
+
+    tasks: list[int]
+    sources: list[Tokens]
+    seeds: list[int]
+
+
+def _batches(
+    policy: Policy, tasks: Sequence[Demonstrations], settings: SamplingConfig, seeds: Sequence[int]
+) -> list[_Batch]:
+    """Encode tasks, and divide them into batches of similar length."""
+    sources = [policy.encoding.encode_task(task) for task in tasks]
+    order = sorted(range(len(tasks)), key=lambda index: len(sources[index]))
+    size = _tasks_per_batch(settings)
+    return [
+        _Batch(batch, [sources[index] for index in batch], [seeds[index] for index in batch])
+        for batch in (order[start : start + size] for start in range(0, len(order), size))
+    ]
+
+
+def _tasks_per_batch(settings: SamplingConfig) -> int:
+    return max(1, settings.batch_rows // settings.samples_per_task)
+
+
+def _sample_batch(policy: Policy, settings: SamplingConfig, batch: _Batch) -> list[tuple[int, list[str]]]:
+    """Return the index and the program texts of each task of a batch. Runs on a node."""
+    torch.set_num_threads(1)
+    policy.model.eval()
+    sampled = _decode(Decoder.of(policy), _grammar(policy), settings, batch)
+    return [(index, _texts(policy, rows)) for index, rows in zip(batch.tasks, sampled, strict=True)]
+
+
+def _grammar(policy: Policy) -> Grammar | None:
+    encoding = policy.encoding
+    return Grammar(encoding, policy.device) if isinstance(encoding, CompactEncoding) else None
+
+
+def _texts(policy: Policy, rows: torch.Tensor) -> list[str]:
+    return [policy.encoding.decode_program(row) for row in rows.tolist()]
 
 
 def _side_by_side(
-    decode: Callable[[Sequence[int]], list[torch.Tensor]],
-    batches: Sequence[Sequence[int]],
+    decode: Callable[[_Batch], list[torch.Tensor]],
+    batches: Sequence[_Batch],
     device: torch.device,
     threads: int,
 ) -> Iterator[list[torch.Tensor]]:
@@ -94,14 +146,12 @@ def _side_by_side(
         yield from pool.map(decode, batches)
 
 
+@torch.inference_mode()
 def _decode(
-    decoder: Decoder,
-    memory: Memory,
-    seeds: Sequence[int],
-    grammar: Grammar | None,
-    settings: SamplingConfig,
+    decoder: Decoder, grammar: Grammar | None, settings: SamplingConfig, batch: _Batch
 ) -> list[torch.Tensor]:
     """Return the samples of each task of a batch: token ids (samples, steps)."""
+    memory, seeds = decoder.encode(batch.sources), batch.seeds
     n, encoding = settings.samples_per_task, decoder.policy.encoding
     if settings.distinct:
         return _write(
