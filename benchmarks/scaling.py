@@ -59,7 +59,7 @@ EVERY, PROGRAMS = 10, 200_000
 COSTS = Path(__file__).with_suffix(".json")
 LAPTOP = Path(__file__).parents[1] / "results" / "laptop" / "metrics.csv"
 LAPTOP_CORES = 2
-SAMPLED_TOGETHER = 8
+SAMPLED_TOGETHER = 16
 """Tasks whose samples are a part."""
 console = Console(width=110)
 
@@ -285,20 +285,22 @@ def simulate_iterations(measured: Sequence[Cost], head: Head, seed: int) -> list
     micros = round(micro_batches_per_step(seed))
     of_micro = train / math.ceil(micros / LAPTOP_CORES)  # of all steps together
     samples = math.ceil(TASKS / SAMPLED_TOGETHER)
-    drawn = [cost.total for cost in draw_tasks(measured, TASKS - round(fitted), seed)]
-    scale = LAPTOP_CORES * searching / sum(drawn)
-    tasks = longest_first([scale * seconds for seconds in drawn])
+    drawn = draw_tasks(measured, TASKS - round(fitted), seed)
+    scale = LAPTOP_CORES * searching / sum(cost.first for cost in drawn)
+    # The first populations: 6,000 programs are fewer than a population has before it is replaced.
+    by_id = [scale * cost.first for cost in drawn]
+    largest_first = [scale * cost.first for cost in sorted(drawn, key=lambda one: -one.cells)]
     work = micros * of_micro + LAPTOP_CORES * (sample + searching)
     title = f"Iteration of laptop: {work:,.0f} s of work, {micros} micro-batches a step"
-    table = figures(title, "cores", "seconds", "efficiency", "train", "sample", "search")
+    table = figures(title, "cores", "seconds", "efficiency", "train", "sample", "search", "largest first")
     curve: list[tuple[float, float]] = []
     running = head._replace(start=0)  # workers stay from iteration to iteration
     for cores in CORES:
         phases = [of_micro * math.ceil(micros / min(cores, micros))]
         phases.append(simulate([LAPTOP_CORES * sample / samples] * samples, cores, running).seconds)
-        phases.append(simulate(tasks, cores, running).seconds)
+        phases.append(simulate(by_id, cores, running).seconds)
         efficiency = work / (cores * sum(phases))
-        cells = [f"{seconds:,.1f}" for seconds in phases]
+        cells = [f"{seconds:,.1f}" for seconds in (*phases, simulate(largest_first, cores, running).seconds)]
         table.add_row(f"{cores:,}", f"{sum(phases):,.1f}", f"{efficiency:.1%}", *cells)
         curve.append((cores, efficiency))
     console.print(table)

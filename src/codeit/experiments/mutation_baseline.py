@@ -59,8 +59,7 @@ def run_baseline(
 
     def try_programs(programs: Sequence[Program], state: Sequence[int] = ()) -> None:
         """Try programs and commit them as a part. Part 0, the experts, does not count as tried."""
-        found = []
-        elsewhere = 0.0  # processor seconds
+        found, elsewhere = [], 0.0  # processor seconds of other machines
         chunks = [tasks[first : first + _TASKS_AT_ONCE] for first in range(0, len(tasks), _TASKS_AT_ONCE)]
         solvers = map_ordered(
             partial(_solvers, programs, (budget.steps, budget.cells), 1 if cluster else threads),
@@ -69,10 +68,9 @@ def run_baseline(
             name=lambda k: f"tasks {chunks[k][0].id} to {chunks[k][-1].id}",
         )
         for place, some in enumerate(chunks):
-            tried = len(programs) * place // len(chunks)
-            progress(min(done + tried, count), count)
-            of_tasks, cores = next(solvers)
-            elsewhere += cores if cluster else 0.0
+            progress(min(done + len(programs) * place // len(chunks), count), count)
+            of_tasks, spent = next(solvers)
+            elsewhere += spent if cluster else 0.0
             for task, of_task in zip(some, of_tasks, strict=True):
                 for k in of_task:
                     one = Candidate(task.id, programs[k], len(task.train), order=done + k if parts else 0)
@@ -80,8 +78,7 @@ def run_baseline(
                     if one in best[task.id]:
                         found.append(one)
         wall, cores = (now - before for now, before in zip(_clocks(), started, strict=True))
-        cores += elsewhere
-        part = Part(len(programs), wall, cores, np.array(state, np.uint64).tobytes())
+        part = Part(len(programs), wall, cores + elsewhere, np.array(state, np.uint64).tobytes())
         log.commit(len(parts), part, found)
         parts[len(parts)] = part
 
