@@ -62,8 +62,8 @@ class DevelopmentTask(NamedTuple):
     """The experts of other tasks."""
 
 
-def development_tasks() -> list[DevelopmentTask]:
-    """Return the tasks of the benchmark, sorted by id."""
+def development_tasks(first: int = 0) -> list[DevelopmentTask]:
+    """Return every EVERY-th task from `first` on, sorted by id. The benchmark is those from 0."""
     experts, verifiers = load_experts(), published().programs
     generated = load_inputs(experts)
     training = {task.id: task for task in load_tasks("arc-agi-1/training") if task.id in experts}
@@ -76,7 +76,7 @@ def development_tasks() -> list[DevelopmentTask]:
             hidden[task_id] = pairs
     same = _same_tasks({task_id: experts[task_id] for task_id in hidden}, hidden)
     tasks = []
-    for task_id in sorted(hidden)[::EVERY]:
+    for task_id in sorted(hidden)[first::EVERY]:
         task = training[task_id]
         starters = tuple(
             program
@@ -135,14 +135,18 @@ def search(job: Job) -> dict[str, object]:
 
 def judge(task: DevelopmentTask, ranked: Sequence[Candidate]) -> dict[str, object]:
     """Return what the best-ranked programs that solve all demonstrations do on the hidden pairs."""
-    programs = [one.program for one in ranked if one.demonstrations_solved == len(task.task.train)]
+    answers = [one for one in ranked if one.demonstrations_solved == len(task.task.train)]
+    programs = [one.program for one in answers]
     right = _solved(programs, [task.hidden] * len(programs))
     public = _solved(programs, [task.public] * len(programs))
     return {
         "fitted": bool(programs),
         "right": any(right[:TOP]),
         "public": any(public[:TOP]),
-        "programs": [str(program) for program in programs[:TOP]],
+        "answers": [
+            {"program": str(one.program), "votes": one.votes, "right": is_right, "public": is_public}
+            for one, is_right, is_public in zip(answers, right, public, strict=True)
+        ],
     }
 
 

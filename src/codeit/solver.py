@@ -27,6 +27,7 @@ from codeit.config import SolveSettings
 from codeit.data.experts import load_experts
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import KEPT, Candidate, rank_answers
+from codeit.evaluation.confidence import with_probabilities
 from codeit.language import Budget, Grid, Program, run_batch
 from codeit.language.enumeration import Library
 from codeit.parallel import stream_results
@@ -67,6 +68,14 @@ class SolveResult:
         """Whether a program solves all demonstrations."""
         return bool(self.programs) and self.programs[0].demonstrations_solved == len(self.task.train)
 
+    @property
+    def probability(self) -> float:
+        """How likely one of the two attempts is right for all tests (see `evaluation.confidence`).
+
+        0 if no program solves all demonstrations: it is unknown.
+        """
+        return sum(one.probability for one in self.programs[:ATTEMPTS])
+
     @cached_property
     def attempts(self) -> list[list[Grid]]:
         """Two outputs (ATTEMPTS) for each test input, the likelier first.
@@ -99,9 +108,10 @@ class SearchState(NamedTuple):
 
     def result(self, task: Task) -> SolveResult:
         """Return this state as a result."""
-        known = {answer.program for answer in self.answers}
+        answers = with_probabilities(task, self.answers, self.tried)
+        known = {answer.program for answer in answers}
         closest = [one for one in by_fitness(task, self.closest) if one.program not in known]
-        return SolveResult(task, self.tried, (*self.answers, *closest), self.working_on)
+        return SolveResult(task, self.tried, (*answers, *closest), self.working_on)
 
 
 def merge_states(task: Task, states: Iterable[SearchState], closest: int = CLOSEST) -> SearchState:

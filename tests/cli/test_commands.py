@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -383,6 +384,13 @@ def test_verify_scores_a_file_from_scratch(directory: Path, tmp_path: Path, code
     assert codeit("verify", str(file), "--tasks", str(directory), "--best", str(best)).stdout == table
     written = [json.loads(line) for line in best.read_text().splitlines()]
     assert written == [rows[1], rows[0]]  # the programs that run, best first, with their other keys
+    assert "probability" not in table
+    file.write_text("".join(json.dumps(row | {"probability": 0.3}) + "\n" for row in written))
+    table = codeit("verify", str(file), "--tasks", str(directory)).stdout
+    counts = dict(re.findall(r"at least (\d+)% +(\d+ +\d+)", table))
+    assert {threshold: figures.split() for threshold, figures in counts.items()} == {
+        "30": ["1", "1"], "50": ["1", "1"], "70": ["0", "0"], "90": ["0", "0"]
+    }  # fmt: skip
 
 
 def test_reader_that_closes_the_pipe_early_causes_no_error() -> None:

@@ -46,6 +46,7 @@ def test_solved_task_is_shown_and_written(directory: Path, tmp_path: Path, codei
     assert code == 0, stderr
     assert "train[0]" in stdout and "test[1], attempt 2" in stdout
     assert "3 of 3" in stdout and "\nsolved:" in stdout
+    assert "one of the two attempts is right with a probability of 9" in stdout
     assert "correct:" not in stdout  # the outputs are unknown
     answers = json.loads(out.read_text())
     assert [one["attempt_1"] for one in answers["asked"]] == [
@@ -109,7 +110,8 @@ def test_json_has_a_line_per_task_and_nothing_else_on_stdout(
     # Enumeration, whose expressions do not count, is sure of two tasks before evolution begins.
     assert [one["tried"] for one in (asked, noise, reached)] == [0, 3000, 0]
     best = asked["programs"][0]
-    assert best.keys() == {"program", "demonstrations_solved", "votes"}
+    assert best.keys() == {"program", "demonstrations_solved", "votes", "probability"}
+    assert 0.9 < best["probability"] <= asked["probability"] < 1 and noise["probability"] == 0
     assert best["demonstrations_solved"] == 3 and best["votes"] > 0
     program = Program.parse(best["program"])
     assert all(program(pair.input) == pair.output for pair in SOLVABLE.train)
@@ -124,6 +126,7 @@ def test_page_with_the_answer_is_written(directory: Path, tmp_path: Path, codeit
     assert code == 0, stderr
     text = page.read_text()
     assert "asked" in text and "hconcat" in text
+    assert "One of the two attempts is right with a probability of 9" in text
 
 
 def test_overrides_reach_the_settings(directory: Path, codeit: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,6 +215,8 @@ def test_a_solutions_file_is_read_and_verified(tmp_path: Path) -> None:
         ('{"task": "a", "program": ["O = vmirror(I)"]}', r"line 2: .* found program of type list"),
         ('{"task": 7, "program": "O = vmirror(I)"}', r"line 2: .* found task of type int"),
         ('{"task": "a", "program": "O = vmirror(I)", "votes": -1}', r"line 2: .* found votes of -1"),
+        ('{"task": "a", "program": "O", "probability": 2}', r"line 2: .* found probability of 2"),
+        ('{"task": "a", "program": "O", "probability": NaN}', r"line 2: .* found probability of nan"),
         ("\udcff", r"line 2: .* found invalid JSON"),
     ],
 )

@@ -118,6 +118,10 @@ def test_submission_is_valid_from_the_start_and_continues_after_an_interrupt(
         for task, state in zip(TASKS, continued.states, strict=True):
             assert state.result.solved == (task.id != "noise")
             assert not state.settled or not state.carried
+        likely = json.loads((directory / "probabilities.json").read_text())
+        assert list(likely) == [task.id for task in TASKS]
+        assert [0 < p < 1 for p in likely.values()] == [state.result.solved for state in continued.states]
+        assert likely["noise"] == 0
         assert {one.task_id for one in log.candidates()} == ANSWERS.keys()
     assert seconds_per_task[0] == seconds_per_task[1] == 0.1  # interrupted, and continued
     assert seconds_per_task[1:] == [0.1 * 2**k for k in range(len(seconds_per_task) - 1)]
@@ -227,6 +231,7 @@ def test_killed_submission_continues(tmp_path: Path, submit: Callable[[str], sub
     stdout, stderr = continued.communicate()
     assert continued.returncode == 0, stderr
     assert "3 of 4 tasks solved (all demonstrations)" in " ".join(stdout.split())
+    assert "3 of 4 tasks answered with a probability of at least 50%" in " ".join(stdout.split())
     assert count_parts(search) > done
     assert_solved(read_submission(out))
 

@@ -107,7 +107,8 @@ def test_search_is_read_while_it_runs(tmp_path: Path, evaluation: dict[str, Task
         seconds = log.wall_seconds()
     assert (run.kind, run.settings["seed"], run.seconds) == ("search", "3", {"search": seconds})
     assert run.score.solved == (task.id,)
-    assert run.origins[task.id, right.program] == "after 40 programs"
+    origin = run.origins[task.id, right.program]
+    assert origin.startswith("after 40 programs, right with a probability of ")
 
 
 def test_published_search_has_the_settings_and_the_time_of_its_directory(
@@ -143,7 +144,7 @@ def test_submission_is_read_with_its_tasks_and_refused_with_others(
     (run,) = read_runs([directory], str(challenges))
     assert (run.kind, len(run.tasks)) == ("submission", 2)
     assert 60 <= run.seconds["search"] < 120
-    assert run.origins["a", program] == "after 9 programs"
+    assert run.origins["a", program].startswith("after 9 programs, right with a probability of ")
     assert (run.score.solved_top3, run.score.solved_demonstrations) == (int(with_outputs), 1)
     page = report_page([run])
     assert "submission" in page

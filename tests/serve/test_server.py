@@ -202,6 +202,7 @@ def test_search_tells_what_it_reaches(running: Server) -> None:
     assert last["ended"] == "settled"
     best = [event for event in found if "programs" in event][-1]
     assert best["programs"][0]["solved"] == 2 and best["programs"][0]["votes"] > 0
+    assert 0 < best["programs"][0]["probability"] < 1
     assert best["programs"][0]["outputs"] == ["21/43", "05", "876"]
     assert best["attempts"][0][0] == "876"
 

@@ -13,6 +13,7 @@ import pytest
 
 from codeit.data.tasks import Pair, Task, TestPair
 from codeit.evaluation.candidate import KEPT, TOP, Candidate
+from codeit.evaluation.confidence import with_probabilities
 from codeit.language import Grid, Program
 from codeit.storage.database import StoreError
 from codeit.storage.files import RunError, lock_directory
@@ -98,7 +99,7 @@ def test_the_shortest_candidates_without_answers_are_the_best(tmp_path: Path) ->
     found = [Candidate("a", one, 2, order=10 - k) for k, one in enumerate(of_length)]
     with SearchLog(tmp_path / "log", SETTINGS) as log:
         log.commit(0, part(10), found)
-        assert log.best() == {"a": found[:KEPT]}
+        assert log.best([TASK]) == {"a": found[:KEPT]}
 
 
 def test_votes_choose_the_answers_and_length_orders_them(tmp_path: Path) -> None:
@@ -107,19 +108,25 @@ def test_votes_choose_the_answers_and_length_orders_them(tmp_path: Path) -> None
     found = [Candidate("a", one, 2, order=k, votes=1 + k, answer=k) for k, one in enumerate(of_length)]
     with SearchLog(tmp_path / "log", SETTINGS) as log:
         log.commit(0, part(10), found)
-        best = log.best()["a"]
+        best = log.best([TASK])["a"]
+        log.publish([TASK], [10], threads=1)
     assert [one.answer for one in best] == [1, 2, 3]  # answer 0 has the fewest votes
     assert [len(one.program) for one in best] == [2, 3, 4]
     assert all(one.votes == 0 for one in best)  # solutions.jsonl has no votes to rank by
+    # Answer 0 takes its share, though it is not listed.
+    likely = with_probabilities(TASK, found[::-1], 10)
+    assert [one.probability for one in best] == [one.probability for one in likely[2::-1]]
+    rows = map(json.loads, (tmp_path / "log" / "solutions.jsonl").read_text().splitlines())
+    assert [row["probability"] for row in rows] == [round(one.probability, 4) for one in best]
 
 
 def test_the_last_record_of_an_answer_counts(tmp_path: Path) -> None:
     with SearchLog(tmp_path / "log", SETTINGS) as log:
         answers = [Candidate("a", one, 2, order=1, votes=4, answer=k) for k, one in enumerate(programs(TOP))]
         log.commit(0, part(10), [*answers, Candidate("a", TURN, 2, order=2, votes=1, answer=9)])
-        assert TURN not in [one.program for one in log.best()["a"]]
+        assert TURN not in [one.program for one in log.best([TASK])["a"]]
         log.commit(1, part(10), [Candidate("a", LONG_FLIP, 2, order=5, votes=8, answer=9)])
-        best = log.best()["a"]
+        best = log.best([TASK])["a"]
     assert LONG_FLIP in [one.program for one in best]
     assert TURN not in [one.program for one in best]
 
@@ -304,5 +311,5 @@ def test_reading_a_log_leaves_its_directory_as_it_is(tmp_path: Path) -> None:
         log.commit(0, part(5), [Candidate("a", FLIP, 2, order=4)])
     before = {entry.name: entry.read_bytes() for entry in (tmp_path / "log").iterdir()}
     with SearchLogReader(tmp_path / "log") as log:
-        assert log.best()
+        assert log.best([TASK])
     assert {entry.name: entry.read_bytes() for entry in (tmp_path / "log").iterdir()} == before

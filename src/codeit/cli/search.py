@@ -32,6 +32,7 @@ from codeit.config import BASELINE_STEPS, SearchSettings
 
 if TYPE_CHECKING:
     from codeit.data.tasks import Task
+    from codeit.evaluation.candidate import Candidate
     from codeit.evaluation.scoring import Score
     from codeit.language import Program
 
@@ -296,6 +297,7 @@ def search(
             "programs that evolution tried on each task",
         )
         console.print(curve_table(curve, "programs"))
+        console.print(probability_table(log.best(to_solve), curve[programs]))
         if code == INTERRUPTED:
             say(f"stopped after {done} of {len(to_solve)} tasks; the same command continues")
         return code
@@ -323,4 +325,15 @@ def curve_table(curve: Mapping[int, Score], unit: str) -> Table:
     for n, s in curve.items():
         figures = (s.solved_top3, s.solved_top2, s.solved_top3_without_leak, s.solved_demonstrations)
         table.add_row(f"{n:,}", *map(str, figures))
+    return table
+
+
+def probability_table(candidates: Mapping[str, Iterable[Candidate]], score: Score) -> Table:
+    """Return a table with a row per threshold: the tasks answered with this probability at least."""
+    from codeit.evaluation.confidence import answered
+
+    table = figures_table("probability", "tasks", "of these solved", "share", title="answers (top 3)")
+    for threshold, tasks, solved in answered(candidates, score.solved):
+        share = f"{solved / tasks:.0%}" if tasks else ""
+        table.add_row(f"at least {threshold:.0%}", str(tasks), str(solved), share)
     return table

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from codeit.cli.console import Name, ProgressDisplay, TaskSet, Threads, console, say
 from codeit.cli.programs import GivenProgram, read_program
+from codeit.cli.search import probability_table
 from codeit.cli.tasks import one_task
 
 
@@ -164,3 +165,5 @@ def verify(
             table.add_row(name.replace("_", " "), str(value))
     table.add_row("solved", " ".join(score.solved) or "none")
     console.print(table)
+    if any(row.probability for row in solutions):
+        console.print(probability_table(ranking.candidates, score))

@@ -180,7 +180,8 @@ def submit(
     challenges:
         A Kaggle challenges file, a directory of ARC JSON files, or arc-agi-1/evaluation.
     out:
-        The file to write. A directory beside it, with .search added to the name, records the work.
+        The file to write. A directory beside it, with .search added to the name, records the work,
+        and in probabilities.json how likely one of the two attempts at each task is right.
     seconds:
         Wall-clock time of all calls together, including their start.
     programs:
@@ -199,6 +200,7 @@ def submit(
     call_started = time.monotonic() - _IMPORT_SECONDS
     from codeit.data.experts import load_experts
     from codeit.data.tasks import load_tasks
+    from codeit.evaluation.confidence import LIKELY
     from codeit.experiments.submission import Submission, log_directory, log_settings
     from codeit.storage.database import refuse_empty
     from codeit.storage.files import why_not_writable
@@ -251,6 +253,8 @@ def submit(
         solved = sum(result.solved for result in submission.results)
         text = f"{out}: {solved} of {len(tasks)} tasks solved (all demonstrations)"
         console.print(text, soft_wrap=True, markup=False)
+        likely = sum(result.probability >= LIKELY for result in submission.results)
+        console.print(f"{likely} of {len(tasks)} tasks answered with a probability of at least {LIKELY:.0%}")
         _show_correct(submission.results)
         if code == INTERRUPTED:
             say("stopped; the same command continues")
@@ -319,11 +323,13 @@ def _as_json(result: SolveResult) -> dict[str, object]:
         "solved": result.solved,
         "demonstrations": len(result.task.train),
         "tried": result.tried,
+        "probability": round(result.probability, 4),
         "programs": [
             {
                 "program": str(one.program),
                 "demonstrations_solved": one.demonstrations_solved,
                 "votes": one.votes,
+                "probability": round(one.probability, 4),
             }
             for one in result.programs
         ],
@@ -334,6 +340,7 @@ def _as_json(result: SolveResult) -> dict[str, object]:
 
 def _show(result: SolveResult) -> None:
     """Print the task, the best programs, the answers and, if known, how many are correct."""
+    from codeit.evaluation.confidence import percent
     from codeit.report.terminal import GridView, task_view
 
     console.print(task_view(result.task))
@@ -343,16 +350,17 @@ def _show(result: SolveResult) -> None:
     else:
         console.print("\nnot solved: no program solves all demonstrations", style="bold red")
         console.print("The answers are guesses of the programs that come closest.")
-    table = Table("program", "demonstrations", "votes", show_lines=True)
+    table = Table("program", "demonstrations", "votes", "probability", show_lines=True)
     for one in (solvers or result.programs)[:_SHOWN]:
         share = f"{one.demonstrations_solved} of {len(result.task.train)}"
-        table.add_row(Text(str(one.program)), share, f"{one.votes:,}" if one.votes else "")
+        likely = percent(one.probability) if one.probability else ""
+        table.add_row(Text(str(one.program)), share, f"{one.votes:,}" if one.votes else "", likely)
     if table.row_count:
         console.print(table)
     if solvers:
         console.print(
             "votes: programs that solve all demonstrations and answer the tests alike; a cheap program "
-            "counts as many",
+            "counts as many; probability: how likely the answer is right",
             style="dim",
         )
     for number, attempts in enumerate(result.attempts):
@@ -361,6 +369,8 @@ def _show(result: SolveResult) -> None:
             caption = "test[{}], attempt {}: {}x{}".format(number, k, *grid.shape)
             pictures.append(Group(Text(caption, style="dim"), GridView(grid)))
         console.print(Columns(pictures, padding=(0, 3)))
+    if result.probability:
+        console.print(f"one of the two attempts is right with a probability of {percent(result.probability)}")
     _show_correct([result])
 
 

@@ -37,6 +37,8 @@ class Candidate:
     """Meta-iteration of the run that found it."""
     source: str = ""
     """What found it in a run: one of `replay_buffer.SOURCES`."""
+    probability: float = 0.0
+    """How likely its answer is right (see `confidence`). 0: unknown."""
 
 
 def rank(candidates: Iterable[Candidate]) -> list[Candidate]:

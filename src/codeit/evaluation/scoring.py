@@ -40,6 +40,7 @@ class SolutionRow(NamedTuple):
     where: str = ""
     """File and line, for messages."""
     votes: int = 0
+    probability: float = 0.0
     row: Mapping[str, Any] = {}
     """The whole JSON object."""
 
@@ -227,7 +228,8 @@ def rank_solutions(
                 if solution.task_id not in by_id:
                     raise ValueError(f"task {solution.task_id} is not in the set of {len(tasks)} tasks")
                 program = Program.parse(solution.program)
-                valid.append(Candidate(solution.task_id, program, 0, order, solution.votes))
+                votes, likely = solution.votes, solution.probability
+                valid.append(Candidate(solution.task_id, program, 0, order, votes, probability=likely))
             except ValueError as error:  # includes ParseError
                 invalid += 1
                 problems.append(f"{solution.where or f'row {order}'}: {error}")
@@ -290,8 +292,8 @@ def read_solutions(path: str | Path) -> Iterator[SolutionRow]:
     """Yield the rows of a solutions file.
 
     The file holds JSON lines, each an object with `task` (an id), `program` (its text, with line
-    breaks) and optionally `votes`. Other keys and blank lines are allowed. Raises SolutionError,
-    which names file and line.
+    breaks) and optionally `votes` and `probability`. Other keys and blank lines are allowed. Raises
+    SolutionError, which names file and line.
     """
     shape = 'an object like {"task": "00576224", "program": "x1 = vmirror(I)\\nO = hconcat(I, x1)"}'
     try:
@@ -314,7 +316,11 @@ def read_solutions(path: str | Path) -> Iterator[SolutionRow]:
                 if type(votes) is not int or votes < 0:
                     fix = 'Give "votes" as the number of programs that the row represents, or leave it out.'
                     raise SolutionError(path, number, shape, f"votes of {votes!r}", fix)
-                yield SolutionRow(row["task"], row["program"], f"{path}, line {number}", votes, row)
+                likely = row.get("probability", 0.0)
+                if type(likely) not in (int, float) or not 0 <= likely <= 1:
+                    fix = 'Give "probability" as a number from 0 to 1, or leave it out.'
+                    raise SolutionError(path, number, shape, f"probability of {likely!r}", fix)
+                yield SolutionRow(row["task"], row["program"], f"{path}, line {number}", votes, likely, row)
     except OSError as error:
         raise SolutionError(path, 0, "a readable file", str(error.strerror), "Check the path.") from None
 

@@ -6,7 +6,8 @@ that number in one pass, and the answers do not depend on times.
 
 The file is valid from the first moment: it is rewritten, atomically, after every task. A
 `SearchLog` beside it records the work, one part per task and pass, so that the same command
-resumes.
+resumes. Its directory also gets probabilities.json: by task id, how likely one of the two attempts
+is right (0 where no program solves all demonstrations).
 
 The log also records the wall-clock time of all calls, from their start to their end. A call that is
 killed loses from this account what passed since its last commit.
@@ -28,13 +29,14 @@ from typing import NamedTuple
 
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import Candidate
+from codeit.evaluation.confidence import with_probabilities
 from codeit.language import Grid, Program
 from codeit.parallel import Deadline, Pool, WorkerError, Workforce, capacity, start_pool
 from codeit.policy import PolicySource, pack_policy
 from codeit.seeds import derive
 from codeit.solver import CLOSEST, SolveResult, TaskSearch
 from codeit.storage.files import RunError, is_stream, write_atomically
-from codeit.storage.search_log import Part, SearchLog, fingerprint
+from codeit.storage.search_log import PROBABILITIES, Part, SearchLog, fingerprint
 
 FIRST_PASS_SECONDS = 2.0
 """Seconds of a task in the first pass, if the budget allows as much for each."""
@@ -200,20 +202,23 @@ class Submission:
     def _add(self, number: int, part: Part) -> None:
         passes, k = divmod(number, len(self.tasks))
         task, tried = self.tasks[k], self.states[k].result.tried + part.programs
-        programs, settled, carried = self.log.parse_state(number, part, partial(_parse_state, task))
-        self.states[k] = TaskState(passes + 1, SolveResult(task, tried, programs), settled, carried)
+        found, settled, carried = self.log.parse_state(number, part, partial(_parse_state, task))
+        programs = with_probabilities(task, found, part.programs)
+        self.states[k] = TaskState(passes + 1, SolveResult(task, tried, tuple(programs)), settled, carried)
 
     def _write(self) -> None:
         write_atomically(self.out, submission({one.task.id: one.attempts for one in self.results}))
+        likely = {one.task.id: round(one.probability, 4) for one in self.results}
+        write_atomically(self.log.directory / PROBABILITIES, json.dumps(likely, indent=1) + "\n")
 
 
-def _parse_state(task: Task, state: bytes) -> tuple[tuple[Candidate, ...], bool, list[Program]]:
+def _parse_state(task: Task, state: bytes) -> tuple[list[Candidate], bool, list[Program]]:
     """Return the best programs, whether the task is settled, and the programs that are carried on."""
     stored = json.loads(zlib.decompress(state))
-    programs = tuple(
+    programs = [
         Candidate(task.id, Program.parse(text), int(solved), votes=int(votes))
         for text, solved, votes in stored["programs"]
-    )
+    ]
     return programs, bool(stored["settled"]), [Program.parse(text) for text in stored["carried"]]
 
 

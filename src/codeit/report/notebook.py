@@ -15,6 +15,7 @@ from itertools import groupby
 from markupsafe import Markup
 
 from codeit.data.tasks import Task
+from codeit.evaluation.confidence import percent
 from codeit.evaluation.scoring import outputs_correct
 from codeit.language import PRIMITIVES, Grid, Program, Trace
 from codeit.report import COLOUR_NAMES, PALETTE
@@ -84,6 +85,8 @@ def _(result: SolveResult) -> str:
     known = [correct for correct in outputs_correct(result.attempts, result.task) if correct is not None]
     if known:
         facts += f", {sum(known)} of {len(known)} known test outputs correct"
+    if result.probability:
+        facts += f"; an attempt is right with a probability of {percent(result.probability)}"
     shown = [
         (
             _text(candidate.program),

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import Candidate
+from codeit.evaluation.confidence import percent
 from codeit.evaluation.scoring import outputs_correct
 from codeit.language import PRIMITIVES, Grid, Program
 from codeit.report.rendering import render
 from codeit.report.sheet import Json, Views, program_sheet, task_sheet
+from codeit.solver import ATTEMPTS
 
 
 def answer_page(
@@ -32,8 +34,7 @@ def answer_page(
     sheet["attempts"] = [[views.grid(grid) for grid in answers] for answers in attempts]
     sheet["programs"] = [
         program_sheet(views, candidate.program, task.train)
-        | {"solved": candidate.demonstrations_solved}
-        | ({"notes": [f"{candidate.votes:,} vote{'s' * (candidate.votes != 1)}"]} if candidate.votes else {})
+        | {"solved": candidate.demonstrations_solved, "notes": _notes(candidate)}
         for candidate in candidates
     ]
     best = max((candidate.demonstrations_solved for candidate in candidates), default=0)
@@ -44,10 +45,19 @@ def answer_page(
     )
     if tried is not None:
         lead += f" The search tried {tried:,} program{'s' * (tried != 1)}."
+    if likely := sum(candidate.probability for candidate in candidates[:ATTEMPTS]):
+        lead += f" One of the two attempts is right with a probability of {percent(likely)}."
     known = [correct for correct in outputs_correct(attempts, task) if correct is not None] if outputs else []
     if known:
         lead += f" Correct: {sum(known)} of {len(known)} known test outputs."
     return _task_page(title, lead, sheet, views, [candidate.program for candidate in candidates])
+
+
+def _notes(candidate: Candidate) -> list[str]:
+    notes = [f"{candidate.votes:,} vote{'s' * (candidate.votes != 1)}"] if candidate.votes else []
+    if candidate.probability:
+        notes.append(f"right with a probability of {percent(candidate.probability)}")
+    return notes
 
 
 def explain_page(program: Program, task: Task, *, tests: bool = False) -> str:

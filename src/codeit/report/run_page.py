@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
+from codeit.evaluation.confidence import LIKELY, answered
 from codeit.report import run_charts
 from codeit.report.page import docs, primitives
 from codeit.report.queries import (
@@ -137,7 +138,8 @@ def _count(n: int, noun: str) -> str:
 def _runs_table(runs: Sequence[Run]) -> Markup:
     head = [
         "run", "solved (top\u00a03)", "tasks", "kind", "top\u00a02", "top\u00a03 without leaked tasks",
-        "all demonstrations", "best iteration's samples", "length", "samples that run", "time",
+        "all demonstrations", f"answered with at least {LIKELY:.0%}", "of these solved",
+        "best iteration's samples", "length", "samples that run", "time",
     ]  # fmt: skip
     return table(head, [_runs_row(run) for run in runs])
 
@@ -151,10 +153,12 @@ def _runs_row(run: Run) -> list[str]:
     runs = f"{last['share_run']:.0%}" if "share_run" in last else ""
     if run.counts.get("drawn"):
         runs = f"{run.counts['ran'] / run.counts['drawn']:.0%}"
+    likely = next(one for one in answered(run.best, score.solved) if one.threshold == LIKELY)
     minutes = sum(run.seconds.values()) / 60
     return [
         run.name, str(score.solved_top3), str(score.tasks), KINDS[run.kind], str(score.solved_top2),
         str(score.solved_top3_without_leak), str(score.solved_demonstrations),
+        *((str(likely.tasks), str(likely.solved)) if likely.tasks else ("", "")),
         f"{max(policy):.0f}" if policy else "", length, runs,
         f"{minutes:,.1f} min" if minutes else "not recorded",
     ]  # fmt: skip

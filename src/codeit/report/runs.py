@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from codeit.data.tasks import Task, load_tasks
 from codeit.evaluation.candidate import Candidate, top_k
+from codeit.evaluation.confidence import percent
 from codeit.evaluation.scoring import Score, count_votes, read_solutions, score
 from codeit.experiments.submission import log_settings
 from codeit.language import ParseError, Program, count_solved
@@ -154,11 +155,11 @@ def _read_loop(directory: Path, name: str, tasks: str, threads: int) -> Run:
 def _read_search(directory: Path, name: str, tasks: str, threads: int) -> Run:
     with SearchLogReader(directory) as log:
         settings = {key: str(value) for key, value in log.settings().items()}
-        found, seconds = log.best(), log.wall_seconds()
-    if settings.get("kind") == "submission":
-        to_solve = _submitted_tasks(directory, settings, tasks)
-    else:
-        to_solve = _tasks(settings.get("tasks", tasks))
+        if settings.get("kind") == "submission":
+            to_solve = _submitted_tasks(directory, settings, tasks)
+        else:
+            to_solve = _tasks(settings.get("tasks", tasks))
+        found, seconds = log.best(to_solve), log.wall_seconds()
     if unknown := found.keys() - {task.id for task in to_solve}:
         raise ReportError(
             f"{directory}: expected programs for the tasks of {settings.get('tasks', tasks)}, found one for "
@@ -201,7 +202,7 @@ def _search(
         best,
         score(best, tasks, threads=threads),
         {
-            (task_id, candidate.program): f"after {candidate.order:,} programs"
+            (task_id, candidate.program): f"after {candidate.order:,} programs{_likely(candidate)}"
             for task_id, found in candidates.items()
             for candidate in found
         },
@@ -209,6 +210,12 @@ def _search(
         seconds={"search": seconds},
         counts=_read_counts(directory / "counts.json"),
     )
+
+
+def _likely(candidate: Candidate) -> str:
+    if not candidate.probability:
+        return ""
+    return f", right with a probability of {percent(candidate.probability)}"
 
 
 def _submitted_tasks(directory: Path, settings: Mapping[str, str], tasks: str) -> tuple[Task, ...]:
@@ -315,7 +322,16 @@ def _candidates(path: Path, tasks: Sequence[Task], threads: int) -> dict[str, li
                 raise ReportError(f"{row.where}: expected text as source")
             found_by = printable(source)
             unranked[row.task_id].append(
-                Candidate(row.task_id, program, 0, order, row.votes, iteration=iteration, source=found_by)
+                Candidate(
+                    row.task_id,
+                    program,
+                    0,
+                    order,
+                    row.votes,
+                    iteration=iteration,
+                    source=found_by,
+                    probability=row.probability,
+                )
             )
     found = {}
     for task_id, unscored in unranked.items():

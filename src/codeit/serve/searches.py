@@ -145,6 +145,7 @@ def _programs(result: SolveResult, shown: Sequence[Candidate]) -> dict[str, Any]
                 "program": str(one.program),
                 "solved": one.demonstrations_solved,
                 "votes": one.votes,
+                "probability": one.probability,
                 "outputs": [None if outcome.grid is None else rows(outcome.grid) for outcome in of_program],
             }
             for one, of_program in zip(shown, outcomes, strict=True)

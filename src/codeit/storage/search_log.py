@@ -4,11 +4,12 @@ A search is a sequence of parts, each of which tries some programs. Its director
 
     search.sqlite      settings, finished parts and candidates; the other files derive from it
     solutions.jsonl    the best programs that solve all demonstrations: task, program, tried (the
-                       order of the candidate)
+                       order of the candidate) and, where votes are counted, probability (how likely
+                       its answer is right)
     curve.csv          tasks solved against programs tried
     settings.json      settings, and the wall-clock seconds of all calls
     curve.svg          the same as a chart beside the paper's points (a policy evaluation has
-                       counts.json instead)
+                       counts.json instead, a submission probabilities.json)
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from codeit.data.tasks import Task
 from codeit.evaluation.candidate import KEPT, TOP, Candidate, rank_answers, top_k
+from codeit.evaluation.confidence import with_probabilities
 from codeit.evaluation.scoring import Score, leaked_tasks, score
 from codeit.storage.database import Database, damaged, missing_rows, refuse_empty
 from codeit.storage.files import RunError, lock_directory, refuse_foreign, write_atomically
@@ -40,7 +42,8 @@ CURVE_COLUMNS = (
 )
 """Fields of `Score` in curve.csv."""
 _DATABASE = {f"search.sqlite{suffix}" for suffix in ("", "-journal", "-wal", "-shm")}
-_DERIVED = ("solutions.jsonl", "curve.csv", "curve.svg", "counts.json", "settings.json")
+PROBABILITIES = "probabilities.json"
+_DERIVED = ("solutions.jsonl", "curve.csv", "curve.svg", "counts.json", "settings.json", PROBABILITIES)
 """What exists only if the database has had rows."""
 
 _SCHEMA = """
@@ -146,9 +149,17 @@ class SearchLogReader(Database):
         except ValueError as error:
             raise damaged(self.path, f"answer: {error}") from None
 
-    def best(self) -> dict[str, list[Candidate]]:
-        """Return each task's ranked candidates: the KEPT best, or the TOP answers by votes."""
-        return _best(self.candidates())
+    def best(self, tasks: Iterable[Task]) -> dict[str, list[Candidate]]:
+        """Return each task's ranked candidates: the KEPT best, or the TOP answers by votes.
+
+        `tasks` are those of the search. Answers with votes get their probabilities.
+        """
+        return _best(self.candidates(), self._tried(), tasks)
+
+    def _tried(self) -> dict[str, int]:
+        """Return by task the programs that the parts tried in which it was found, the most of one."""
+        query = "SELECT task, MAX(programs) FROM candidate JOIN part ON part = number GROUP BY task"
+        return dict(self.connection.read(query, (), str, int))
 
 
 class SearchLog(SearchLogReader):
@@ -272,17 +283,21 @@ class SearchLog(SearchLogReader):
 
     def publish(self, tasks: Sequence[Task], points: Iterable[int], *, threads: int = 0) -> dict[int, Score]:
         """Write solutions.jsonl, curve.csv and settings.json; return scores after each of `points`."""
-        found = self.candidates()
+        found, tried = self.candidates(), self._tried()
         rows = (
-            json.dumps({"task": task_id, "program": str(candidate.program), "tried": candidate.order}) + "\n"
-            for task_id, best in sorted(_best(found).items())
+            json.dumps(
+                {"task": task_id, "program": str(candidate.program), "tried": candidate.order}
+                | ({"probability": round(candidate.probability, 4)} if candidate.probability else {})
+            )
+            + "\n"
+            for task_id, best in sorted(_best(found, tried, tasks).items())
             for candidate in best
         )
         write_atomically(self.directory / "solutions.jsonl", "".join(rows))
         leaked = leaked_tasks(tasks)
         curve = {}
         for n in points:
-            before = _best([candidate for candidate in found if candidate.order < n])
+            before = _best([candidate for candidate in found if candidate.order < n], tried, tasks)
             curve[n] = score(before, tasks, leaked=leaked, threads=threads)
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
@@ -305,8 +320,14 @@ def _grids(task: Task) -> object:
     return demonstrations, [pair.input.tolist() for pair in task.test]
 
 
-def _best(found: Iterable[Candidate]) -> dict[str, list[Candidate]]:
-    """Return each task's ranked candidates: the KEPT best, or the TOP answers by votes."""
+def _best(
+    found: Iterable[Candidate], tried: Mapping[str, int], tasks: Iterable[Task]
+) -> dict[str, list[Candidate]]:
+    """Return each task's ranked candidates: see `SearchLogReader.best`.
+
+    `tried` is the number of programs tried by task.
+    """
+    tasks_by_id = {task.id: task for task in tasks}
     by_task: defaultdict[str, list[Candidate]] = defaultdict(list)
     answers: defaultdict[str, dict[int, Candidate]] = defaultdict(dict)  # the last record of each
     for candidate in found:
@@ -317,5 +338,8 @@ def _best(found: Iterable[Candidate]) -> dict[str, list[Candidate]]:
     for task_id, last in answers.items():
         # Votes choose the answers. Their order is by length, as solutions.jsonl has no votes to
         # rank by.
-        by_task[task_id] = [replace(candidate, votes=0) for candidate in rank_answers(last.values())[:TOP]]
+        ranked = rank_answers(last.values())[:KEPT]
+        if task_id in tasks_by_id:
+            ranked = with_probabilities(tasks_by_id[task_id], ranked, tried.get(task_id, 0))
+        by_task[task_id] = [replace(candidate, votes=0) for candidate in ranked[:TOP]]
     return {task_id: top_k(candidates, KEPT) for task_id, candidates in by_task.items()}

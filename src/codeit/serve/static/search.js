@@ -153,6 +153,7 @@ export function startSearch(puzzle, {problem, say, open}) {
       facts.replaceChildren(
         html("span", {class: one.solved === task.train.length ? "good" : null}, one.solved === task.train.length ? "✓ " : "", solves),
         ...(one.votes ? [html("span", {}, plural(one.votes, "vote").replace(/^\d+/, n => Number(n).toLocaleString("en")))] : []),
+        ...(one.probability ? [html("span", {}, `right with a probability of ${Math.min(Math.max(Math.round(100 * one.probability), 1), 99)}%`)] : []),
         html("span", {}, plural(lines.length, "line")),
       );
       pinning.setAttribute("aria-pressed", isPinned(program));
