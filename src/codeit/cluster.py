@@ -1,10 +1,10 @@
 """Work on a cluster, by Ray (https://docs.ray.io).
 
 A pool submits its jobs as Ray tasks, a few ahead for each CPU of the cluster, so that a slow node
-holds back only its own jobs and a node that joins gets some. Ray repeats the jobs of a worker or a
-node that died.
+delays only its own jobs and a node that joins gets some. Ray repeats the jobs of a worker or a node
+that died.
 
-The function of a pool, with what it is bound to, is put into the object store once. Ray copies it
+The function of a pool, with its bound arguments, is put into the object store once. Ray copies it
 once to each node, and each worker process keeps it as long as it gets jobs of the same pool.
 """
 
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 
 _VERSION = importlib.metadata.version("codeit")
 _AHEAD = 2
-"""Jobs per CPU that are submitted and unfinished: one runs, one is there when it ends."""
+"""Jobs per CPU that are submitted and unfinished: one runs, the next is ready when it ends."""
 _UNCONSUMED = 8
-"""Jobs per CPU that are submitted and not yet consumed in order: a long one blocks few others."""
+"""Jobs per CPU that are submitted and not yet consumed in order. A long job holds up few others."""
 _SECONDS_PER_COUNT = 1.0
-"""How often the CPUs of the cluster are counted."""
+"""Seconds between two counts of the CPUs of the cluster."""
 _CONNECT_SECONDS = 10.0
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-"""What a client of HTTP/2, and so of gRPC, sends first. The server answers with a frame of type 4."""
+"""The first bytes of an HTTP/2 client, and so of gRPC. The server answers with a frame of type 4."""
 _PATIENCE_SECONDS = 15.0
-"""How long the head may be silent. Ray would end this process after a minute, without our error."""
+"""How long the head may be silent. After a minute Ray would end this process without our error."""
 _LOOPBACK = "127.0.0.1"
 _STORE_BYTES = 512 * 2**20
 """Capacity of the object store of a local cluster."""
@@ -59,7 +59,7 @@ _log = logging.getLogger(__name__)
 
 
 class ClusterError(ValueError):
-    """A cluster that cannot be used. The message says what was expected, what found, and a fix."""
+    """A cluster that cannot be used. The message says what was expected, what was found, and a fix."""
 
 
 @contextmanager
@@ -70,8 +70,8 @@ def connect(address: str, cpus: int = 0) -> Iterator[RayCluster]:
     starts here with `cpus` worker processes (0: one per core) and ends with the context; or "auto"
     for the address in RAY_ADDRESS, else the cluster that runs on this machine, else a local one.
 
-    A local cluster listens on the loopback interface only, demands a token of its own, and has no
-    dashboard. Nothing reports usage statistics. Raises ClusterError.
+    A local cluster listens on the loopback interface only, demands a random token, and has no
+    dashboard. Ray's usage statistics are turned off. Raises ClusterError.
     """
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", "auto")
@@ -93,7 +93,7 @@ def connect(address: str, cpus: int = 0) -> Iterator[RayCluster]:
                 if address == "local" or not _join(address):
                     _start(cpus)
                 if threading.current_thread() is threading.main_thread():
-                    signal.signal(signal.SIGTERM, handler)  # Ray has set its own, which ends the process
+                    signal.signal(signal.SIGTERM, handler)  # Ray has replaced it by one that ends the process
                 yield RayCluster()
             finally:
                 ray.shutdown()
@@ -142,12 +142,12 @@ def _start(cpus: int) -> None:
     import ray
     from ray._private import services
 
-    # Other users of this machine reach its loopback interface. Ray demands a token, which it would
-    # otherwise write into the home directory.
+    # Other users of this machine can reach its loopback interface, so Ray must demand a token. Without
+    # one in the environment, Ray would write one into the home directory.
     if "RAY_AUTH_TOKEN_PATH" not in os.environ:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
-        # Ray replaces a loopback address by that of a network interface, and then listens on all.
+        # Ray would replace a loopback address by that of a network interface, and listen on all.
         with _replaced(services, "resolve_ip_for_localhost", lambda host: host):
             ray.init(
                 address="local",
@@ -170,7 +170,7 @@ def _in_a_line(error: Exception) -> str:
 
 @contextmanager
 def _replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
-    """Replace a function of Ray. The version of Ray is pinned for that."""
+    """Replace a function of Ray in the block. The version of Ray is pinned for this reason."""
     before = getattr(module, name)
     setattr(module, name, value)
     try:
@@ -181,7 +181,7 @@ def _replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
 
 @contextmanager
 def _environment_kept() -> Iterator[None]:
-    """Remove the environment variables that are set inside."""
+    """Remove the environment variables that are set in the block."""
     before = set(os.environ)
     try:
         yield
@@ -204,9 +204,9 @@ class RayCluster:
 
     @property
     def cpus(self) -> int:
-        """The CPUs of all nodes that are there now, at least 1.
+        """Number of CPUs of all present nodes, at least 1.
 
-        Raises ClusterError if the head is gone.
+        Raises ClusterError if the head has been silent for too long.
         """
         import ray
 
@@ -237,7 +237,7 @@ class RayCluster:
         return RayPool(self, function)
 
     def submit(self, function: Reference, job: object) -> Reference:
-        """Compute a pickled function."""
+        """Compute a pickled function of a job."""
         reference: Reference = self._compute.remote(_VERSION, function.hex(), function, job)
         return reference
 
@@ -265,7 +265,7 @@ class RayPool(Generic[Job, Result]):
         lost: Callable[[int, WorkerError], None] | None = None,
     ) -> Iterator[tuple[int, Result]]:
         left = enumerate(jobs)
-        ahead = _AHEAD if deadline == math.inf else 1  # a job that waits would not know how long
+        ahead = _AHEAD if deadline == math.inf else 1  # the deadline in a waiting job would age
         while True:
             self._fill(left, ahead=ahead)
             if not self._running or time.monotonic() >= deadline:
@@ -297,7 +297,7 @@ class RayPool(Generic[Job, Result]):
         self._running.clear()
 
     def _fill(self, jobs: Iterator[tuple[int, Job]], finished: int = 0, ahead: int = _AHEAD) -> None:
-        """Submit jobs until there are enough. `finished` of them are done and not yet consumed."""
+        """Submit jobs until enough are unfinished. `finished` others are done and not yet consumed."""
         cpus = self._cluster.cpus
         room = min(ahead * cpus, _UNCONSUMED * cpus - finished) - len(self._running)
         for index, job in islice(jobs, max(0, room)):
@@ -322,7 +322,7 @@ class RayPool(Generic[Job, Result]):
 
         try:
             succeeded, value = future.result()
-        except RayTaskError as error:  # not from the job, whose exceptions are results
+        except RayTaskError as error:  # not raised by the job, whose exceptions arrive as results
             reason = (str(error).splitlines() or [""])[-1]
             raise ClusterError(
                 f"a node of the cluster cannot work: {reason:.300}; install codeit {_VERSION} there"

@@ -21,16 +21,16 @@ from pydantic import AfterValidator, Field, model_validator
 from codeit.settings import Section, Settings, shorten
 
 MAX_THREADS = 1024
-"""Most threads or processes that a command may be asked for; more of them may not start."""
+"""Most threads or processes that a command accepts. More may fail to start."""
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-6, 1e6
-"""Softmax temperatures beyond these overflow in 32 bits: the first is greedy, the last uniform."""
+"""Softmax temperatures at which sampling is greedy, and uniform. Beyond them, fp32 overflows."""
 
 # --- Step budgets ---
 #
 # Every run of a program has a budget of steps (cells touched and calls made), never of seconds, so
-# that an outcome does not depend on the machine. Programs that take many steps are rare and cost
-# most of the time: a search that tries millions of programs gives each run less than a check of one
-# program does. A program found under a small budget also runs under a larger one.
+# that an outcome does not depend on the machine. Programs that take many steps are rare, yet cost
+# most of the time. A search that tries millions of programs therefore gives each run a smaller budget
+# than a check of a single program. A program found under a small budget also runs under a larger one.
 
 DEFAULT_STEPS = 5_000_000
 """Running, tracing, verifying and scoring single programs; `budget.max_steps` of a run."""
@@ -59,7 +59,7 @@ class RunConfig(Section):
 
 
 class DataConfig(Section):
-    """[data]: which tasks are learned from, and which are to be solved."""
+    """[data]: the tasks to learn from, and the tasks to solve."""
 
     train: str = Field(
         default="arc-agi-1/training",
@@ -72,7 +72,7 @@ class DataConfig(Section):
 
 
 class RunDataConfig(DataConfig):
-    """[data] of a run: also how many tasks."""
+    """[data] of a run, with the number of tasks."""
 
     tasks: int = Field(
         default=0,
@@ -146,7 +146,7 @@ class EvolutionConfig(Section):
 
 
 class RunEvolutionConfig(EvolutionConfig):
-    """[evolution] of a run: also how many programs, and what enters the replay buffer."""
+    """[evolution] of a run, with the number of programs, and of those that enter the replay buffer."""
 
     programs: int = Field(
         default=0,
@@ -169,7 +169,7 @@ class RunEvolutionConfig(EvolutionConfig):
 
 
 class EnumerationConfig(Section):
-    """[enumeration]: programs in the order of their cost, by the values they compute. All ours."""
+    """[enumeration]: bottom-up enumeration of programs in the order of their cost. All ours."""
 
     expressions: int = Field(
         default=400_000,
@@ -208,7 +208,7 @@ class SearchConfig(Section):
 
 
 class SolveSearchConfig(SearchConfig):
-    """[search] of `codeit solve`: also when the policy helps. All ours."""
+    """[search] of `codeit solve`, with the turns of the policy. All ours."""
 
     policy_every: int = Field(
         default=100_000,
@@ -331,7 +331,7 @@ class SamplingConfig(Section):
 
 
 class RunSamplingConfig(SamplingConfig):
-    """[sampling] of a run: also without samples, and how often they are committed."""
+    """[sampling] of a run, which may have no samples and commits them in parts."""
 
     samples_per_task: int = Field(
         default=24,
@@ -524,7 +524,7 @@ class HindsightConfig(Section):
 
 
 class ScoringConfig(Section):
-    """[scoring]: which programs of a task count."""
+    """[scoring]: how the programs of a task are ranked."""
 
     ranking: Literal["length", "votes"] = Field(
         default="length",

@@ -10,9 +10,9 @@
 
 Iteration 0 skips training and sampling.
 
-Each phase, or each part of a long one, ends in one transaction that also marks it as done, and
-derives its random numbers only from the seed of the run and its own place. A killed run therefore
-resumes after the last finished part, and ends with the rows of an uninterrupted run.
+Each phase, or each part of a long phase, ends in one transaction that also marks it as done. Its
+random numbers depend only on the seed of the run, the phase, the iteration and the task. A killed
+run therefore resumes after the last finished part, and ends with the rows of an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RunObserver(Protocol):
 
 
 class Loop:
-    """A run in its directory, from wherever it stands to its end."""
+    """A run in its directory, from its last finished part to its end."""
 
     def __init__(
         self,
@@ -76,8 +76,8 @@ class Loop:
     ) -> None:
         """Load tasks and experts; create or load the policy. Raises TaskError, PolicyError.
 
-        With `ranks`, this process trains together with the others, which `follow` it. A `cluster`
-        searches, and samples unless the policy is on a GPU here.
+        With `ranks`, this process trains together with the others, which `follow` it. With a
+        `cluster`, searches run on it, and so does sampling unless the policy is on a GPU here.
         """
         self.directory, self.database, self.observer = directory, directory.database, observer
         self.ranks, self.cluster = ranks, cluster
@@ -91,9 +91,9 @@ class Loop:
         self.test_tasks = load_tasks(settings.data.test)[: settings.data.tasks or None]
         self.tasks = {("train", task_id): task for task_id, task in self.train_tasks.items()}
         self.tasks |= {("test", task.id): task for task in self.test_tasks}
-        self.leaked = {own for _, own in equal_tasks(self.train_tasks.values(), self.test_tasks)}
+        self.leaked = {test_id for _, test_id in equal_tasks(self.train_tasks.values(), self.test_tasks)}
         experts = load_experts(progress=partial(observer.progress, 0, "simplify experts"))
-        self.experts = {task_id: one for task_id, one in experts.items() if task_id in self.train_tasks}
+        self.experts = {task_id: expert for task_id, expert in experts.items() if task_id in self.train_tasks}
         # Tasks of similar size are sampled together, to waste little on padding.
         ordered, size = by_size(self.test_tasks), settings.sampling.tasks_per_commit
         self.chunks = [ordered[start : start + size] for start in range(0, len(ordered), size)]
@@ -123,7 +123,8 @@ class Loop:
         if self.database.is_done(iteration, "mutate") or (iteration and not n):
             return
         with self._committing(iteration, "mutate"):
-            added = [] if iteration else [(task_id, one, "expert") for task_id, one in self.experts.items()]
+            experts = {} if iteration else self.experts
+            added = [(task_id, expert, "expert") for task_id, expert in experts.items()]
             if n:
                 try:
                     mutants = make_mutants(
@@ -140,15 +141,15 @@ class Loop:
                 added += [(mutant.task_id, mutant.program, "mutation") for mutant in mutants]
             tasks = [self.train_tasks[task_id] for task_id, _, _ in added]
             outcomes = self._run([program for _, program, _ in added], tasks)
-            for (_, program, source), task, of_program in zip(added, tasks, outcomes, strict=True):
-                if experience := relabel(of_program, task.train):
+            for (_, program, source), task, program_outcomes in zip(added, tasks, outcomes, strict=True):
+                if experience := relabel(program_outcomes, task.train):
                     self._remember("train", task, program, iteration, source, experience)
 
     def evaluate_mutants(self, iteration: int) -> None:
         """Try the iteration's experts and mutants on every task to solve: the mutation baseline.
 
-        A program leaves a task at the first demonstration that it does not solve, so only programs
-        that solve all become candidates.
+        A program is run on a task up to the first demonstration that it does not solve. Only programs
+        that solve all demonstrations become candidates.
         """
         if not self.settings.mutation.run_baseline:
             return
@@ -194,8 +195,8 @@ class Loop:
     def _train(self, trainer: Trainer, iteration: int) -> tuple[list[DrawnExperience], TrainingReport]:
         """Draw the experiences of an iteration and train on them.
 
-        The draws are from the buffer as it is before the iteration's samples, also when later
-        phases have added and replaced experiences, so that the training can be repeated.
+        The draws are from the buffer as it was before the iteration's samples, even if later phases
+        have added or replaced experiences. The training can therefore be repeated.
         """
         replay, seed = self.settings.replay, self.settings.run.seed
         rng = np.random.default_rng(derive(seed, "draw", iteration))
@@ -221,9 +222,9 @@ class Loop:
         """Yield experiences as the policy sees them: the task a program solves, and the program."""
         encoding = trainer.policy.encoding
         for start in range(0, len(drawn), PROGRAMS_AT_ONCE):
-            some = drawn[start : start + PROGRAMS_AT_ONCE]
-            programs = [draw.program for draw in some]
-            tasks = [self.tasks[draw.split, draw.task_id] for draw in some]
+            batch = drawn[start : start + PROGRAMS_AT_ONCE]
+            programs = [draw.program for draw in batch]
+            tasks = [self.tasks[draw.split, draw.task_id] for draw in batch]
             for program, task, outcomes in zip(programs, tasks, self._run(programs, tasks), strict=True):
                 experience = relabel(outcomes, task.train)
                 assert experience is not None  # it was one when it entered the buffer
@@ -231,7 +232,7 @@ class Loop:
                 yield TrainingExample(source, encoding.encode_program(program))
 
     def sample(self, iteration: int) -> None:
-        """Sample programs for each task to solve; add what they do to the buffer."""
+        """Sample programs for each task to solve; add them, relabelled, to the buffer."""
         done = 0
         parts = range(len(self.chunks))
         left = [part for part in parts if not self.database.is_done(iteration, "sample", part)]
@@ -247,7 +248,7 @@ class Loop:
         self.observer.progress(iteration, "sample", done, len(self.test_tasks))
 
     def _samples(self, iteration: int, chunks: Sequence[Sequence[Task]]) -> Iterator[dict[int, list[str]]]:
-        """Yield the samples of each task of a chunk, by its place there."""
+        """For each chunk, yield the samples of its tasks, by their index in the chunk."""
         policy, settings, seed = self.trainer.policy, self.settings.sampling, self.settings.run.seed
         jobs = [
             ([task.train for task in tasks], [derive(seed, "sample", iteration, task.id) for task in tasks])
@@ -269,9 +270,9 @@ class Loop:
             if program is None:
                 add_sample(outcome="parse error", demonstrations_solved=0, new=False)
                 continue
-            of_program = outcomes[program]
-            kind = next((outcome.kind for outcome in of_program if outcome.grid is None), "grid")
-            solved = demonstrations_solved(of_program, task.train)
+            program_outcomes = outcomes[program]
+            kind = next((outcome.kind for outcome in program_outcomes if outcome.grid is None), "grid")
+            solved = demonstrations_solved(program_outcomes, task.train)
             new = self.database.add_program(program)
             add_sample(outcome=kind, demonstrations_solved=solved, new=new)
             if solved:
@@ -279,14 +280,14 @@ class Loop:
                     Candidate(task.id, program, solved, votes=1, iteration=iteration, source="policy")
                 )
             if self.settings.hindsight.keep_samples:
-                self._remember_found(task, program, iteration, "policy", of_program)
+                self._remember_found(task, program, iteration, "policy", program_outcomes)
 
     def search(self, iteration: int) -> None:
         """Search each task without the policy, from the experts and the programs in the buffer.
 
-        In iteration 0 an enumeration comes first, then a population evolves. Tasks that have an
-        answer with the votes of a sure one are left alone in later iterations. The answers with
-        most votes become candidates, the best programs become experiences.
+        In iteration 0, enumeration comes first, then evolution. Later iterations skip tasks that have
+        a sure answer. The answers with most votes become candidates, and the best programs become
+        experiences.
         """
         settings = self.settings
         first = iteration == 0
@@ -294,7 +295,7 @@ class Loop:
         tasks = self.test_tasks
         if not n and not (first and settings.enumeration.expressions):
             return
-        sure = {one.task_id for one in self.database.candidates() if is_sure(one)}
+        sure = {candidate.task_id for candidate in self.database.candidates() if is_sure(candidate)}
         left = [
             k
             for k, task in enumerate(tasks)
@@ -319,8 +320,8 @@ class Loop:
             self.observer.progress(iteration, "search", place, len(tasks))
             with self._committing(iteration, "search", place):
                 state = next(found)
-                for one in state.answers:
-                    self.database.add_candidate(replace(one, iteration=iteration, source="search"))
+                for answer in state.answers:
+                    self.database.add_candidate(replace(answer, iteration=iteration, source="search"))
                 elites = state.closest
                 for program, outcomes in zip(elites, self._run(elites, [task] * len(elites)), strict=True):
                     self._remember_found(task, program, iteration, "search", outcomes)
@@ -345,15 +346,16 @@ class Loop:
         self.observer.recorded(iteration, self.database.metrics()[iteration])
 
     def _has_samples(self, iteration: int) -> bool:
-        """Return whether the policy takes part in an iteration."""
+        """Return whether the policy is trained and sampled from in an iteration."""
         return iteration > 0 and self.settings.sampling.samples_per_task > 0
 
     def _score(self, iteration: int, scope: str, found: Sequence[Candidate]) -> dict[str, float]:
         """Score programs and record the tasks they solve. Nothing else here reads test outputs."""
         candidates: dict[str, list[Candidate]] = {}
         by_votes = self.settings.scoring.ranking == "votes"
-        for one in found:
-            candidates.setdefault(one.task_id, []).append(one if by_votes else replace(one, votes=0))
+        for candidate in found:
+            ranked = candidate if by_votes else replace(candidate, votes=0)
+            candidates.setdefault(candidate.task_id, []).append(ranked)
         merged = count_votes(candidates, self.test_tasks, budget=self.budget, threads=self.threads)
         total = score(merged, self.test_tasks, leaked=self.leaked, budget=self.budget, threads=self.threads)
         self.database.add_scores(iteration, scope, total.solved)
@@ -364,14 +366,14 @@ class Loop:
             f"{scope}_top2_without_leak": total.solved_top2_without_leak,
             f"{scope}_all_demonstrations": total.solved_demonstrations,
             f"{scope}_demonstrations": sum(
-                max(c.demonstrations_solved for c in of_task) for of_task in candidates.values()
+                max(c.demonstrations_solved for c in found_for_task) for found_for_task in candidates.values()
             ),
         }
 
     def _remember_found(
         self, task: Task, program: Program, iteration: int, source: str, outcomes: Sequence[Outcome]
     ) -> None:
-        """Add what a program found for a task does to the buffer, if `[hindsight]` wants it."""
+        """Add a program found for a task, relabelled, to the buffer if `[hindsight]` allows it."""
         hindsight = self.settings.hindsight
         if experience := relabel(
             outcomes, task.train, solvers_only=not hindsight.relabel, trivial=hindsight.trivial
@@ -414,11 +416,11 @@ class Loop:
             what = f"training of iteration {iteration}" if iteration else "creation of the policy"
             repeat = partial(self._repeat_training, iteration)
             trainer = replace_checkpoint(self.directory.checkpoint(iteration), error.damage, what, repeat)
-        self.directory.drop_checkpoints(iteration)  # a kill behind the training may have prevented it
+        self.directory.drop_checkpoints(iteration)  # a kill after the training may have prevented it
         return trainer
 
     def _repeat_training(self, iteration: int) -> Trainer:
-        """Repeat the training of an iteration, from the checkpoint before, or create the policy."""
+        """Repeat the training of an iteration from the checkpoint before, or create the policy."""
         if not iteration:
             return self._create_trainer()
         trainer = self._read_trainer(iteration - 1)
@@ -436,7 +438,7 @@ class Loop:
 
     @contextmanager
     def _committing(self, iteration: int, phase: str, part: int = 0) -> Iterator[None]:
-        """Commit what is written inside together with the mark that the part is done."""
+        """Commit what the block writes, together with the mark that the part is done."""
         started = time.monotonic()
         with self.database.transaction():
             yield

@@ -1,8 +1,8 @@
 """Work in child processes, or on a cluster (see `codeit.cluster`).
 
-A process may be killed at any moment, by the operating system when memory runs out. Its job is done
-again in a new process, up to REPEATS times. Jobs must therefore be deterministic, and their only
-effect must be their result.
+A process may be killed at any moment, for example by the operating system when memory runs out. Its
+job is then repeated in a new process, up to REPEATS times. Jobs must therefore be deterministic, and
+have no effect besides their result.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ JobIn = TypeVar("JobIn", contravariant=True)
 ResultOut = TypeVar("ResultOut", covariant=True)
 
 REPEATS = 3
-"""How many times a job is done again after its process died."""
+"""How many times a job is repeated after its process died."""
 _SPAWN = multiprocessing.get_context("spawn")  # fork is unsafe, as this process may hold threads
 _starting = threading.Lock()
 _log = logging.getLogger(__name__)
@@ -56,9 +56,10 @@ class Pool(Protocol[JobIn, ResultOut]):
     ) -> Iterator[tuple[int, ResultOut]]:
         """Yield (index of the job, result) as jobs finish, until `deadline` (of time.monotonic).
 
-        Jobs start in order. With a `deadline`, each is sent when a process is free for it, so that a
-        `Deadline` in it is right. With `lost`, a WorkerError is not raised but given to it, with the
-        index of the job. Close the pool if the iteration ends before the last job.
+        Jobs start in order. With a `deadline`, a job is sent only when a process is free for it, so
+        that a `Deadline` in the job has not aged in a queue. If `lost` is given, it is called with the
+        index of a job and its WorkerError, which is then not raised. Close the pool if the iteration
+        ends before the last job.
         """
         ...
 
@@ -81,36 +82,36 @@ class Cluster(Protocol):
 
     @property
     def cpus(self) -> int:
-        """CPUs that there are now, at least 1."""
+        """Number of CPUs at present, at least 1."""
         ...
 
     def pool(self, function: Callable[[Job], Result]) -> Pool[Job, Result]:
-        """Return a pool that computes `function`, which travels once, with what it is bound to."""
+        """Return a pool that computes `function`. It is sent once, with its bound arguments."""
         ...
 
 
 Workforce = int | Cluster
-"""Who computes: that many processes of this machine (0: one per core), or a cluster."""
+"""What computes jobs: a number of processes of this machine (0: one per core), or a cluster."""
 
 
 class Deadline:
-    """A moment that a job has to keep, by the clock of the process that has it.
+    """The time at which a job must end, by the clock of the process that computes it.
 
-    Clocks of machines differ, so it travels as the seconds that are left. The time on the way is
-    not known, and comes on top.
+    Clocks of machines differ, so it is pickled as the number of seconds left. The time that sending
+    it takes is not known and is added to them.
     """
 
     def __init__(self, seconds: float) -> None:
-        """Set it `seconds` from now."""
+        """Set the deadline to `seconds` from now."""
         self.at = time.monotonic() + seconds
-        """Of time.monotonic."""
+        """A value of time.monotonic."""
 
     def __reduce__(self) -> tuple[type[Deadline], tuple[float]]:
         return Deadline, (self.at - time.monotonic(),)
 
 
 class WorkerError(ValueError):
-    """A job that ended with the death of its process at every attempt. The message names it."""
+    """A job whose process died at every attempt. The message names the job."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
@@ -135,7 +136,7 @@ def job_name(index: int) -> str:
 def deliver(
     index: int, result: Callable[[], Result], lost: Callable[[int, WorkerError], None] | None
 ) -> Iterator[tuple[int, Result]]:
-    """Yield the result of a job, or give its WorkerError to `lost`: see `Pool.map_unordered`."""
+    """Yield the result of a job, or pass its WorkerError to `lost`: see `Pool.map_unordered`."""
     try:
         found = result()
     except WorkerError as error:
@@ -155,9 +156,9 @@ def map_unordered(
     """Yield (index of the job, result) as jobs finish, computed by `workforce`.
 
     `workforce=1` computes in this process. Jobs start in order. The processes end when the
-    iteration ends for whatever reason, or when this process does.
+    iteration ends for any reason, or when this process ends.
 
-    Raises whatever a job raises, and WorkerError, in which `name` of the index names the job.
+    Raises whatever a job raises, and WorkerError, whose message names a job by `name(index)`.
     """
     if workforce == 1:
         yield from ((index, function(job)) for index, job in enumerate(jobs))
@@ -173,7 +174,7 @@ def map_ordered(
     nice: int = 0,
     name: Callable[[int], str] = job_name,
 ) -> Iterator[Result]:
-    """Yield results in the order of the jobs, which may be endless. Otherwise as `map_unordered`.
+    """Yield results in the order of the jobs, which may be endless. Otherwise like `map_unordered`.
 
     The workforce works a bounded number of jobs ahead of what was consumed. A `nice` above 0 lowers
     the priority of processes of this machine, for callers that compute at the same time.
@@ -212,9 +213,9 @@ class Workers(Generic[Job, Result]):
         self._function, self._nice, self._left_to_start = function, nice, workers
         self._ahead = 2 * workers
         self._threads = ThreadPoolExecutor(workers)
-        self._idle: SimpleQueue[_Worker | None] = SimpleQueue()  # None: to be started again
+        self._idle: SimpleQueue[_Worker | None] = SimpleQueue()  # None: a process to be started again
         self._alive: set[_Worker] = set()
-        self._informed: set[_Worker] = set()  # these have the function
+        self._informed: set[_Worker] = set()  # have received the function
         self._lock, self._closed = threading.Lock(), False
 
     def map_unordered(
@@ -240,7 +241,7 @@ class Workers(Generic[Job, Result]):
             yield result
 
     def submit(self, job: Job, name: str) -> Future[Result]:
-        """Compute `function` of a job as soon as a process is idle. `name` is for WorkerError."""
+        """Compute a job as soon as a process is idle. `name` is for the message of a WorkerError."""
         if self._left_to_start:
             self._left_to_start -= 1
             self._idle.put(self._start())
@@ -256,7 +257,7 @@ class Workers(Generic[Job, Result]):
         try:
             while True:
                 if worker := self._idle.get_nowait():
-                    worker.pipe.close()  # it ends by itself
+                    worker.pipe.close()  # the process then ends by itself
                     self._alive.discard(worker)
                     worker.process.join()
         except Empty:
@@ -272,7 +273,7 @@ class Workers(Generic[Job, Result]):
         return ForkingPickler.dumps(self._function)
 
     def _start(self) -> _Worker:
-        with self._lock:  # __exit__ misses none
+        with self._lock:  # so that __exit__ knows every process
             if self._closed:
                 raise RuntimeError("the workers are closed")
             here, there = _SPAWN.Pipe()
@@ -290,7 +291,7 @@ class Workers(Generic[Job, Result]):
             for _ in range(1 + REPEATS):
                 worker = worker or self._start()
                 try:
-                    if worker not in self._informed:  # not at its start, where its death would be an error
+                    if worker not in self._informed:  # not in _start, which does not handle its death
                         worker.pipe.send_bytes(self._pickled)
                         self._informed.add(worker)
                     worker.pipe.send(job)
@@ -298,7 +299,7 @@ class Workers(Generic[Job, Result]):
                 except (EOFError, OSError):
                     self._alive.discard(worker)
                     self._informed.discard(worker)
-                    worker.process.terminate()  # in case that it only closed its pipe
+                    worker.process.terminate()  # in case it only closed its pipe
                     worker.process.join()
                     worker = None
                     continue
@@ -320,8 +321,8 @@ def stream_results(
     """Yield (index of the job, item) for every item of `function`, each job in its own process.
 
     A single job runs in this process. The iteration ends with the last job, or at `deadline` (of
-    `time.monotonic`), which a job in this process has to keep itself. The processes end when the
-    iteration ends for whatever reason.
+    `time.monotonic`), which a job in this process must observe itself. The processes end when the
+    iteration ends for any reason.
 
     A job whose process dies starts again and yields its first items once more. After REPEATS
     repeats a warning is logged and the others continue. Raises whatever a job raises, and
@@ -337,7 +338,7 @@ def stream_results(
             running[ResultStream(function, job)] = index
         while running and (left := deadline - time.monotonic()) > 0:
             ready = wait([stream.fileno() for stream in running], None if left == math.inf else left)
-            for stream in [one for one in running if one.fileno() in ready]:
+            for stream in [stream for stream in running if stream.fileno() in ready]:
                 index = running[stream]
                 try:
                     item = next(stream)
@@ -346,7 +347,7 @@ def stream_results(
                     stream.end()
                 except DeadProcessError:
                     del running[stream]
-                    stream.end()  # in case that it only closed its pipe
+                    stream.end()  # in case it only closed its pipe
                     deaths[index] += 1
                     if deaths[index] <= REPEATS:
                         running[ResultStream(function, jobs[index])] = index
@@ -363,11 +364,11 @@ def stream_results(
 
 
 class ResultStream(Iterator[Result]):
-    """The items of `function` for one job, in a process of its own that can be ended at any moment.
+    """The items of `function` for one job, in its own process that can be ended at any moment.
 
-    It has a file descriptor, which an event loop or `multiprocessing.connection.wait` can wait for.
-    The next item waits for it, and raises whatever the job raises, or DeadProcessError.
-    A job whose process dies is not started again.
+    An event loop or `multiprocessing.connection.wait` can wait for its file descriptor. `next` waits
+    for an item. It raises whatever the job raises, and DeadProcessError if the process dies. The job
+    is not repeated then.
     """
 
     def __init__(self, function: Callable[[Job], Iterable[Result]], job: Job) -> None:
@@ -405,7 +406,7 @@ class ResultStream(Iterator[Result]):
 
 
 def _serve(nice: int, pipe: Connection) -> None:
-    """Receive a function, then jobs; send pairs: whether one succeeded, and what it gave or raised."""
+    """Receive a function, then jobs. Answer a job with (True, result) or (False, exception)."""
     _start_worker(nice)
     function: Callable[[object], object] | None = None
     while True:
@@ -432,7 +433,7 @@ def _serve(nice: int, pipe: Connection) -> None:
 
 
 def _send(function: Callable[[Job], Iterable[Result]], job: Job, to: Connection) -> None:
-    """Send pairs: whether more follows, and an item or the exception raised."""
+    """Send each item as (True, item), then (False, None), or (False, exception) if the job raises."""
     _start_worker()
     try:
         for result in function(job):
@@ -449,17 +450,17 @@ def _send(function: Callable[[Job], Iterable[Result]], job: Job, to: Connection)
 def _exit() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # not by the interpreter's shutdown, where the engine's objects would be reported as leaked
+    os._exit(0)  # skips the interpreter's shutdown, which would report the engine's objects as leaked
 
 
 @contextmanager
 def _starting_processes(function: Callable[..., object]) -> Iterator[None]:
-    """Prepare for processes that start inside.
+    """Prepare for processes that start in the block.
 
-    They ignore SIGINT from their first moment: the parent handles Ctrl-C. They do not import the
-    main module, unless `function` is defined in it, so that a plain script, one read from standard
-    input, or a notebook can use several processes. Jobs and results of a function from elsewhere
-    must not be of classes defined in the main module.
+    They ignore SIGINT from the start, because the parent handles Ctrl-C. They import the main module
+    only if `function` is defined in it, so that a script without a main guard, a script read from
+    standard input, or a notebook can use several processes. If `function` is from another module, its
+    jobs and results must not be of classes defined in the main module.
     """
     main = sys.modules["__main__"]
     while isinstance(function, partial):
@@ -468,7 +469,8 @@ def _starting_processes(function: Callable[..., object]) -> Iterator[None]:
     resource_tracker.ensure_running()  # it unblocks SIGINT when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _interrupts_deferred(), _starting:  # one thread at a time: others would find the hidden names
+        # One thread at a time: a second one would take the None of the first for the value to restore.
+        with _interrupts_deferred(), _starting:
             hidden = {name: vars(main)[name] for name in names if name in vars(main)}
             for name in hidden:
                 setattr(main, name, None)
@@ -483,10 +485,11 @@ def _starting_processes(function: Callable[..., object]) -> Iterator[None]:
 
 @contextmanager
 def _interrupts_deferred() -> Iterator[None]:
-    """Handle the SIGINT and SIGTERM that come inside afterwards.
+    """Defer SIGINT and SIGTERM to the end of the block.
 
-    Blocking them does not suffice: another thread may receive them, and the handler then raises
-    here, between the start of a process and its instructions, without which it ends in a traceback.
+    Blocking them does not suffice: another thread may receive them, and the handler then raises in
+    this thread, between the start of a process and the sending of its instructions. A process without
+    instructions ends in a traceback.
     """
     if threading.current_thread() is not threading.main_thread():  # handlers run in the main thread
         yield
@@ -502,8 +505,8 @@ def _interrupts_deferred() -> Iterator[None]:
         for number, handler in handlers.items():
             if callable(handler):
                 signal.signal(number, handler)
-        for one in received:
-            signal.raise_signal(one)
+        for number in received:
+            signal.raise_signal(number)
 
 
 def _start_worker(nice: int = 0) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 USER_ERROR, INTERRUPTED = 2, 130
 """Exit codes."""
-_LARGEST_NUMBER = 10**9  # 31 years, in seconds; waiting fails for more than 292 years
+_LARGEST_NUMBER = 10**9  # 31 years in seconds; Python cannot wait for more than 292 years
 
 
 class PrintableConsole(Console):
@@ -61,13 +61,13 @@ def _finite(_: type, tokens: Sequence[Token]) -> float:
 
 
 def _path(_: type, tokens: Sequence[Token]) -> Path:
-    if not tokens[0].value:  # an unset variable of a shell, which Path takes for this directory
+    if not tokens[0].value:  # such as an unset shell variable; Path would take it for this directory
         raise ValueError("an empty name")
     return Path(tokens[0].value)
 
 
 def _texts(_: Any, tokens: Any) -> Any:
-    """Return the values of options that belong to no parameter, as text by key."""
+    """Return the values of options that match no parameter, as text by (nested) key."""
     if isinstance(tokens, dict):
         try:
             return {key: _texts(_, nested) for key, nested in tokens.items()}
@@ -89,14 +89,14 @@ Name = Annotated[Path, Parameter(converter=_path)]
 TaskSet = Annotated[str, Parameter(name="--tasks")]
 """A data set's name, a directory of ARC JSON files, or a (Kaggle) JSON file."""
 ClusterAddress = Annotated[str | None, Parameter(name="--cluster")]
-"""Where to find the Ray cluster that works: auto, local or HOST:PORT."""
+"""The address of the Ray cluster to use: auto, local or HOST:PORT."""
 Overrides = Annotated[Any, Parameter(show=False, converter=_texts)]
 """Settings by section and name, from options such as `--policy.init random`."""
 
 
 @contextmanager
 def connected(address: str | None, cpus: int = 0) -> Iterator[Cluster | None]:
-    """Connect to the cluster at the address of `--cluster`, if there is one: see `cluster.connect`."""
+    """Connect to the cluster at the address of `--cluster`, if given: see `cluster.connect`."""
     if address is None:
         yield None
         return
@@ -113,7 +113,7 @@ def user_error(message: str) -> int:
 
 
 def say(message: str, style: str | None = None) -> None:
-    """Print a message to stderr: in one line, or on a terminal in lines that end between words."""
+    """Print a message to stderr: as one line, or on a terminal wrapped between words."""
     messages.print(message, style=style, markup=False, soft_wrap=not messages.is_terminal)
 
 
@@ -143,12 +143,12 @@ def figures_table(*columns: str, title: str | None = None) -> Table:
 class _ProgressLine(ProgressColumn):
     """A whole line of a progress display, fitted to the width of the terminal.
 
-    It shows the description, a bar, how much is done, and for how long the rest will take. A narrow
-    terminal loses first the bar, then the time, then the end of the description.
+    It shows the description, a bar, how much is done, and the time left. On a narrow terminal it
+    leaves out first the bar, then the time, then the end of the description.
     """
 
     def render(self, task: Task) -> Table:
-        width = messages.width - len("^C ")  # a terminal writes ^C behind the line
+        width = messages.width - len("^C ")  # a terminal writes ^C after the line
         description, figures = Text(task.description), _done(task)
         if len(description) + len(figures + _time(task)) < width:
             figures += _time(task)
@@ -167,7 +167,7 @@ _SHORTEST_BAR, _LONGEST_BAR = 4, 40  # cells
 
 
 def _completed(task: Task) -> float:
-    """Return how much of a progress bar's task is done. Seconds pass by themselves."""
+    """Return how much of a progress bar's task is done: with the unit "s", the time that passed."""
     if task.fields["unit"] != "s":
         return task.completed
     return min(time.monotonic() - float(task.fields["started"]), task.total or math.inf)
@@ -180,7 +180,7 @@ def _done(task: Task) -> str:
 
 
 def _time(task: Task) -> str:
-    """Return for how long a progress bar's task will continue, or how long it has taken."""
+    """Return the time that a progress bar's task has left, or the time that it took."""
     if task.total is None or task.fields["unit"] == "s":
         return ""
     if task.finished or task.time_remaining is None:

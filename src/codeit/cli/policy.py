@@ -80,7 +80,7 @@ def _pretrain(
 
     whole = PretrainingSettings.load(config, dotted(settings))
     directory = out or Path("runs") / find_config(config).stem
-    if whole.policy.encoding != "paper":  # refused below, without a download
+    if whole.policy.encoding != "paper":  # `pretrain` refuses that one, without a download
         refuse_unusable(directory, whole.data, whole.policy)
 
     def report(share: float, row: Mapping[str, float]) -> None:

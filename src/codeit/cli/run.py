@@ -103,7 +103,7 @@ def refuse_unusable(directory: Path, data: DataConfig, policy: PolicyConfig) -> 
 
 
 def _finish(open_directory: Callable[[], RunDirectory], cluster: str | None, ranks: Ranks | None) -> int:
-    """Run what is left of a run and display it; return the exit code."""
+    """Finish a run and display its progress and results; return the exit code."""
     with (
         connected(cluster) as machines,
         open_directory() as directory,
@@ -129,7 +129,7 @@ def _finish(open_directory: Callable[[], RunDirectory], cluster: str | None, ran
 
 
 def draw_curve(directory: RunDirectory) -> None:
-    """Write curve.svg, beside the paper's figures if the tasks are the paper's."""
+    """Write curve.svg, with the paper's figures if the tasks are the paper's."""
     from codeit.report.curve import PAPER_RUN, draw_run
 
     data = directory.settings.data
@@ -153,12 +153,12 @@ class RunDisplay(ProgressDisplay):
         seconds = (self._iterations - iteration) * (now - self._started)
         self._started = now
         left = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-        known = iteration > 0 and seconds > 0  # iteration 0 is unlike the others
+        known = iteration > 0 and seconds > 0  # iteration 0 takes another time than the others
         say(f"iteration {iteration}: {row}{f', about {left} left' if known else ''}")
 
 
 def _summary(metrics: dict[str, float]) -> dict[str, str]:
-    """Return the few metrics of an iteration that a table shows, as text; empty if not recorded."""
+    """Return the metrics of an iteration that a table shows, as text; "" for those not recorded."""
 
     def text(form: str, name: str) -> str:
         return form.format(metrics[name]) if name in metrics else ""

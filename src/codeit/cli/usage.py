@@ -27,14 +27,14 @@ _EXPECTED = {int: "an integer", float: "a number", bool: "no value", Path: "a na
 
 
 def usage_error(error: CycloptsError) -> str:
-    """Return what was expected, what was found, and which help to read."""
+    """Return a message: what was expected, what was found, and which help to read."""
     command = " ".join(("codeit", *(error.command_chain or ())))
     fault = _fault(error)
     return f"{fault} See {command} --help" if fault.endswith("?") else f"{fault}; see {command} --help"
 
 
 def section_with_value(arguments: Sequence[str]) -> str | None:
-    """Return the option that has a value of its own beside options for its keys, or None.
+    """Return an option that is given a value although other options set its keys, or None.
 
     An example is `--evolution 3 --evolution.offspring 2`, which cyclopts cannot parse.
     """
@@ -82,7 +82,7 @@ def _fault(error: CycloptsError) -> str:
 
 
 def _expected(kind: Any) -> str:
-    """Return what a value of some type looks like."""
+    """Return a description of the values of a type."""
     if get_origin(kind) is Literal:
         *others, last = map(str, get_args(kind))
         return f"{', '.join(others)} or {last}" if others else last

@@ -18,8 +18,8 @@ from codeit.storage.search_log import Part, SearchLog
 PAPER_RESULTS = {9_600: 28, 19_200: 32, 96_000: 39, 960_000: 42}
 """Tasks that the paper's baseline solves, by number of mutants."""
 MUTANTS_PER_PART = 49_152
-"""Mutants tried together, which lets them share work. At most this many are lost in a kill."""
-_TASKS_AT_ONCE = 4  # a job, between two of which `progress` is called and Ctrl-C is noticed
+"""Mutants tried together, so that they share work. A kill loses at most this many."""
+_TASKS_AT_ONCE = 4  # tasks per job; `progress` is called and Ctrl-C noticed between two jobs
 
 
 def run_baseline(
@@ -36,13 +36,13 @@ def run_baseline(
 ) -> None:
     """Try the experts, then `count` mutants, on every task, except what `log` has done.
 
-    A `cluster` tries them, one core for some tasks at a time; otherwise `threads` of this process.
+    A `cluster` tries them, a few tasks on each core; otherwise `threads` of this process do.
 
-    A program leaves a task at the first demonstration that it fails. Of the programs that solve
-    all, a task keeps each that is among its KEPT best when it is found. So the best of the first n
-    mutants are kept for every n.
+    A program is run on a task up to the first demonstration that it fails. A program that solves all
+    of them is kept if it is among the task's KEPT best when it is found. So for every n, the best of
+    the first n mutants are kept.
 
-    Raises MutationError if there are fewer mutants; what was tried until then is kept. Raises
+    Raises MutationError if there are fewer mutants; those tried until then are recorded. Raises
     RunError if the log has other tasks.
     """
     log.check_tasks(tasks)
@@ -67,16 +67,17 @@ def run_baseline(
             cluster or 1,
             name=lambda k: f"tasks {chunks[k][0].id} to {chunks[k][-1].id}",
         )
-        for place, some in enumerate(chunks):
+        for place, chunk in enumerate(chunks):
             progress(min(done + len(programs) * place // len(chunks), count), count)
-            of_tasks, spent = next(solvers)
+            solvers_by_task, spent = next(solvers)
             elsewhere += spent if cluster else 0.0
-            for task, of_task in zip(some, of_tasks, strict=True):
-                for k in of_task:
-                    one = Candidate(task.id, programs[k], len(task.train), order=done + k if parts else 0)
-                    best[task.id] = top_k([*best[task.id], one], KEPT)
-                    if one in best[task.id]:
-                        found.append(one)
+            for task, task_solvers in zip(chunk, solvers_by_task, strict=True):
+                for k in task_solvers:
+                    order = done + k if parts else 0
+                    candidate = Candidate(task.id, programs[k], len(task.train), order=order)
+                    best[task.id] = top_k([*best[task.id], candidate], KEPT)
+                    if candidate in best[task.id]:
+                        found.append(candidate)
         wall, cores = (now - before for now, before in zip(_clocks(), started, strict=True))
         part = Part(len(programs), wall, cores + elsewhere, np.array(state, np.uint64).tobytes())
         log.commit(len(parts), part, found)
@@ -93,15 +94,16 @@ def run_baseline(
         keys = []
         try:
             while len(programs) < min(MUTANTS_PER_PART, count - done):
-                made = next(rounds)
-                left = [mutant.program for mutant in made.mutants[skipped:]]
+                mutation_round = next(rounds)
+                left = [mutant.program for mutant in mutation_round.mutants[skipped:]]
                 taken = left[: count - done - len(programs)]
                 programs += taken
-                next_round, skipped = made.number + 1, 0
+                next_round, skipped = mutation_round.number + 1, 0
                 if taken == left:
-                    keys += made.keys.ravel().tolist()
+                    keys += mutation_round.keys.ravel().tolist()
                 else:
-                    next_round, skipped = made.number, len(made.mutants) - len(left) + len(taken)
+                    next_round = mutation_round.number
+                    skipped = len(mutation_round.mutants) - len(left) + len(taken)
         except MutationError as error:
             exhausted = error
         try_programs(programs, [next_round, skipped, *keys])
@@ -114,7 +116,7 @@ def run_baseline(
 def _solvers(
     programs: Sequence[Program], budget: tuple[int, int], threads: int, tasks: Sequence[Task]
 ) -> tuple[list[list[int]], float]:
-    """Return which programs solve all demonstrations of each task, and the processor seconds."""
+    """Return the indices of the programs that solve each task, and the processor seconds."""
     started = time.process_time()
     pairs = [task.train for task in tasks]
     solved = count_solved(programs, pairs, early_exit=True, budget=Budget(*budget), threads=threads)
@@ -135,6 +137,6 @@ def _clocks() -> tuple[float, float]:
 
 
 def curve_points(programs: int) -> list[int]:
-    """Return the numbers of programs at which a curve is computed: the paper's and some between."""
+    """Return the numbers of programs at which a curve has points: the paper's and some others."""
     doubled = (600 << k for k in range(programs.bit_length()))
     return sorted(n for n in {*doubled, *PAPER_RESULTS, programs} if n <= programs)

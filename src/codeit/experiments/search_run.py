@@ -27,21 +27,24 @@ def run_search(
     workforce: Workforce = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Try at most `programs` programs on each task by a workforce, the largest tasks first.
+    """Search each task with at most `programs` programs, the largest tasks first.
 
-    A task is a part of the log. Tasks that already had as many programs are skipped. Others are
-    searched from the start, as populations are not stored: with more programs they find what they
-    found before, and more. A search ends early once its answer is settled (see `solver.TaskSearch`).
+    Each task is a part of the log. Tasks that were already searched with as many programs are
+    skipped. Others are searched from the start, because populations are not stored: a search with
+    more programs first finds the same again. A search ends early once its answer is settled (see
+    `solver.TaskSearch`).
 
-    Raises WorkerError if the process of a task dies again and again. Finished tasks stay in the log.
+    Raises WorkerError if the process of a task dies at every attempt. Finished tasks stay in the log.
     Raises RunError if the log has other tasks.
     """
     log.check_tasks(tasks)
-    # A search may end early, so a part's state holds the number of programs that it was given.
+    # A search may end early, so the state of a part is the number of programs allowed, not tried.
     budgets = log.states(int)
     left = [number for number in range(len(tasks)) if budgets.get(number, 0) < programs]
     size = {task.id: place for place, task in enumerate(by_size(tasks))}
-    left.sort(key=lambda number: -size[tasks[number].id])  # short searches come last, and so all end together
+    left.sort(
+        key=lambda number: -size[tasks[number].id]
+    )  # short searches last, so that all end at about the same time
     solve_settings = SolveSettings.from_overrides(settings.flat() if settings else {})
     jobs = [SearchJob(tasks[number], programs, derive(seed, "solve", tasks[number].id, 0)) for number in left]
     search = partial(_search, starters, solve_settings)

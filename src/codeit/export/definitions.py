@@ -1,4 +1,4 @@
-"""The source of the primitives in Python, and of what each of them needs."""
+"""The Python source of the primitives, and the definitions that each of them needs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MODULES: tuple[ModuleType, ...] = (
     grids,
     command,
 )
-"""The modules in the order in which exported files have their definitions.
+"""The modules, in the order of their definitions in exported files.
 
 It is the order of the engine's table of primitives, by which functions in sets are sorted.
 """
@@ -46,7 +46,7 @@ class Definition(NamedTuple):
     source: str
     """Its lines, with decorators and comments at the end of lines."""
     names: frozenset[str]
-    """All names in it: of other definitions, of imports, builtins and local variables."""
+    """All names in it: those of other definitions, imports, builtins and local variables."""
 
     @property
     def is_alias(self) -> bool:
@@ -57,27 +57,27 @@ class Definition(NamedTuple):
 @cache
 def definitions() -> Mapping[str, Definition]:
     """Return the definitions of all modules by name, in the order of exported files."""
-    return {one.name: one for module in MODULES for one in _definitions_in(module)}
+    return {definition.name: definition for module in MODULES for definition in _definitions_in(module)}
 
 
 @cache
 def imports() -> Mapping[str, str]:
-    """Return the module of the standard library of each imported name.
+    """Return, for each imported name, the module of the standard library that it comes from.
 
-    A name that is a module itself, as in `import json`, has "".
+    For a name that is itself a module, as in `import json`, this is "".
     """
     found: dict[str, str] = {}
     for module in MODULES:
         for node in ast.parse(inspect.getsource(module)).body:
             if isinstance(node, ast.Import):
                 found |= {alias.name: "" for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and not _is_own(node.module):
+            elif isinstance(node, ast.ImportFrom) and node.module and not _is_internal(node.module):
                 found |= {alias.name: node.module for alias in node.names}
     return found
 
 
 def needed(names: Iterable[str]) -> list[Definition]:
-    """Return the definitions of some names and of all that these need, in order."""
+    """Return the definitions of names and of all names that these need, in order."""
     known = definitions()
     found: set[str] = set()
     rest = {*names}
@@ -85,12 +85,12 @@ def needed(names: Iterable[str]) -> list[Definition]:
         name = rest.pop()
         found.add(name)
         rest |= known[name].names & known.keys() - found
-    return [one for one in known.values() if one.name in found]
+    return [definition for definition in known.values() if definition.name in found]
 
 
 def import_lines(wanted: Iterable[Definition]) -> list[str]:
-    """Return the import statements that some definitions need, sorted."""
-    used = {name for one in wanted for name in one.names}
+    """Return the import statements that definitions need, sorted."""
+    used = {name for definition in wanted for name in definition.names}
     by_module: dict[str, list[str]] = {}
     for name, module in sorted(imports().items()):
         if name in used:
@@ -99,7 +99,7 @@ def import_lines(wanted: Iterable[Definition]) -> list[str]:
     return plain + [f"from {module} import {', '.join(by_module[module])}" for module in sorted(by_module)]
 
 
-def _is_own(module: str) -> bool:
+def _is_internal(module: str) -> bool:
     return module == "__future__" or module.split(".")[0] == __name__.split(".")[0]
 
 

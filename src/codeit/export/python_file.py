@@ -1,4 +1,4 @@
-"""A program as a Python file that runs by itself."""
+"""Export of a program as a Python file that runs without codeit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ integers are limited. This file has no such limits: a program may run long on in
 that it was not made for.
 """'''
 _COMMAND = "main"
-"""The function of the module `command` that an exported file calls with its `solve`."""
+"""The function of the module `command` that an exported file calls with its function `solve`."""
 
 
 def to_python(program: Program, *, title: str = "A program for ARC tasks") -> str:
@@ -51,14 +51,14 @@ def to_python(program: Program, *, title: str = "A program for ARC tasks") -> st
     names = [name for line in program.lines for name in (line.function, *line.arguments)]
     constants = [name for name in CONSTANTS if name in names]
     shared = needed(["Grid", *(PRIMITIVES.keys() & set(names))])
-    own = [one for one in needed([_COMMAND]) if one not in shared]
+    command = [definition for definition in needed([_COMMAND]) if definition not in shared]
     blocks = [
         _HEADER.format(title=_docstring_text(title)),
-        "\n".join(import_lines([*shared, *own])),
+        "\n".join(import_lines([*shared, *command])),
         *(["\n".join(f"{name} = {CONSTANTS[name]!r}" for name in constants)] if constants else []),
         _section(shared),
         "\n" + _solve(program),
-        "\n" + _section(own),
+        "\n" + _section(command),
         f'\nif __name__ == "__main__":\n    sys.exit({_COMMAND}(solve))\n',
     ]
     return "\n\n".join(blocks)
@@ -71,25 +71,26 @@ def _docstring_text(text: str) -> str:
 
 
 def _section(definitions: list[Definition]) -> str:
-    """Return the text of definitions, under the first line of their module's documentation."""
+    """Return the text of definitions. Those of a module follow the first line of its docstring."""
     blocks: list[str] = []
     before = None
-    for one in definitions:
-        heading = f"# {(inspect.getdoc(one.module) or '').splitlines()[0]}"
-        if before is None or one.module is not before.module:
-            blocks += [f"{heading}\n{one.source}"] if one.is_alias else [heading, one.source]
-        elif one.is_alias and before.is_alias:
-            blocks[-1] += f"\n{one.source}"
+    for definition in definitions:
+        source, module = definition.source, definition.module
+        heading = f"# {(inspect.getdoc(module) or '').splitlines()[0]}"
+        if before is None or module is not before.module:
+            blocks += [f"{heading}\n{source}"] if definition.is_alias else [heading, source]
+        elif definition.is_alias and before.is_alias:
+            blocks[-1] += f"\n{source}"
         else:
-            blocks.append(one.source)
-        before = one
+            blocks.append(source)
+        before = definition
     return "\n\n\n".join(blocks)
 
 
 def _solve(program: Program) -> str:
     """Return the function `solve`, in which `grid` is the program's I and `output` its O.
 
-    Linters confuse the names I and O with digits. They also object to variables without use.
+    Linters reject the names I and O, which look like digits. They also object to unused variables.
     """
     renamed = {"I": "grid", "O": "output"}
     statements = {"I": "to_grid(rows)"}

@@ -1,6 +1,6 @@
 """A local web page: draw puzzles, watch a search solve them, read and change its programs.
 
-The server's process only routes requests and text. What a page sends is parsed, and programs run,
-in child processes with limits of time and memory: `requests` in a pool of workers, a search in a
-process of its own. It needs the packages of `codeit[serve]`, which only `app` and `server` import.
+The server's process only passes on requests and text. Child processes with limits of time and memory
+parse what a page sends and run programs: a pool of workers for `requests`, and one process for each
+search. The packages of `codeit[serve]` are only imported by `app`, `guard` and `server`.
 """

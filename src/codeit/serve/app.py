@@ -29,7 +29,7 @@ from codeit.serve.searches import Searches, TooManySearchesError
 
 _HERE = Path(__file__).parent
 _WORKERS = 2
-"""Processes that answer requests: one goes on while the other has a hard one."""
+"""Processes that answer requests. One stays free while the other works on a slow request."""
 _log = logging.getLogger(__name__)
 
 
@@ -63,14 +63,12 @@ class _Pages:
     def __init__(self, searches: Searches, report: LiveReport | None) -> None:
         self._searches, self._report = searches, report
         self._workers = Workers(answer, _WORKERS)
-        signatures = {
-            name: f"({', '.join(one.parameters)}) → {one.result}" for name, one in PRIMITIVES.items()
-        }
+        signatures = {name: f"({', '.join(p.parameters)}) → {p.result}" for name, p in PRIMITIVES.items()}
         page = render(
             "serve.html",
             title="codeit: draw a puzzle, get a program",
             folder=_HERE / "templates",
-            docs={name: one.doc for name, one in PRIMITIVES.items()},
+            docs={name: primitive.doc for name, primitive in PRIMITIVES.items()},
             language={"signatures": signatures, "constants": {k: str(v) for k, v in CONSTANTS.items()}},
             sets=DATA_SETS,
             most_seconds=int(MAX_SECONDS),
@@ -80,7 +78,7 @@ class _Pages:
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Start the workers, so that the first request does not wait for them, and end them."""
+        """Start the workers, so that the first request need not wait for them; end them at the end."""
         with self._workers:
             for k in range(_WORKERS):
                 self._workers.submit(Job("ready", b""), f"start {k + 1}")
@@ -95,7 +93,7 @@ class _Pages:
         return HTMLResponse(page, headers={"content-security-policy": policy(page, styles=True)})
 
     async def changes(self, request: Request) -> Response:
-        """Answer with the version of the report, again and again."""
+        """Answer with the version of the report, every few seconds."""
         assert self._report is not None
         return _EventStream(self._report.changes())
 
@@ -119,7 +117,7 @@ class _Pages:
         return await self._work(Job("export", await _body(request, MAX_REQUEST_BYTES)))
 
     async def search(self, request: Request) -> Response:
-        """Answer with the events of a search, which ends when the page stops listening."""
+        """Answer with the events of a search. The search ends when the page stops listening."""
         events = self._searches.follow(await _body(request, MAX_REQUEST_BYTES))
         try:
             first = await anext(events)
@@ -141,13 +139,13 @@ _streams: set[asyncio.Task[object]] = set()
 
 
 def end_streams() -> None:
-    """End the answers that have no end of their own, and with them their searches."""
+    """End all event streams, and with them their searches."""
     for task in _streams:
         task.cancel()
 
 
 class _EventStream(StreamingResponse):
-    """Server-sent events with the given data; empty data is a comment, which keeps the line open."""
+    """Server-sent events. An empty item is sent as a comment, which keeps the connection open."""
 
     def __init__(self, items: AsyncGenerator[bytes]) -> None:
         super().__init__(self._events(items), media_type="text/event-stream")
@@ -158,7 +156,7 @@ class _EventStream(StreamingResponse):
         assert task is not None
         _streams.add(task)
         try:
-            async with aclosing(self._items):  # at once when the page is closed
+            async with aclosing(self._items):  # ends them as soon as the page is closed
                 await super().__call__(scope, receive, send)
         except asyncio.CancelledError:  # by `end_streams`
             await send({"type": "http.response.body", "body": b"", "more_body": False})

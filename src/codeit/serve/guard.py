@@ -1,4 +1,4 @@
-"""What protects the server from other pages in the same browser, and its pages from their content."""
+"""Protects the server from other pages in the same browser, and its own pages from their content."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _INLINE = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 class Guard:
     """Middleware that checks where a request comes from, and adds headers to every answer.
 
-    The header Host must name this machine, as the page of another site may have its name resolved
-    to a loopback address (DNS rebinding). A request that is not only for reading must come from a
-    page of this server (header Origin), and be JSON.
+    The header Host must name this machine, because another site may have its name resolved to a
+    loopback address (DNS rebinding). A request other than GET and HEAD must come from a page of this
+    server (header Origin), and be JSON.
     """
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self._app = app
         self._names = {*_LOOPBACK, host}
-        # A site can have its name resolved to our address, but cannot make an address of its name.
+        # A site can have its name resolved to our address, but its Host header remains a name.
         self._any_address = _is_any_address(host)
         if self._any_address:
             self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
@@ -83,14 +83,14 @@ class Guard:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a host."""
+    """Return whether only this machine can reach a host."""
     return host in _LOOPBACK or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def policy(page: str = "", *, styles: bool = False) -> str:
     """Return a content security policy that allows exactly the scripts and styles of a page.
 
-    `styles` also allows styles of single elements.
+    `styles` also allows `style` attributes of elements.
     """
     inline: dict[str, list[str]] = {"script": [], "style": []}
     for kind, text in _INLINE.findall(page):

@@ -1,4 +1,4 @@
-"""What a page may ask for at most."""
+"""Limits of what a page may ask for."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MAX_NAME = 100
 MAX_SECONDS = 3600.0
 """Budget of a search."""
 ANSWER_SECONDS = 5
-"""Time for every request but a search. A trace of 900 lines with large values takes longer."""
+"""Time limit of every request except a search. A trace of 900 lines with large values exceeds it."""
 ANSWER_BYTES = 1 << 30
 """Memory of a process that answers requests."""
 SEARCH_BYTES = 4 << 30
-"""Memory of a search. Without the policy one took 0.8 GB, of which 0.4 GB were resident."""
+"""Memory of a search. A search without the policy took 0.8 GB, of which 0.4 GB were resident."""
 
 
 class RequestError(ValueError):
@@ -46,16 +46,16 @@ def check_task(task: Task) -> Task:
 
 
 def limit_memory(size: int) -> None:
-    """Limit the data of this process to `size` bytes. Beyond it, allocations fail."""
+    """Limit the data of this process to `size` bytes. Allocations beyond that fail."""
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    most = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    soft = size if hard == resource.RLIM_INFINITY else min(size, hard)
     with contextlib.suppress(ValueError, OSError):  # not on every system
-        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 @contextlib.contextmanager
 def time_limit(seconds: int) -> Iterator[None]:
-    """Raise RequestError in the block after `seconds`. For the main thread of a process."""
+    """Raise RequestError in the block after `seconds`. Works only in the main thread of a process."""
 
     def stop(*_: object) -> None:
         raise RequestError(f"this takes more than {seconds} s; try a shorter program or smaller grids")

@@ -1,4 +1,4 @@
-"""The report on runs, drawn again while they go on."""
+"""The report on runs, drawn again while they run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from codeit.parallel import Workers
 from codeit.report.run_page import report_page
 from codeit.report.runs import read_runs
 
-_LOOK_SECONDS = 2.0  # between two looks at the files
-_MOST_WORK = 0.2  # part of the time that is spent on drawing
+_LOOK_SECONDS = 2.0  # between two checks whether the files have changed
+_MOST_WORK = 0.2  # largest share of the time that is spent on drawing
 _FILES = ("metrics.csv", "solutions.jsonl", "search.sqlite", "search.sqlite-wal", "curve.csv", "counts.json")
-"""The files that a report reads and a run changes."""
+"""The files of a run that a report reads and that change."""
 _log = logging.getLogger(__name__)
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 
 
 class LiveReport:
-    """The page of `codeit report`, as the runs are now."""
+    """The page of `codeit report`, kept up to date with the runs."""
 
     def __init__(self, runs: Sequence[Path], tasks: str) -> None:
         self._runs, self._tasks = list(runs), tasks
@@ -32,20 +32,20 @@ class LiveReport:
         self.page, self.version = "", 0
 
     def draw(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Draw the page in this process. Raises ReportError and others, as `read_runs`."""
+        """Draw the page in this process. Raises ReportError and other errors of `read_runs`."""
         self._drawn = self._fingerprint()
         self.page = draw(self._runs, self._tasks, progress)
         self.version += 1
 
     async def changes(self) -> AsyncGenerator[bytes]:
-        """Yield the page's version, again and again."""
+        """Yield the page's version every few seconds, without end."""
         while True:
             yield b"%d" % self.version
             await asyncio.sleep(_LOOK_SECONDS)
             await self._redraw()
 
     async def _redraw(self) -> None:
-        """Draw the page again in a process of its own if the runs changed."""
+        """Draw the page again, in a child process, if the runs have changed."""
         async with self._drawing:
             now, started = self._fingerprint(), time.monotonic()
             if now == self._drawn or started < self._next:
@@ -54,7 +54,7 @@ class LiveReport:
                 try:
                     job = self._runs, self._tasks
                     self.page = await asyncio.wrap_future(workers.submit(job, "the report"))
-                except ValueError as error:  # a file that is being written: the old page stays
+                except ValueError as error:  # such as a file that is being written; the old page stays
                     _log.warning("%s", error)
                 else:
                     self.version += 1
@@ -71,7 +71,7 @@ class LiveReport:
 
 
 def draw(runs: Sequence[Path], tasks: str, progress: Callable[[int, int], None]) -> str:
-    """Return the report, with the script that loads it again."""
+    """Return the report, with the script that reloads it when it changes."""
     page = report_page(read_runs(runs, tasks), progress=progress)
     return page.replace("</body>", '<script src="/static/live.js"></script>\n</body>')
 

@@ -1,8 +1,8 @@
-"""What a page asks for, and the answers, as JSON.
+"""Requests of a page and their answers, as JSON.
 
-Every function runs in a child process and gets the text of a request, which may be anything. It
-raises RequestError, TaskError, ParseError or another ValueError of codeit for a request that
-cannot be answered. A task is `{"id": name, "train": [pair, ...], "test": [pair, ...]}`, and a
+The functions run in a child process, because the text of a request may be anything. They raise
+RequestError, TaskError, ParseError or another ValueError of codeit for a request that cannot be
+answered. A task is `{"id": name, "train": [pair, ...], "test": [pair, ...]}`, and a
 program is its text.
 """
 
@@ -43,16 +43,16 @@ _PAGE = "this puzzle"
 
 
 class SearchRequest(NamedTuple):
-    """What a page asks of a search."""
+    """A request for a search."""
 
     task: Task
     seconds: float
     before: SolveResult | None
-    """What an earlier search has reached, with which this one goes on."""
+    """The result of an earlier search, which this one continues."""
 
 
 class Job(NamedTuple):
-    """A request, as a worker process gets it."""
+    """A request, as sent to a worker process."""
 
     kind: str
     body: bytes
@@ -61,7 +61,7 @@ class Job(NamedTuple):
 
 
 def answer(job: Job) -> bytes:
-    """Return the answer to a request, as JSON. For a process of its own, which it limits."""
+    """Return the answer to a request, as JSON. It limits the memory of the process that it runs in."""
     limit_memory(ANSWER_BYTES)
     with time_limit(ANSWER_SECONDS):
         return json.dumps(_ANSWERS[job.kind](job), separators=(",", ":")).encode()
@@ -98,7 +98,7 @@ def _known(name: str) -> tuple[Task, ...]:
 
 
 def _explain(job: Job) -> Json:
-    """Return what a program computes: its sheet, with a trace on every input, or its error."""
+    """Return the sheet of a program, with its trace on every input, or its error."""
     request = read_request(job.body)
     task = read_task(request)
     try:
@@ -110,9 +110,9 @@ def _explain(job: Job) -> Json:
     pairs: list[tuple[Grid, Grid | None]] = [*task.train, *task.test]
     types: tuple[str, ...] = max((program.types(grid) for grid, _ in pairs), key=len)
     outcomes = [program.run(grid) for grid, _ in pairs]
+    failed = [0 if outcome.grid is not None else outcome.line for outcome in outcomes]
     return sheet | {
-        "program": program_sheet(table, program, pairs)
-        | {"types": types, "failed": [0 if one.grid is not None else one.line for one in outcomes]},
+        "program": program_sheet(table, program, pairs) | {"types": types, "failed": failed},
         "views": table.json,
     }
 
@@ -192,7 +192,8 @@ def read_task(request: Json) -> Task:
 def read_candidates(request: Json, task: Task) -> list[Candidate]:
     """Return the programs of a request as candidates, in its order.
 
-    What they solve and what they answer is computed, so that votes can be added.
+    The programs are run to find which demonstrations they solve and what they answer. Votes count
+    only for programs that solve all demonstrations.
     """
     rows = request.get("programs", [])
     if not isinstance(rows, list) or len(rows) > MAX_PROGRAMS:
@@ -204,7 +205,8 @@ def read_candidates(request: Json, task: Task) -> list[Candidate]:
             raise RequestError("votes: expected a number of votes, found something else")
         votes.setdefault(Program.parse(_text(text, "program")), count)
     programs = list(votes)
-    solved = {one.program: one.demonstrations_solved for one in by_fitness(task, programs)}
+    fitness = by_fitness(task, programs)
+    solved = {candidate.program: candidate.demonstrations_solved for candidate in fitness}
     inputs = [(pair.input, None) for pair in task.test]
     budget = Budget(steps=EVOLUTION_STEPS)
     verdicts = evaluate(programs, [0] * len(programs), [inputs], budget=budget, threads=1)

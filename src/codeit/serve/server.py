@@ -1,4 +1,4 @@
-"""The server of `codeit serve`: its socket, and its life until Ctrl-C."""
+"""The server of `codeit serve`: it listens on a socket until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from codeit.serve.limits import ANSWER_SECONDS
 from codeit.serve.live_report import LiveReport
 from codeit.serve.searches import Searches
 
-_END_SECONDS = ANSWER_SECONDS + 1  # for the last answers, after Ctrl-C
+_END_SECONDS = ANSWER_SECONDS + 1  # time after Ctrl-C for the last answers
 
 
 class AddressError(ValueError):
@@ -35,8 +35,8 @@ def serve(
 ) -> None:
     """Serve pages until Ctrl-C, which raises KeyboardInterrupt once all processes have ended.
 
-    `ready` receives the address when connections are accepted. Port 0 stands for a free one. Raises
-    AddressError.
+    `ready` is called with the address once connections are accepted. Port 0 takes any free port.
+    Raises AddressError.
     """
     with _listen(host, port) as listening:
         config = uvicorn.Config(
