@@ -5,7 +5,7 @@ import {MOST_ROWS, blank, filled, line, painted, resized} from "./puzzle.js";
 const $ = id => document.getElementById(id);
 const LARGEST_CELL = 34,
   SMALLEST_CELL = 9,
-  MOST = 300; // pixels
+  LARGEST_GRID = 300; // sides, in pixels
 
 export function startEditor(puzzle, say) {
   const brush = {colour: 1, tool: "paint"};
@@ -27,9 +27,9 @@ export function startEditor(puzzle, say) {
   $("palette").append(...swatches);
   function choose(number) {
     brush.colour = number;
-    swatches.forEach((one, k) => {
-      one.setAttribute("aria-checked", k === number);
-      one.tabIndex = k === number ? 0 : -1;
+    swatches.forEach((swatch, k) => {
+      swatch.setAttribute("aria-checked", k === number);
+      swatch.tabIndex = k === number ? 0 : -1;
     });
   }
   choose(1);
@@ -61,7 +61,7 @@ export function startEditor(puzzle, say) {
     const element = html("div", {class: "canvas", tabindex: 0, role: "application"});
     let shown = null,
       cursor = [0, 0],
-      last = null, // the place of a stroke that goes on
+      last = null, // the last place of the present stroke
       cell = LARGEST_CELL;
 
     const current = () => puzzle.task[place.part][place.number]?.[place.side];
@@ -73,7 +73,7 @@ export function startEditor(puzzle, say) {
       shown = grid_;
       const height = grid_.length,
         width = grid_[0].length;
-      const room = Math.min(MOST, $(place.part).clientWidth - 4);
+      const room = Math.min(LARGEST_GRID, $(place.part).clientWidth - 4);
       cell = Math.max(SMALLEST_CELL, Math.min(LARGEST_CELL, Math.floor(room / Math.max(height, width))));
       cursor = [Math.min(cursor[0], height - 1), Math.min(cursor[1], width - 1)];
       const picture = grid(grid_, cell, {label});
@@ -163,20 +163,20 @@ export function startEditor(puzzle, say) {
       if (h !== old.length || w !== old[0].length) puzzle.changeGrid(place, resized(old, h, w));
       else refresh(true);
     };
-    for (const one of [height, width]) one.addEventListener("change", resize);
+    for (const input of [height, width]) input.addEventListener("change", resize);
     const action = (text, title, act) => {
       const button = html("button", {type: "button", title, "aria-label": `${label}: ${title}`}, text);
       button.addEventListener("click", act);
       return button;
     };
-    const own = () => puzzle.task[place.part][place.number];
+    const pair = () => puzzle.task[place.part][place.number];
     const buttons = [
       action("Clear", "paint all cells black", () =>
-        puzzle.changeGrid(place, blank(own()[place.side].length, own()[place.side][0].length)),
+        puzzle.changeGrid(place, blank(pair()[place.side].length, pair()[place.side][0].length)),
       ),
     ];
     if (place.side === "output")
-      buttons.unshift(action("Copy input", "copy the input", () => puzzle.changeGrid(place, own().input)));
+      buttons.unshift(action("Copy input", "copy the input", () => puzzle.changeGrid(place, pair().input)));
     if (place.part === "test" && place.side === "output")
       buttons.push(action("Remove", "remove the known output", () => puzzle.changeGrid(place, undefined)));
     const element = html(
@@ -187,7 +187,7 @@ export function startEditor(puzzle, say) {
       html("div", {class: "small tools"}, buttons),
     );
     function refresh(force) {
-      const grid_ = own()?.[place.side];
+      const grid_ = pair()?.[place.side];
       element.hidden = !grid_;
       if (!grid_) return;
       height.value = grid_.length;
@@ -216,7 +216,7 @@ export function startEditor(puzzle, say) {
     function refresh(force) {
       remove.hidden = puzzle.task[part].length === 1;
       add.hidden = puzzle.task[part][number].output !== undefined;
-      for (const one of panels) one.refresh(force);
+      for (const panel_ of panels) panel_.refresh(force);
     }
     return {element, refresh};
   }

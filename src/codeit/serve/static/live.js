@@ -1,5 +1,5 @@
 "use strict";
-// Load the report again when the run has changed. What the reader has chosen stays.
+// Reload the report when its runs have changed. Keep the reader's filters and place.
 
 (function live() {
   const KEY = "codeit.report",
@@ -17,7 +17,7 @@
   const source = new EventSource("/changes");
   source.addEventListener("message", event => {
     first ??= event.data;
-    if (event.data === first || document.querySelector("dialog[open]")) return; // not under the reader's eyes
+    if (event.data === first || document.querySelector("dialog[open]")) return; // do not disturb a reader of a task
     source.close();
     const values = Object.fromEntries(fields().map(field => [field.id, field.value]));
     sessionStorage.setItem(KEY, JSON.stringify({values, top: scrollY}));

@@ -27,9 +27,10 @@ export function startLoading(puzzle, problem, say) {
     return [small(input), html("span", {class: "arrow"}, "→"), small(output)];
   }
 
-  function show(made, chosen) {
-    cards = made;
-    choose = chosen;
+  // Show cards, {id, pair}, in the gallery. `onChoose` is called with the one that is chosen.
+  function show(shown, onChoose) {
+    cards = shown;
+    choose = onChoose;
     seen.disconnect();
     $("gallery").replaceChildren(
       ...cards.map((card, number) => {
@@ -94,7 +95,7 @@ export function startLoading(puzzle, problem, say) {
     }
   }
 
-  // Read ARC JSON: one task, or many, of which one is chosen.
+  // Read ARC JSON. If it has several tasks, the reader chooses one in the gallery.
   const read = (content, name) =>
     attempt(async () => {
       const {tasks} = await post(`/api/upload?name=${encodeURIComponent(name)}`, content);

@@ -1,4 +1,4 @@
-// The page: what its parts have in common.
+// Start the parts of the page.
 
 import {startEditor} from "./editor.js";
 import {startLoading} from "./load.js";
@@ -6,12 +6,12 @@ import {startProgram} from "./program.js";
 import {Puzzle} from "./puzzle.js";
 import {startSearch} from "./search.js";
 
-// Tell something to those who listen to the page.
+// Announce a text to users of screen readers.
 function say(text) {
   document.getElementById("say").textContent = text;
 }
 
-// Show what went wrong, or nothing.
+// Show an error message, or remove it if the text is empty.
 function problem(text) {
   const element = document.getElementById("problem");
   element.textContent = text;

@@ -1,17 +1,17 @@
-// A program: its text, which can be changed, and what each line computes, step by step.
+// The editor of a program's text, and the values that its lines compute, step by step.
 
 import {sameGrid} from "./puzzle.js";
 import {post} from "./server.js";
 
 const $ = id => document.getElementById(id);
-const WAIT = 150, // milliseconds after a key
+const WAIT = 150, // milliseconds from a key press to the request
   CELL = 15,
-  MOST = 190, // pixels of a value, and of an argument
-  MOST_ARGUMENT = 90;
+  LARGEST_VALUE = 190, // pixels
+  LARGEST_ARGUMENT = 90;
 const {signatures, constants} = JSON.parse($("language").textContent);
 
 export function startProgram(puzzle, pins) {
-  let original = "", // the text as it was found
+  let original = "", // the text before the reader's changes
     explained = null, // the server's answer about the text
     step = 0,
     waiting = 0,
@@ -19,7 +19,7 @@ export function startProgram(puzzle, pins) {
   const text = $("text");
   const changed = () => text.value.trim() !== original.trim();
 
-  // Show a program. One that a search found takes the place only of what the reader has not changed.
+  // Show a program. A program that a search found does not replace a text that the reader has changed.
   function open(program, {by}) {
     if (by === "search" && (changed() || program === original || document.activeElement === $("steps"))) return;
     original = program;
@@ -56,7 +56,7 @@ export function startProgram(puzzle, pins) {
     if (explained) {
       const {right} = explained.program,
         n = puzzle.task.train.length,
-        solved = right.slice(0, n).filter(one => one === 1).length;
+        solved = right.slice(0, n).filter(solves => solves === 1).length;
       verdict.className = solved === n ? "good" : "partly";
       verdict.textContent = `${solved === n ? "✓" : "◔"} solves ${solved} of ${plural(n, "demonstration")}`;
     } else verdict.textContent = error ? `✗ ${error.message}` : message;
@@ -143,10 +143,10 @@ export function startProgram(puzzle, pins) {
       const at = m => (m === 0 ? inputs[k][0] : values[m - 1]);
       const isLast = n === program.lines.length;
       const parts = [];
-      if (n > 0) parts.push(taken(n, m => at(m), index => drawn(index, MOST_ARGUMENT, 9)));
+      if (n > 0) parts.push(taken(n, m => at(m), index => drawn(index, LARGEST_ARGUMENT, 9)));
       if (at(n) === undefined) parts.push(error || html("span", {class: "quiet"}, "not reached"));
       else if (isLast && !program.errors[k]) parts.push(...result(views, at(n), inputs[k][1]));
-      else parts.push(drawn(at(n), MOST), error);
+      else parts.push(drawn(at(n), LARGEST_VALUE), error);
       const kind = n > 0 && program.types[n - 1] && k === 0 ? program.types[n - 1] : "";
       return html("div", {class: "value-of"}, html("h4", {}, name, kind && html("span", {class: "quiet"}, kind)), parts);
     });
@@ -170,7 +170,7 @@ export function startProgram(puzzle, pins) {
     const rows = cells(views[index].cells),
       truth = wanted === undefined ? null : cells(views[wanted].cells);
     const figure = (grid_, caption, wrong) =>
-      drawing(() => html("figure", {}, grid(grid_, fitting(grid_, CELL, MOST), {label: caption, wrong}), html("figcaption", {}, `${caption} ${size(grid_)}`)));
+      drawing(() => html("figure", {}, grid(grid_, fitting(grid_, CELL, LARGEST_VALUE), {label: caption, wrong}), html("figcaption", {}, `${caption} ${size(grid_)}`)));
     if (!truth) return [figure(rows, "answer")];
     const right = sameGrid(rows, truth);
     return [

@@ -20,7 +20,7 @@ const fresh = () => ({
 export class Puzzle extends EventTarget {
   #states = [];
   #undone = [];
-  #stroke = false; // whether the last state belongs to a stroke that goes on
+  #stroke = false; // whether the last state is of the present stroke
 
   constructor() {
     super();
@@ -130,7 +130,7 @@ export function painted(grid, places, colour) {
   return rows;
 }
 
-// The region of one colour around a place, given its colour anew.
+// Return the grid with the region of one colour around a place in a new colour.
 export function filled(grid, [i, j], colour) {
   const old = grid[i][j],
     todo = [[i, j]],
