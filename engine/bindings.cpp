@@ -575,7 +575,7 @@ NB_MODULE(_engine, m) {
             },
             "library"_a, "pairs"_a, "budget"_a)
         .def(
-            "run", [](Enumeration& self, uint64_t most) { return self.run(most); }, "most"_a,
+            "run", [](Enumeration& self, uint64_t max_tried) { return self.run(max_tried); }, "most"_a,
             nb::call_guard<nb::gil_scoped_release>(),
             "Try expressions until about `most` were tried in all; return whether more can be tried.")
         .def("finish", &Enumeration::finish, nb::call_guard<nb::gil_scoped_release>(),

@@ -146,7 +146,7 @@ std::vector<Solution> Enumeration::solutions() const {
     return sorted;
 }
 
-std::vector<ProgramRef> Enumeration::closest(size_t most) const {
+std::vector<ProgramRef> Enumeration::closest(size_t max_programs) const {
     struct Rank {
         int solved, shaped;
         double right; // share of cells, summed over the demonstrations
@@ -172,7 +172,7 @@ std::vector<ProgramRef> Enumeration::closest(size_t most) const {
                              [](const Rank& r) { return std::tuple(r.solved, r.shaped, r.right); });
     std::vector<ProgramRef> programs;
     for (const Rank& rank : ranks) {
-        if (programs.size() == most) break;
+        if (programs.size() == max_programs) break;
         if (ProgramRef next = program(rank.expression)) programs.push_back(std::move(next));
     }
     return programs;
@@ -207,7 +207,7 @@ void Enumeration::finish() {
     if (!demonstrations_.empty()) LastSteps(*this, *rule_steps_).find();
 }
 
-std::vector<Argument> Enumeration::of_type(Atom type) const {
+std::vector<Argument> Enumeration::expressions_of_type(Atom type) const {
     std::vector<Argument> arguments;
     for (const auto& expressions : by_type_[int(type)])
         for (uint32_t e : expressions) arguments.push_back({Operand::Kind::Variable, e});
@@ -255,9 +255,9 @@ std::optional<Argument> Enumeration::step(const char* primitive, std::initialize
 
 // --- the order of trying ----------------------------------------------------------------------------
 
-bool Enumeration::run(uint64_t most) {
+bool Enumeration::run(uint64_t max_tried) {
     if (demonstrations_.empty()) return false;
-    most_ = most;
+    max_tried_ = max_tried;
     for (; bits_ < kMaxBits; ++bits_, next_ = {}) {
         try_slices();
         for (; next_.call < library_->calls().size() && !stopped(); ++next_.call, next_.tried = 0) {

@@ -34,17 +34,17 @@ class Enumeration {
     ~Enumeration();
     Enumeration(const Enumeration&) = delete;
 
-    // Tries expressions in the order of cost, until all calls of `run` together have tried about `most`,
-    // or the memory is full. Returns whether more can be tried.
-    bool run(uint64_t most);
+    // Tries expressions in the order of cost, until all calls of `run` together have tried about
+    // `max_tried`, or the memory is full. Returns whether more can be tried.
+    bool run(uint64_t max_tried);
     // Looks for last steps that lead from the values so far to the outputs: see last_steps.hpp.
     void finish();
 
     // Solutions with different outputs on the tests, cheapest first.
     std::vector<Solution> solutions() const;
-    // At most `most` programs that come closest to the outputs, best first. They are ordered by
+    // At most `max_programs` programs that come closest to the outputs, best first. They are ordered by
     // demonstrations solved, outputs of the right shape, the share of right cells, and then cost.
-    std::vector<ProgramRef> closest(size_t most) const;
+    std::vector<ProgramRef> closest(size_t max_programs) const;
     uint64_t tried() const { return tried_; } // expressions; an expensive one counts as several
     size_t size() const { return expressions_.size(); } // with different values
     int bits() const { return bits_; }                  // all expressions of lower cost were tried
@@ -58,7 +58,7 @@ class Enumeration {
     const Grid& output(size_t d) const { return *examples_[demonstrations_[d]].output; }
 
     // Expressions with values of a type, cheapest first. Last steps are left out.
-    std::vector<Argument> of_type(Atom type) const;
+    std::vector<Argument> expressions_of_type(Atom type) const;
     Value value(Argument a, size_t example) const;
     Run& memory(size_t example) { return *runs_[example]; } // holds the example's values
     // Costs: of an expression; of a call, without its arguments; of an argument, with its expression.
@@ -98,7 +98,7 @@ class Enumeration {
     std::optional<Argument> step(const Application& call, int bits, bool is_last);
     void keep_solution(uint32_t expression, uint64_t hash); // if it is one
     ProgramRef program(uint32_t expression) const; // nullptr if it is too long
-    bool stopped() const { return tried_ >= most_ || full_; }
+    bool stopped() const { return tried_ >= max_tried_ || full_; }
 
     std::shared_ptr<const Library> library_;
     std::vector<Example> examples_;
@@ -115,7 +115,7 @@ class Enumeration {
     struct Known;
     std::unique_ptr<Known> known_;
     std::unordered_map<uint64_t, Solution> solutions_; // by a hash of their outputs
-    uint64_t tried_ = 0, most_ = 0;
+    uint64_t tried_ = 0, max_tried_ = 0;
     int bits_ = 0;
     // Where `run` resumes among the expressions of the present cost. An unfinished primitive starts again
     // at its first expression and skips those that were tried.

@@ -200,8 +200,8 @@ class SharedRun {
     // gave a value.
     size_t common_lines(const Program& program) const {
         if (!last_) return 0;
-        size_t most = std::min(results_.size(), program.lines.size()), k = 0;
-        while (k < most && program.lines[k].same_call(last_->lines[k])) ++k;
+        size_t limit = std::min(results_.size(), program.lines.size()), k = 0;
+        while (k < limit && program.lines[k].same_call(last_->lines[k])) ++k;
         return k;
     }
 

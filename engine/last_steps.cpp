@@ -22,7 +22,7 @@ constexpr int kMaxTilingDepth = 2;     // levels of tiles in tiles
 void LastSteps::cut() {
     const auto cut = targets_.grids().first(std::min(targets_.grids().size(), kMaxCutGrids));
     for (Atom type : {Atom::Indices, Atom::Object})
-        for (const Argument& patch : enumeration_.of_type(type)) {
+        for (const Argument& patch : enumeration_.expressions_of_type(type)) {
             std::vector<std::array<int, 2>> corners; // of rectangles around the patch with the right shape
             for (size_t d = 0; d < targets_.size(); ++d) {
                 int top = INT32_MAX, left = INT32_MAX, bottom = INT32_MIN, right = INT32_MIN;

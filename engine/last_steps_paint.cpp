@@ -57,16 +57,16 @@ void LastSteps::paint() {
     for (const Argument& patch : coloured_cells()) painter.add(patch);
     for (const Argument& patch : drawn) painter.add(patch);
     for (Atom type : {Atom::Indices, Atom::Object})
-        for (const Argument& patch : enumeration_.of_type(type)) painter.add(patch);
+        for (const Argument& patch : enumeration_.expressions_of_type(type)) painter.add(patch);
     painter.paint();
 }
 
 std::vector<Argument> LastSteps::moved_objects() {
     if (targets_.canvases()[0] != targets_.grids()[0]) return {}; // inputs and outputs differ in shape
-    std::vector<Argument> moved, offsets = enumeration_.of_type(Atom::IntegerTuple);
+    std::vector<Argument> moved, offsets = enumeration_.expressions_of_type(Atom::IntegerTuple);
     if (offsets.size() > kMaxOffsets) offsets.resize(kMaxOffsets);
     size_t movable = 0;
-    for (const Argument& object : enumeration_.of_type(Atom::Object)) {
+    for (const Argument& object : enumeration_.expressions_of_type(Atom::Object)) {
         std::vector<Offsets> possible;
         for (size_t d = 0; d < targets_.size(); ++d) {
             Value v = targets_.value(object, d);

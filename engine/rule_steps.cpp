@@ -148,8 +148,7 @@ class Drawings {
     void add_patches(uint32_t rule);
     void add_moved();
     void add_copied();
-    // Adds a drawing for elements in good_, where it agrees with the output. It is useful for those that
-    // are also in news_: there it changes the first canvas.
+    // Adds a drawing for elements in agreeing_. It is useful only if some of these are also in changing_.
     void add(Drawing drawing);
     void add_for(Drawing drawing, const Elements& elements);
     template <class Visit> void each_shown(Value patch, size_t element, int by_i, int by_j, Visit visit);
@@ -163,7 +162,9 @@ class Drawings {
     std::vector<size_t> demonstration_; // of each element
     Elements shown_;                    // elements of demonstrations
     std::vector<uint32_t> colours_, offsets_; // rules
-    Elements good_, news_; // see add
+    // Elements for which the present drawing agrees with the output, and for which it changes the first
+    // canvas.
+    Elements agreeing_, changing_;
     bool under_ = false; // whether only the ground of the canvas is drawn on
     std::unordered_map<uint64_t, size_t> known_; // drawings by a hash of the cells drawn
     std::vector<Drawing> drawings_;
@@ -212,7 +213,7 @@ void Drawings::add_patches(uint32_t rule) {
     const size_t n = rules_.elements().size();
     std::vector<int> colour(n, kNone); // of the output, within the patch of each element
     Elements own_colours = shown_;     // elements whose patch has the colours of the output
-    news_.reset();
+    changing_.reset();
     unsigned to_fill = 0;              // colours, one bit each
     for (size_t e = 0; e < n; ++e) {
         if (!shown_[e]) continue;
@@ -220,25 +221,25 @@ void Drawings::add_patches(uint32_t rule) {
             int right = targets_.wanted(d).at(i, j);
             if (own != right) own_colours.reset(e);
             colour[e] = colour[e] == kNone || colour[e] == right ? right : kMixed;
-            if (targets_.is_new(d, i, j)) news_.set(e);
+            if (targets_.is_new(d, i, j)) changing_.set(e);
         });
-        if (news_[e] && colour[e] >= 0) to_fill |= 1u << colour[e];
+        if (changing_[e] && colour[e] >= 0) to_fill |= 1u << colour[e];
     }
-    if (news_.none()) return;
+    if (changing_.none()) return;
     const int bits = rules_.bits(rule);
     if (type == Atom::Object) {
-        good_ = own_colours;
+        agreeing_ = own_colours;
         add({Drawing::How::Patch, rule, 0, nullptr, bits});
     }
     auto each_colour = [&](auto colour_of) {
         for (size_t e = 0; e < n; ++e)
-            good_[e] = shown_[e] && (colour[e] == kNone || colour[e] == colour_of(e));
+            agreeing_[e] = shown_[e] && (colour[e] == kNone || colour[e] == colour_of(e));
     };
     bool one_for_all = false;
     for (int c = 0; c < kColours; ++c) {
         if (!(to_fill >> c & 1)) continue;
         each_colour([&](size_t) { return c; });
-        one_for_all = one_for_all || good_ == shown_;
+        one_for_all = one_for_all || agreeing_ == shown_;
         add({Drawing::How::Patch, rule, 0, nullptr, bits});
     }
     if (one_for_all) return;
@@ -248,27 +249,28 @@ void Drawings::add_patches(uint32_t rule) {
     }
 }
 
-// Adds the element to good_ and news_ if they apply to an object that is moved by an offset.
+// Adds the element to agreeing_, and to changing_, if an object moved by an offset agrees with its output,
+// and changes the first canvas.
 void Drawings::check_moved(Value object, size_t element, Value offset) {
     if (object.tag != Tag::Object) return;
     size_t d = demonstration_[element];
     GridView want = targets_.wanted(d);
-    bool is_news = false;
+    bool changes = false;
     for (uint32_t k = 0; k < object.object->n; ++k) {
         uint64_t key = object.object->keys[k];
         int i = key_i(uint32_t(key)) + offset.i(), j = key_j(uint32_t(key)) + offset.j();
         if (!want.holds(i, j)) continue;
         if (want.at(i, j) != key_value(key)) return;
-        is_news = is_news || targets_.is_new(d, i, j);
+        changes = changes || targets_.is_new(d, i, j);
     }
-    good_.set(element);
-    news_[element] = is_news;
+    agreeing_.set(element);
+    changing_[element] = changes;
 }
 
 void Drawings::add_moved() {
     if (rules_.type(0) != Atom::Object) return;
     for (uint32_t offset : offsets_) {
-        good_.reset(), news_.reset();
+        agreeing_.reset(), changing_.reset();
         for (size_t e = 0; e < rules_.elements().size(); ++e)
             if (shown_[e]) check_moved(rules_.value(0, e), e, rules_.value(offset, e));
         add({Drawing::How::Moved, 0, offset, nullptr, rules_.bits(offset) + shift_bits_});
@@ -276,11 +278,11 @@ void Drawings::add_moved() {
 }
 
 void Drawings::add_copied() {
-    std::vector<Argument> objects = enumeration_.of_type(Atom::Object);
+    std::vector<Argument> objects = enumeration_.expressions_of_type(Atom::Object);
     if (objects.size() > kMaxPartners) objects.resize(kMaxPartners);
     for (const Argument& object : objects)
         for (uint32_t offset : offsets_) {
-            good_.reset(), news_.reset();
+            agreeing_.reset(), changing_.reset();
             for (size_t e = 0; e < rules_.elements().size(); ++e)
                 if (shown_[e])
                     check_moved(targets_.value(object, demonstration_[e]), e, rules_.value(offset, e));
@@ -290,17 +292,17 @@ void Drawings::add_copied() {
 }
 
 void Drawings::add(Drawing drawing) {
-    if ((good_ & news_).none()) return;
-    if (good_ == shown_) return add_for(drawing, Elements().set());
-    // The cheapest choice of good elements only, and the one with most news.
+    if ((agreeing_ & changing_).none()) return;
+    if (agreeing_ == shown_) return add_for(drawing, Elements().set());
+    // Of the choices of only agreeing elements, the cheapest, and the one with most changing elements.
     const Choice *cheapest = nullptr, *largest = nullptr;
-    size_t most = 0;
+    size_t most_changing = 0;
     for (const Choice& choice : choices_) {
         Elements chosen = choice.elements & shown_;
-        size_t news = (chosen & news_).count();
-        if (!news || (chosen & ~good_).any()) continue;
+        size_t changing = (chosen & changing_).count();
+        if (!changing || (chosen & ~agreeing_).any()) continue;
         if (!cheapest) cheapest = &choice;
-        if (news > most) largest = &choice, most = news;
+        if (changing > most_changing) largest = &choice, most_changing = changing;
     }
     if (!cheapest) return;
     auto add_chosen = [&](const Choice& choice) {
@@ -424,10 +426,10 @@ std::optional<Argument> Maker::patch(const Drawing& drawing) {
 } // namespace
 
 std::span<const Argument> RuleSteps::find(const Targets& targets) {
-    for (auto [type, most] : kContainers) {
+    for (auto [type, max_valid] : kContainers) {
         size_t valid = 0;
-        for (const Argument& container : enumeration_.of_type(type)) {
-            if (valid == most) break;
+        for (const Argument& container : enumeration_.expressions_of_type(type)) {
+            if (valid == max_valid) break;
             auto [known, is_new] = is_valid_.try_emplace(container.index);
             if (is_new) known->second = find_for(container, targets);
             valid += known->second;

@@ -78,9 +78,9 @@ void Rules::enumerate() {
 }
 
 void Rules::choose_globals() {
-    for (auto [type, most] : kGlobals) {
-        std::vector<Argument> cheapest = enumeration_.of_type(type);
-        if (cheapest.size() > most) cheapest.resize(most);
+    for (auto [type, max_globals] : kGlobals) {
+        std::vector<Argument> cheapest = enumeration_.expressions_of_type(type);
+        if (cheapest.size() > max_globals) cheapest.resize(max_globals);
         for (const Argument& a : cheapest)
             if (int bits = enumeration_.bits_of(a); bits <= kMaxRuleBits)
                 globals_[int(type)][size_t(bits)].push_back(a);

@@ -33,7 +33,8 @@ Targets::Targets(const Enumeration& enumeration)
 }
 
 void Targets::read_grids() {
-    for (const Argument& candidate : enumeration_.of_type(Atom::Grid)) grids_.push_back(candidate);
+    for (const Argument& candidate : enumeration_.expressions_of_type(Atom::Grid))
+        grids_.push_back(candidate);
     for (const Argument& candidate : grids_) {
         uint64_t hash = 0;
         bool right_shape = true;
@@ -64,7 +65,7 @@ void Targets::read_colours() {
     for (uint16_t c = 0; c < constants().size(); ++c)
         if (atom(constants()[c].value) == Atom::Integer)
             add(std::vector<int64_t>(size(), constants()[c].value.num), {Operand::Kind::Constant, c});
-    for (const Argument& integer : enumeration_.of_type(Atom::Integer)) {
+    for (const Argument& integer : enumeration_.expressions_of_type(Atom::Integer)) {
         std::vector<int64_t> values;
         for (size_t d = 0; d < size(); ++d) values.push_back(value(integer, d).num);
         add(std::move(values), integer);

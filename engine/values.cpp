@@ -210,9 +210,10 @@ namespace {
 
 // A Cells fault if a grid of this size would be too large. Charges a step for each row.
 void check_area(Run& run, uint64_t height, uint64_t width) {
-    uint64_t most = max_weight(run);
+    uint64_t max_area = max_weight(run);
     // Checks each factor first, so that the product cannot overflow.
-    if (height > most || width > most || height * width > most) fail(Kind::Cells, "over the budget of cells");
+    if (height > max_area || width > max_area || height * width > max_area)
+        fail(Kind::Cells, "over the budget of cells");
     run.charge(height); // a grid can have rows without columns
 }
 

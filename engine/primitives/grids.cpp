@@ -344,10 +344,10 @@ Value objects(Run& run, const Value* a) {
     if (g.area() == 0) return empty_set();
     check_places(g);
 
-    size_t most = kUsualArea;
+    size_t max_stretches = kUsualArea;
     if (g.area() > kUsualArea)
-        each_stretch(g, [&, n = size_t(0)](int, int, int, int) mutable { most = ++n; });
-    Buffer<Stretch, kUsualArea> room(run, most);
+        each_stretch(g, [&, n = size_t(0)](int, int, int, int) mutable { max_stretches = ++n; });
+    Buffer<Stretch, kUsualArea> room(run, max_stretches);
     Stretch* const all = room.begin();
     uint32_t n = 0, first = 0; // the first stretch of this row
     const int8_t* row = g.cells;

@@ -509,9 +509,9 @@ void test_enumeration(size_t rounds, unsigned seed) {
         }
         Budget budget{1 + rng() % 20'000, 1 + rng() % (rng() % 2 ? 2'000 : 200'000)};
         Enumeration first(library, examples, budget), second(library, examples, budget);
-        for (uint64_t most : {100, 1000, 4000}) {
-            bool more = first.run(most);
-            expect(more == second.run(most), "enumeration depends on more than its arguments");
+        for (uint64_t max_tried : {100, 1000, 4000}) {
+            bool more = first.run(max_tried);
+            expect(more == second.run(max_tried), "enumeration depends on more than its arguments");
             first.finish();
             second.finish();
         }
