@@ -1,4 +1,4 @@
-"""Writes the tasks of ARC-AGI-2 that ARC-AGI-1 does not contain, to test on what nothing was tuned on.
+"""Writes the tasks of ARC-AGI-2 that ARC-AGI-1 does not contain: no setting was tuned on them.
 
     codeit tasks fetch arc-agi-2
     python benchmarks/arc_agi_2.py runs/arc-agi-2

@@ -1,11 +1,11 @@
-"""What Ray costs beside processes of this machine: seconds, memory, and the share that is no work.
+"""Compares Ray with processes of this machine: seconds, memory, and the share of time without work.
 
     python benchmarks/cluster.py --cluster-cpus 2
 
-The same jobs are computed by as many local processes and by a local Ray cluster of as many CPUs, in
-turn, `--repeats` times. A job keeps a core busy for some milliseconds of processor time. The share
-that is no work is 1 − (processor time of the jobs) / (CPUs × seconds), after the first job of each
-process. Memory is the proportional set size of all processes, with what they share counted once.
+The same jobs are computed by local processes and by a local Ray cluster of as many CPUs, in turn,
+`--repeats` times. A job keeps a core busy for some milliseconds of processor time. The share of time
+without work is 1 − (processor time of the jobs) / (CPUs × seconds), after the first job of each
+process. Memory is the proportional set size of all processes: pages that they share count once.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def busy(milliseconds: int) -> float:
 
 
 def measure(workforce: Workforce, cpus: int, milliseconds: int) -> tuple[float, float]:
-    """Return the seconds that all jobs take, and the share of them that is no work."""
+    """Return the seconds that all jobs take, and the share of time without work."""
     with start_pool(busy, workforce) as pool:
         for _ in pool.map_unordered([1] * 4 * cpus):  # starts the processes
             pass

@@ -1,4 +1,4 @@
-"""Nodes of a Ray cluster are killed at random while tasks are searched: the rows stay the same.
+"""Kills nodes of a Ray cluster at random during a search, and checks that the rows stay the same.
 
     python benchmarks/cluster_faults.py [--trials 10] [--tasks 8] [--programs 2000] [--seed 0]
 

@@ -1,10 +1,10 @@
-"""Compares searches by what is right, not by what fits, on training tasks.
+"""Compares searches on training tasks, by programs that are right, not only fit the demonstrations.
 
     python benchmarks/development.py enumeration.expressions=0 default --seeds 0 1 2 \\
         --out runs/development
 
-A task has at most three of its published demonstrations, so that fitting them says little. What a
-search finds is then run on 20 fresh inputs of the task's generator, whose outputs the published
+A task has at most three of its published demonstrations, so fitting them is weak evidence. The
+programs found are then run on 20 fresh inputs of the task's generator, whose outputs the published
 verifier gives, and on the published tests. A task is *fitted* if a program solves all
 demonstrations, and *right* if one of the three best-ranked programs also gives the outputs of all 20
 fresh inputs. `public` counts the tasks whose published tests one of the three gives.
@@ -12,9 +12,9 @@ fresh inputs. `public` counts the tasks whose published tests one of the three g
 A variant is `codeit solve` without a policy, with some settings or the default ones, and with
 `--programs` programs of evolution a task.
 
-The tasks are every second training task with an expert. The search may use all experts but those of
-the same task: its own, and any whose task it could be mistaken for (each of the two experts solves
-the fresh inputs of both tasks). Every choice of a setting is made here, not on evaluation tasks.
+The tasks are every second training task with an expert. The search may use all experts except those
+of the same task: its own, and any expert of an equivalent task (each of the two experts solves the
+fresh inputs of both tasks). Every choice of a setting is made here, not on evaluation tasks.
 
 Finished tasks are not searched again. The last columns compare each variant with the first one,
 paired by task: difference in tasks that are right, 95 % interval, sign test (see

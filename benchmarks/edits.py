@@ -1,4 +1,4 @@
-"""How rare is an edit that helps? What a network that proposes edits could gain over blind ones.
+"""Measures how rare helpful edits are: what a network that proposes edits could gain over blind ones.
 
     python benchmarks/edits.py
 
@@ -7,15 +7,15 @@ expert. Each edit (parent, child) that led to a right answer is then compared wi
 edits of the same parent, made by the same operators with mates of the same generation, and run on
 the demonstrations. The table has the negative logarithm of the probability of a blind edit that
 
-- does what the child does (gives the same grids),
+- gives the same grids as the child,
 - is as good as the child or better (by fitness),
 - is better than the parent.
 
-This is what a proposer gains, in nats, that makes nothing but such edits, each as likely as another
-of its kind. Steps between programs that solve all demonstrations are left out. An edit of which no
-blind one is found counts as half a one. A cell is the median, its 95 % interval (bootstrap over
-tasks), and the quartiles. The last lines have the programs that one core tries in a second of
-processor time: in evolution, selection included, and as blind edits of one parent, made and run.
+This is the gain, in nats, of a proposer that makes only such edits, all of them equally likely. Steps
+between programs that solve all demonstrations are left out. If no blind edit of a kind is found, half
+a one is counted. A cell is the median, its 95 % interval (bootstrap over tasks), and the quartiles.
+The last lines have the programs that one core tries in a second of processor time: in evolution,
+selection included, and as blind edits of one parent, made and run.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@
         --minutes 15 --threads 1 --out runs/study
 
 A variant is the shipped configuration `pretrain` with a few changes. All are trained for the same
-time, with every fifth training task held out: neither its expert nor programs made from it are
-trained on. The other figures are measured on these 80 tasks, with 24 samples per task and with as
-many as `--samples` says. A variant that is finished is not trained again. Compare only variants
+time, with every fifth training task held out: they are trained neither on its expert nor on programs
+made from it. The other figures are measured on these 80 tasks, with 24 samples per task and with the
+number given by `--samples`. A variant that is finished is not trained again. Compare only variants
 that were trained on the same machine under the same load.
 """
 

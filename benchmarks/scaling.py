@@ -5,19 +5,19 @@
     python benchmarks/scaling.py --check 2000                   # and real runs; some minutes
     python benchmarks/scaling.py --costs runs/scaling.json      # measure here; six minutes of a core
 
-Costs are those of benchmarks/scaling.json, unless `--costs` names another file. One that does not
-exist is made: by a search of one in ten evaluation tasks with up to 200,000 programs each, which
-takes the processor seconds of each task, and by what its *head* spends, the one process that hands
-out tasks and writes results. The phases of a meta-iteration are those of results/laptop.
+Costs are those of benchmarks/scaling.json, unless `--costs` names another file. If that does not
+exist, the costs are measured and written to it: the processor seconds of a search of every tenth
+evaluation task with up to 200,000 programs, and those of the *head*, the one process that hands out
+tasks and writes results. The phases of a meta-iteration are those of results/laptop.
 
 The simulated search has 400 tasks, drawn from those measured with `--seed`. A core takes the next
 part when it is free. Efficiency is work / (cores x seconds), and the tail is the share of the time
-in which no part waits any more.
+in which no part is left to hand out.
 
-`--check N` searches the measured tasks with N programs on 1 and on 2 cores, and simulates that.
-Once from the seconds of the same run, which checks what the simulator adds: waiting, the head, and
-starts of processes. Once from the processor seconds of the run on 1 core, at the mean speed of the
-other, which also checks whether costs stay the same.
+`--check N` searches the measured tasks with N programs on 1 and on 2 cores, and simulates these runs
+in two ways. The first uses the seconds of the same run, which checks what the simulator adds: waiting,
+the head, and starts of processes. The second uses the processor seconds of the run on 1 core, at the
+mean speed of the other run, which also checks whether costs stay the same.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Measure how soon the page of `codeit serve` is there, draws a cell, and has an answer.
+"""Measure how soon the page of `codeit serve` appears, draws a cell, and shows an answer.
 
     python benchmarks/serve.py
 
 In a headless Chromium: the time until the page is first painted; from a press on a cell until the
 frame after it is drawn, in a grid of 30 by 30; and from a request for a search until its first
-program that solves all demonstrations of a simple puzzle. Medians of `--repeats`, with the least
-and the most. Needs chromium and chromedriver.
+program that solves all demonstrations of a simple puzzle. Medians of `--repeats`, with the minimum
+and the maximum. Needs chromium and chromedriver.
 """
 
 from __future__ import annotations

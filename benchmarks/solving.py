@@ -6,8 +6,8 @@ Solves every tenth training task without its own expert among the starters. A po
 should not have been trained on these tasks either (`codeit pretrain --pretraining.hold-out-every
 5`). Each variant gets the same processor time per task, not counting imports, so that other work on
 the machine does not matter. Results in the output directory are not computed again. Prints the
-number of tasks for which a program solves all demonstrations, and for which the two attempts have
-every test output.
+number of tasks for which a program solves all demonstrations, and of those for which the two attempts
+contain every test output.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Measure what each part of the loop adds to a run's score, from the programs of some sources
-alone.
+"""Measure what each part of the loop adds to a run's score, by scoring sets of sources alone.
 
     python benchmarks/sources.py runs/codeit
 

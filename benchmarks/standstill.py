@@ -1,12 +1,12 @@
-"""Shows what the samples of a run bring, iteration by iteration, and where its draws go.
+"""Shows what the samples of each iteration of a run add, and which experiences are drawn.
 
     python benchmarks/standstill.py runs/codeit
 
-Columns of the table, for the samples of an iteration: the share that runs; the share whose text,
-and whose behaviour on the task's demonstrations, no earlier sample of the task had; different
-behaviours a task; lines; tasks solved; of the samples on tasks whose demonstrations some sample
-solves, the share that does; and for all iterations so far, tasks solved by the samples of an
-iteration, and tasks solved by their union, which ranking may displace.
+Columns of the table, for the samples of an iteration: the share that runs; the share whose text is
+new for the task; the share whose behaviour on the task's demonstrations is new; different behaviours
+per task; lines; tasks solved; and, among the samples on tasks whose demonstrations some sample solves,
+the share that solves them. For all iterations so far: tasks solved by the samples of some iteration,
+and tasks solved by their union, where ranking may displace a solution.
 
 Below it: how many of the policy's experiences are on solved tasks and have a priority above zero,
 and their share of the weight by which experiences are drawn.

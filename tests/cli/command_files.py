@@ -1,4 +1,4 @@
-"""Files for `test_any_command_line`: one of each kind that commands read, and faults of them."""
+"""Files for `test_any_command_line`: one of each kind that commands read, and ways to damage them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Command lines for `test_any_command_line`: good ones, and good ones with a few faults.
+"""Command lines for `test_any_command_line`: valid ones, and valid ones with a few faults.
 
 Commands, options and settings come from the application, so that new ones are covered. No value is
-drawn that makes a command work for long (see `command_files.LIMITS`).
+drawn that makes a command run for long (see `command_files.LIMITS`).
 """
 
 from __future__ import annotations

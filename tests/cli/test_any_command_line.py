@@ -1,8 +1,8 @@
-"""Whatever the command line and the files: a result or a line that says what is wrong.
+"""Any command line and any files give a result, or one line that says what is wrong.
 
     pytest tests/cli/test_any_command_line.py --hypothesis-profile=long
 
-`make test` runs a hundred examples, the command above twelve times as many.
+`make test` runs a hundred examples. The command above runs twelve times as many.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Exported files, executed beside the engine.
 
-`python tests/export/exported.py` runs every published program so: the experts, and the programs of
-results/*/solutions.jsonl, each on all inputs of its task.
+`python tests/export/exported.py` does this with every published program: the experts, and the programs
+of results/*/solutions.jsonl, each on all inputs of its task.
 """
 
 from __future__ import annotations

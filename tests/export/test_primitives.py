@@ -1,4 +1,4 @@
-"""Every primitive of exported files compared with the engine, and what their source keeps to.
+"""Every primitive of exported files compared with the engine, and the rules of their source.
 
 Run more examples with `pytest tests/export --hypothesis-profile=long`.
 """

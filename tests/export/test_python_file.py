@@ -1,6 +1,6 @@
 """Exported files: the same grids as the engine, by themselves, clean for linters and type checkers.
 
-`python tests/export/exported.py` runs every published program so.
+`python tests/export/exported.py` compares every published program.
 """
 
 from __future__ import annotations

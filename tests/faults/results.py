@@ -1,4 +1,4 @@
-"""What a command has written, without what differs between two calls: seconds and random names."""
+"""The results of a command, without what differs between two calls: seconds and random names."""
 
 from __future__ import annotations
 

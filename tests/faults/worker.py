@@ -1,4 +1,4 @@
-"""What worker processes import ahead: see `commands.start_worker_server`."""
+"""Modules that worker processes import in advance: see `commands.start_worker_server`."""
 
 import codeit.experiments.submission
 import codeit.solver

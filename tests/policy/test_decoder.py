@@ -1,4 +1,4 @@
-"""The decoder computes what transformers computes, one token at a time, in whatever order of rows."""
+"""The decoder computes what transformers computes, one token at a time, with rows in any order."""
 
 from typing import Any
 

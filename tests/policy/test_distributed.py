@@ -1,4 +1,4 @@
-"""Several processes that train together do what one does, except for rounding."""
+"""Several processes that train together give the result of one, except for rounding."""
 
 from __future__ import annotations
 

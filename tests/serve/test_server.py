@@ -1,4 +1,4 @@
-"""The server, asked by anybody and anything."""
+"""The server, given requests from anywhere and with any content."""
 
 from __future__ import annotations
 
