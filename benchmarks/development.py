@@ -1,4 +1,4 @@
-"""Compares searches on training tasks, by programs that are right, not only fit the demonstrations.
+"""Compares searches on training tasks by what is right, not by what only fits the demonstrations.
 
     python benchmarks/development.py enumeration.expressions=0 default --seeds 0 1 2 \\
         --out runs/development

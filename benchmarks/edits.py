@@ -13,7 +13,7 @@ the demonstrations. The table has the negative logarithm of the probability of a
 
 This is the gain, in nats, of a proposer that makes only such edits, all of them equally likely. Steps
 between programs that solve all demonstrations are left out. If no blind edit of a kind is found, half
-a one is counted. A cell is the median, its 95 % interval (bootstrap over tasks), and the quartiles.
+an edit is counted. A cell is the median, its 95 % interval (bootstrap over tasks), and the quartiles.
 The last lines have the programs that one core tries in a second of processor time: in evolution,
 selection included, and as blind edits of one parent, made and run.
 """

@@ -7,8 +7,8 @@
 
 Costs are those of benchmarks/scaling.json, unless `--costs` names another file. If that does not
 exist, the costs are measured and written to it: the processor seconds of a search of every tenth
-evaluation task with up to 200,000 programs, and those of the *head*, the one process that hands out
-tasks and writes results. The phases of a meta-iteration are those of results/laptop.
+evaluation task with up to 200,000 programs, and the seconds that the *head* spends, the one process
+that hands out tasks and writes results. The phases of a meta-iteration are those of results/laptop.
 
 The simulated search has 400 tasks, drawn from those measured with `--seed`. A core takes the next
 part when it is free. Efficiency is work / (cores x seconds), and the tail is the share of the time

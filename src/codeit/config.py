@@ -23,7 +23,7 @@ from codeit.settings import Section, Settings, shorten
 MAX_THREADS = 1024
 """Most threads or processes that a command accepts. More may fail to start."""
 MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-6, 1e6
-"""Softmax temperatures at which sampling is greedy, and uniform. Beyond them, fp32 overflows."""
+"""Softmax temperatures at which sampling is almost greedy, and uniform. fp32 overflows beyond."""
 
 # --- Step budgets ---
 #

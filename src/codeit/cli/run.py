@@ -153,7 +153,7 @@ class RunDisplay(ProgressDisplay):
         seconds = (self._iterations - iteration) * (now - self._started)
         self._started = now
         left = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-        known = iteration > 0 and seconds > 0  # iteration 0 takes another time than the others
+        known = iteration > 0 and seconds > 0  # the time of iteration 0 does not predict others
         say(f"iteration {iteration}: {row}{f', about {left} left' if known else ''}")
 
 

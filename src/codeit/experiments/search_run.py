@@ -31,8 +31,8 @@ def run_search(
 
     Each task is a part of the log. Tasks that were already searched with as many programs are
     skipped. Others are searched from the start, because populations are not stored: a search with
-    more programs first finds the same again. A search ends early once its answer is settled (see
-    `solver.TaskSearch`).
+    more programs finds the same again, and then more. A search ends early once its answer is settled
+    (see `solver.TaskSearch`).
 
     Raises WorkerError if the process of a task dies at every attempt. Finished tasks stay in the log.
     Raises RunError if the log has other tasks.
@@ -42,9 +42,8 @@ def run_search(
     budgets = log.states(int)
     left = [number for number in range(len(tasks)) if budgets.get(number, 0) < programs]
     size = {task.id: place for place, task in enumerate(by_size(tasks))}
-    left.sort(
-        key=lambda number: -size[tasks[number].id]
-    )  # short searches last, so that all end at about the same time
+    # Short searches come last, so that all processes end at about the same time.
+    left.sort(key=lambda number: -size[tasks[number].id])
     solve_settings = SolveSettings.from_overrides(settings.flat() if settings else {})
     jobs = [SearchJob(tasks[number], programs, derive(seed, "solve", tasks[number].id, 0)) for number in left]
     search = partial(_search, starters, solve_settings)

@@ -2,5 +2,5 @@
 
 The server's process only passes on requests and text. Child processes with limits of time and memory
 parse what a page sends and run programs: a pool of workers for `requests`, and one process for each
-search. The packages of `codeit[serve]` are only imported by `app`, `guard` and `server`.
+search. Only `app`, `guard` and `server` import the packages of `codeit[serve]`.
 """

@@ -61,7 +61,7 @@ class Job(NamedTuple):
 
 
 def answer(job: Job) -> bytes:
-    """Return the answer to a request, as JSON. It limits the memory of the process that it runs in."""
+    """Return the answer to a request, as JSON. Limits the memory of the process, and the time."""
     limit_memory(ANSWER_BYTES)
     with time_limit(ANSWER_SECONDS):
         return json.dumps(_ANSWERS[job.kind](job), separators=(",", ":")).encode()
