@@ -126,7 +126,9 @@ def verify(
 
     A task's programs are ranked by demonstrations solved (most first), votes (if rows have them,
     most first), length (shortest first) and place in the file. The task is solved if one of the
-    best 3 (or 2) gives every test output exactly.
+    best 3 (or 2) gives every test output exactly. If rows have a `probability`, as those of
+    `codeit search`, a second table counts the tasks that are answered with some probability, and
+    how many of them are solved.
 
     Parameters
     ----------

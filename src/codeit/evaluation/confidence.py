@@ -47,8 +47,8 @@ def with_probabilities(task: Task, answers: Iterable[Candidate], tried: int) -> 
     `tried` is the number of programs that evolution tried. A candidate without votes, which misses a
     demonstration or comes from a source that counts none, keeps the probability 0: it is unknown.
 
-    The fit is for searches with the default settings of enumeration and without a policy, on tasks
-    that are like the training tasks of ARC-AGI-1. On others it is too sure (docs/results.md).
+    The fit is for searches with the default settings of enumeration, without a policy. It holds on the
+    evaluation tasks of ARC-AGI-1, and is too sure on those of ARC-AGI-2 (docs/results.md).
     """
     answers, cells = list(answers), output_cells(task)
     scale = max(tried / PROGRAMS, 1.0)
