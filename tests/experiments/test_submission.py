@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sqlite3
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,17 @@ from puzzles import STARTERS, solvable_tasks, unsolvable_task, without_outputs
 
 import codeit.experiments.submission
 from codeit.data.tasks import Task, load_tasks
-from codeit.experiments.submission import Submission, log_settings, submission
+from codeit.evaluation.candidate import Candidate
+from codeit.experiments.submission import (
+    Submission,
+    _Job,
+    _parse_state,
+    _search,
+    log_settings,
+    submission,
+)
 from codeit.language import Grid
-from codeit.parallel import Workers
+from codeit.parallel import Deadline, Workers
 from codeit.storage.files import RunError
 from codeit.storage.search_log import SearchLog, SearchLogReader
 
@@ -171,6 +181,22 @@ def test_submission_ends_early_once_all_tasks_are_settled(tmp_path: Path) -> Non
         started = time.monotonic()
         answered.run(STARTERS, 60, 0)
         assert time.monotonic() - started < 30 and answered.states[0].settled
+
+
+def test_votes_of_earlier_passes_count() -> None:
+    (task, *_) = (one for one in TASKS if one.id in ANSWERS)
+
+    def answers_after(answers: list[Candidate]) -> list[Candidate]:
+        carried = [one.program for one in answers]
+        job = _Job(task, answers, carried, 0, programs=50, seconds=60, end=Deadline(math.inf))
+        found = _search(STARTERS, None, job)
+        assert found is not None
+        return _parse_state(task, found[0].state)[0]
+
+    (first, *_) = answers_after([])
+    (again, *_) = answers_after([replace(first, votes=1_000_000)])
+    assert again.answer == first.answer is not None
+    assert 1_000_000 <= again.votes < 1_000_100
 
 
 def test_submission_does_not_continue_with_other_tasks(tmp_path: Path) -> None:

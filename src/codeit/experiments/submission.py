@@ -34,7 +34,7 @@ from codeit.language import Grid, Program
 from codeit.parallel import Deadline, Pool, WorkerError, Workforce, capacity, start_pool
 from codeit.policy import PolicySource, pack_policy
 from codeit.seeds import derive
-from codeit.solver import CLOSEST, SolveResult, TaskSearch
+from codeit.solver import CLOSEST, SearchState, SolveResult, TaskSearch, merge_states
 from codeit.storage.files import RunError, is_stream, write_atomically
 from codeit.storage.search_log import PROBABILITIES, Part, SearchLog, fingerprint
 
@@ -158,7 +158,15 @@ class Submission:
         per_task = wanted if wanted * _WHOLE_PASS < fair_share else fair_share
         own_seed = derive(seed, "submission", passes)
         return [
-            _Job(self.tasks[k], self.states[k].carried, own_seed, programs or sys.maxsize, per_task, end)
+            _Job(
+                self.tasks[k],
+                [one for one in self.states[k].result.programs if one.votes],
+                self.states[k].carried,
+                own_seed,
+                programs or sys.maxsize,
+                per_task,
+                end,
+            )
             for k in batch
         ]
 
@@ -203,7 +211,7 @@ class Submission:
         passes, k = divmod(number, len(self.tasks))
         task, tried = self.tasks[k], self.states[k].result.tried + part.programs
         found, settled, carried = self.log.parse_state(number, part, partial(_parse_state, task))
-        programs = with_probabilities(task, found, part.programs)
+        programs = with_probabilities(task, found, tried)
         self.states[k] = TaskState(passes + 1, SolveResult(task, tried, tuple(programs)), settled, carried)
 
     def _write(self) -> None:
@@ -216,14 +224,16 @@ def _parse_state(task: Task, state: bytes) -> tuple[list[Candidate], bool, list[
     """Return the best programs, whether the task is settled, and the programs that are carried on."""
     stored = json.loads(zlib.decompress(state))
     programs = [
-        Candidate(task.id, Program.parse(text), int(solved), votes=int(votes))
-        for text, solved, votes in stored["programs"]
+        Candidate(task.id, Program.parse(text), int(solved), votes=int(votes), answer=answer)
+        for text, solved, votes, answer in stored["programs"]
     ]
     return programs, bool(stored["settled"]), [Program.parse(text) for text in stored["carried"]]
 
 
 class _Job(NamedTuple):
     task: Task
+    answers: list[Candidate]
+    """Of earlier passes. Their votes count in this one."""
     carried: Sequence[Program]
     seed: int
     programs: int
@@ -251,11 +261,14 @@ def _search(starters: Sequence[Program], policy: PolicySource | None, job: _Job)
     )
     for _ in search.run(job.programs, min(wall + job.seconds, job.end.at)):
         pass
-    state = search.state(CARRIED)
+    before = SearchState(0, job.answers, [], settled=False)
+    state = merge_states(task, [before, search.state(CARRIED)], CARRIED)
     result = state._replace(closest=state.closest[:CLOSEST]).result(task)
     best = dict.fromkeys([*(answer.program for answer in state.answers), *state.closest])
     stored = {
-        "programs": [(str(one.program), one.demonstrations_solved, one.votes) for one in result.programs],
+        "programs": [
+            (str(one.program), one.demonstrations_solved, one.votes, one.answer) for one in result.programs
+        ],
         "settled": state.settled,
         "carried": [] if state.settled else list(map(str, best)),
     }
