@@ -505,8 +505,8 @@ def _interrupts_deferred() -> Iterator[None]:
         for number, handler in handlers.items():
             if callable(handler):
                 signal.signal(number, handler)
-        for number in received:
-            signal.raise_signal(number)
+        for deferred in received:
+            signal.raise_signal(deferred)
 
 
 def _start_worker(nice: int = 0) -> None:
