@@ -141,7 +141,9 @@ def _runs_table(runs: Sequence[Run]) -> Markup:
         "all demonstrations", f"answered with at least {LIKELY:.0%}", "of these solved",
         "best iteration's samples", "length", "samples that run", "time",
     ]  # fmt: skip
-    return table(head, [_runs_row(run) for run in runs])
+    rows = [_runs_row(run) for run in runs]
+    filled = [k for k in range(len(head)) if any(row[k] for row in rows)]
+    return table([head[k] for k in filled], [[row[k] for k in filled] for row in rows])
 
 
 def _runs_row(run: Run) -> list[str]:
