@@ -157,8 +157,14 @@ class SearchLogReader(Database):
         return _best(self.candidates(), self._tried(), tasks)
 
     def _tried(self) -> dict[str, int]:
-        """Return by task the programs that the parts tried in which it was found, the most of one."""
-        query = "SELECT task, MAX(programs) FROM candidate JOIN part ON part = number GROUP BY task"
+        """Return by task the programs tried in the parts that have candidates for it.
+
+        Votes of a task are counted over all of these.
+        """
+        query = (
+            "SELECT task, SUM(programs) FROM (SELECT DISTINCT task, part FROM candidate) "
+            "JOIN part ON part = number GROUP BY task"
+        )
         return dict(self.connection.read(query, (), str, int))
 
 
@@ -283,21 +289,21 @@ class SearchLog(SearchLogReader):
 
     def publish(self, tasks: Sequence[Task], points: Iterable[int], *, threads: int = 0) -> dict[int, Score]:
         """Write solutions.jsonl, curve.csv and settings.json; return scores after each of `points`."""
-        found, tried = self.candidates(), self._tried()
+        found = self.candidates()
         rows = (
             json.dumps(
                 {"task": task_id, "program": str(candidate.program), "tried": candidate.order}
                 | ({"probability": round(candidate.probability, 4)} if candidate.probability else {})
             )
             + "\n"
-            for task_id, best in sorted(_best(found, tried, tasks).items())
+            for task_id, best in sorted(_best(found, self._tried(), tasks).items())
             for candidate in best
         )
         write_atomically(self.directory / "solutions.jsonl", "".join(rows))
         leaked = leaked_tasks(tasks)
         curve = {}
         for n in points:
-            before = _best([candidate for candidate in found if candidate.order < n], tried, tasks)
+            before = _best([candidate for candidate in found if candidate.order < n])
             curve[n] = score(before, tasks, leaked=leaked, threads=threads)
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
@@ -321,11 +327,11 @@ def _grids(task: Task) -> object:
 
 
 def _best(
-    found: Iterable[Candidate], tried: Mapping[str, int], tasks: Iterable[Task]
+    found: Iterable[Candidate], tried: Mapping[str, int] | None = None, tasks: Iterable[Task] = ()
 ) -> dict[str, list[Candidate]]:
     """Return each task's ranked candidates: see `SearchLogReader.best`.
 
-    `tried` is the number of programs tried by task.
+    Answers to `tasks` get probabilities, for which `tried` has the programs tried by task.
     """
     tasks_by_id = {task.id: task for task in tasks}
     by_task: defaultdict[str, list[Candidate]] = defaultdict(list)
@@ -340,6 +346,6 @@ def _best(
         # rank by.
         ranked = rank_answers(last.values())[:KEPT]
         if task_id in tasks_by_id:
-            ranked = with_probabilities(tasks_by_id[task_id], ranked, tried.get(task_id, 0))
+            ranked = with_probabilities(tasks_by_id[task_id], ranked, (tried or {}).get(task_id, 0))
         by_task[task_id] = [replace(candidate, votes=0) for candidate in ranked[:TOP]]
     return {task_id: top_k(candidates, KEPT) for task_id, candidates in by_task.items()}
