@@ -75,8 +75,8 @@ def serve(
             report.draw(partial(display.phase, "draw tasks"))
     if not is_loopback(host):
         say(f"--host {host}: whoever reaches this machine can use the page", style="yellow")
-    most = searches or max(os.cpu_count() or 1, _FEWEST_SEARCHES)
-    running = Searches(most, SearchOptions(starters, policy))
+    limit = searches or max(os.cpu_count() or 1, _FEWEST_SEARCHES)
+    running = Searches(limit, SearchOptions(starters, policy))
     serve_pages(host, port, running, report, ready=_say_address)
 
 

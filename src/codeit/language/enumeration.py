@@ -44,13 +44,13 @@ class Enumeration:
         """
         self._enumeration = _engine.Enumeration(library._library, list(pairs), budget or Budget())
 
-    def run(self, most: int) -> bool:
-        """Try expressions until about `most` were tried in all calls together.
+    def run(self, max_tried: int) -> bool:
+        """Try expressions until all calls together have tried about `max_tried`.
 
         Return whether more can be tried: False once the memory is full. A core tries some 400,000 a
         second.
         """
-        return self._enumeration.run(most)
+        return self._enumeration.run(max_tried)
 
     def finish(self) -> None:
         """Look for last steps that lead from the values so far to the outputs.
@@ -67,13 +67,13 @@ class Enumeration:
         """
         return [(Program(solution.program), solution.bits) for solution in self._enumeration.solutions]
 
-    def closest(self, most: int) -> list[Program]:
-        """Return at most `most` programs that come closest to the outputs, best first.
+    def closest(self, max_programs: int) -> list[Program]:
+        """Return at most `max_programs` programs that come closest to the outputs, best first.
 
         They are ordered by demonstrations solved, outputs of the right shape, and share of right
         cells; then by cost.
         """
-        return [Program(program) for program in self._enumeration.closest(most)]
+        return [Program(program) for program in self._enumeration.closest(max_programs)]
 
     @property
     def tried(self) -> int:

@@ -238,7 +238,7 @@ def bars(title: str, groups: Sequence[tuple[str, int, Mapping[str, float]]], uni
     groups = [group for group in groups if sum(group[2].values()) > 0]
     if not groups:
         return Markup("")
-    most = max(max(parts.values()) for _, _, parts in groups)
+    largest = max(max(parts.values()) for _, _, parts in groups)
     rows = []
     for name, hue, parts in groups:
         rows.append(
@@ -247,7 +247,7 @@ def bars(title: str, groups: Sequence[tuple[str, int, Mapping[str, float]]], uni
                 Markup(
                     '<p class="bar">{}<span class="track" aria-hidden="true">'
                     '<span class="hue-{}" style="width:{:.2f}%"></span></span>{}</p>'
-                ).format(part, hue % _HUES + 1, 100 * value / most, _rounded(value))
+                ).format(part, hue % _HUES + 1, 100 * value / largest, _rounded(value))
                 for part, value in parts.items()
                 if value > 0
             )

@@ -180,16 +180,16 @@ async def _chain(first: bytes, others: AsyncGenerator[bytes]) -> AsyncGenerator[
             yield other
 
 
-async def _body(request: Request, most: int) -> bytes:
-    """Return the body of a request. Reads no more than `most` bytes."""
-    refusal = HTTPException(413, f"expected at most {most / 1e6:.0f} MB, found more; choose a smaller file")
+async def _body(request: Request, limit: int) -> bytes:
+    """Return the body of a request. Reads no more than `limit` bytes."""
+    refusal = HTTPException(413, f"expected at most {limit / 1e6:.0f} MB, found more; choose a smaller file")
     length = request.headers.get("content-length", "0")
-    if not length.isascii() or not length.isdigit() or int(length[:20]) > most:
+    if not length.isascii() or not length.isdigit() or int(length[:20]) > limit:
         raise refusal
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > most:
+        if len(body) > limit:
             raise refusal
     return bytes(body)
 

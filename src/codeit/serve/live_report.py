@@ -14,7 +14,7 @@ from codeit.report.run_page import report_page
 from codeit.report.runs import read_runs
 
 _LOOK_SECONDS = 2.0  # between two checks whether the files have changed
-_MOST_WORK = 0.2  # largest share of the time that is spent on drawing
+_MAX_SHARE = 0.2  # largest share of the time that is spent on drawing
 _FILES = ("metrics.csv", "solutions.jsonl", "search.sqlite", "search.sqlite-wal", "curve.csv", "counts.json")
 """The files of a run that a report reads and that change."""
 _log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class LiveReport:
                 else:
                     self.version += 1
             self._drawn = now
-            self._next = time.monotonic() + (time.monotonic() - started) / _MOST_WORK
+            self._next = time.monotonic() + (time.monotonic() - started) / _MAX_SHARE
 
     def _fingerprint(self) -> Fingerprint:
         found = []

@@ -36,10 +36,10 @@ class _Job(NamedTuple):
 
 
 class Searches:
-    """The searches that run, at most `most` at a time."""
+    """The searches that run, at most `limit` at a time."""
 
-    def __init__(self, most: int, options: SearchOptions) -> None:
-        self._most, self._options = most, options
+    def __init__(self, limit: int, options: SearchOptions) -> None:
+        self._limit, self._options = limit, options
         self._running: set[ResultStream[bytes]] = set()
 
     async def follow(self, body: bytes) -> AsyncGenerator[bytes]:
@@ -48,9 +48,9 @@ class Searches:
         The process of the search ends when the iteration does, for whatever reason. Raises
         TooManySearchesError, RequestError, TaskError, ParseError before the first item.
         """
-        if len(self._running) >= self._most:
+        if len(self._running) >= self._limit:
             raise TooManySearchesError(
-                f"expected at most {self._most} searches at a time, found as many that run; stop one, or "
+                f"expected at most {self._limit} searches at a time, found as many that run; stop one, or "
                 "close its page (codeit serve --searches N allows more)"
             )
         stream = ResultStream(search, _Job(body, self._options))

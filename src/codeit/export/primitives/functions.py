@@ -10,10 +10,10 @@ from codeit.export.primitives.values import Container, Function, Value, items, l
 
 
 @dataclass(frozen=True)
-class Made:
-    """A function with its first arguments fixed.
+class Partial:
+    """A function with its first arguments fixed, like functools.partial.
 
-    Two of them are equal if they were made in the same way.
+    Two of them are equal if their functions and arguments are.
     """
 
     function: Function
@@ -34,7 +34,7 @@ def composed(outer: Function, inner: Function, value: Value) -> Value:
 
 def compose(outer: Function, inner: Function) -> Function:
     """x -> outer(inner(x))."""
-    return Made(composed, (outer, inner))
+    return Partial(composed, (outer, inner))
 
 
 def chained(h: Function, g: Function, f: Function, value: Value) -> Value:
@@ -43,7 +43,7 @@ def chained(h: Function, g: Function, f: Function, value: Value) -> Value:
 
 def chain(h: Function, g: Function, f: Function) -> Function:
     """x -> h(g(f(x)))."""
-    return Made(chained, (h, g, f))
+    return Partial(chained, (h, g, f))
 
 
 def matched(function: Function, target: Value, value: Value) -> bool:
@@ -52,7 +52,7 @@ def matched(function: Function, target: Value, value: Value) -> bool:
 
 def matcher(function: Function, target: Value) -> Function:
     """x -> whether function(x) equals the target."""
-    return Made(matched, (function, target))
+    return Partial(matched, (function, target))
 
 
 def check_function(value: Value) -> Function:
@@ -69,7 +69,7 @@ def with_last(function: Function, value: Value, *arguments: Value) -> Value:
 
 def rbind(function: Function, value: Value) -> Function:
     """The function with its last argument fixed."""
-    return Made(with_last, (check_function(function), value))
+    return Partial(with_last, (check_function(function), value))
 
 
 def with_first(function: Function, value: Value, *arguments: Value) -> Value:
@@ -78,7 +78,7 @@ def with_first(function: Function, value: Value, *arguments: Value) -> Value:
 
 def lbind(function: Function, value: Value) -> Function:
     """The function with its first argument fixed."""
-    return Made(with_first, (check_function(function), value))
+    return Partial(with_first, (check_function(function), value))
 
 
 def power(function: Function, times: int) -> Function:
@@ -97,7 +97,7 @@ def forked(outer: Function, a: Function, b: Function, value: Value) -> Value:
 
 def fork(outer: Function, a: Function, b: Function) -> Function:
     """x -> outer(a(x), b(x))."""
-    return Made(forked, (outer, a, b))
+    return Partial(forked, (outer, a, b))
 
 
 def apply(function: Function, container: Container) -> Value:

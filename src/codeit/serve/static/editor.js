@@ -1,6 +1,6 @@
 // Drawing: a canvas for each grid of the puzzle, brushes, and the keyboard.
 
-import {MOST_ROWS, blank, filled, line, painted, resized} from "./puzzle.js";
+import {MAX_ROWS, blank, filled, line, painted, resized} from "./puzzle.js";
 
 const $ = id => document.getElementById(id);
 const LARGEST_CELL = 34,
@@ -153,12 +153,12 @@ export function startEditor(puzzle, say) {
   function panel(place, label) {
     const drawn = canvas(place, label);
     const field = name =>
-      html("input", {type: "number", min: 1, max: MOST_ROWS, step: 1, "aria-label": `${label}: ${name}`});
+      html("input", {type: "number", min: 1, max: MAX_ROWS, step: 1, "aria-label": `${label}: ${name}`});
     const height = field("rows"),
       width = field("columns");
     const resize = () => {
       const old = puzzle.task[place.part][place.number][place.side];
-      const bounded = (text, before) => Math.max(1, Math.min(MOST_ROWS, Math.round(Number(text)) || before));
+      const bounded = (text, before) => Math.max(1, Math.min(MAX_ROWS, Math.round(Number(text)) || before));
       const [h, w] = [bounded(height.value, old.length), bounded(width.value, old[0].length)];
       if (h !== old.length || w !== old[0].length) puzzle.changeGrid(place, resized(old, h, w));
       else refresh(true);

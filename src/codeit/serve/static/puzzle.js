@@ -2,10 +2,10 @@
 // Tasks and grids are never changed in place, so that an earlier state costs nothing to keep.
 
 const KEY = "codeit.puzzle",
-  MOST_STATES = 500,
+  MAX_STATES = 500,
   SIDE = 3;
 
-export const MOST_ROWS = 30;
+export const MAX_ROWS = 30;
 export const blank = (height = SIDE, width = SIDE, colour = 0) =>
   Array.from({length: height}, () => Array(width).fill(colour));
 export const sameGrid = (a, b) =>
@@ -37,7 +37,7 @@ export class Puzzle extends EventTarget {
     if (task === this.task) return;
     if (stroke && this.#stroke) this.#states.pop();
     this.#states.push(task);
-    if (this.#states.length > MOST_STATES) this.#states.shift();
+    if (this.#states.length > MAX_STATES) this.#states.shift();
     this.#undone = [];
     this.#stroke = stroke;
     this.#changed();
@@ -138,8 +138,8 @@ export function filled(grid, [i, j], colour) {
     places = [];
   while (todo.length) {
     const [y, x] = todo.pop();
-    if (grid[y]?.[x] !== old || seen.has(y * MOST_ROWS + x)) continue;
-    seen.add(y * MOST_ROWS + x);
+    if (grid[y]?.[x] !== old || seen.has(y * MAX_ROWS + x)) continue;
+    seen.add(y * MAX_ROWS + x);
     places.push([y, x]);
     todo.push([y + 1, x], [y - 1, x], [y, x + 1], [y, x - 1]);
   }

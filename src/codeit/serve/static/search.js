@@ -6,9 +6,9 @@ import {events, post} from "./server.js";
 const $ = id => document.getElementById(id);
 const DRAW_MILLISECONDS = 300, // between two drawings of the programs
   SHOWN = 5, // programs besides the pinned ones
-  MOST_SENT = 20, // programs with which a search goes on
+  MAX_SENT = 20, // programs that a search continues with
   CELL = 12,
-  MOST = 110; // pixels of a grid beside a program
+  MAX_GRID = 110; // pixels of a grid beside a program
 const ARC = task => ({train: task.train, test: task.test});
 const same = (a, b) => JSON.stringify(ARC(a)) === JSON.stringify(ARC(b));
 const PHASES = {enumeration: "enumerating", evolution: "evolving", policy: "asking the policy"};
@@ -36,7 +36,7 @@ export function startSearch(puzzle, {problem, say, open}) {
     problem("");
     update();
     try {
-      const request = {task, seconds, tried: before.tried, programs: programs.slice(0, MOST_SENT)};
+      const request = {task, seconds, tried: before.tried, programs: programs.slice(0, MAX_SENT)};
       let drawn = 0, // when programs were drawn
         due = false; // whether there are newer ones
       for await (const event of events("/api/search", request, controller.signal)) {
@@ -176,7 +176,7 @@ export function startSearch(puzzle, {problem, say, open}) {
       right = output && wanted && sameGrid(output, wanted);
     const drawn = (rows, caption, wrong = []) =>
       drawing(() =>
-        html("figure", {}, grid(rows, fitting(rows, CELL, MOST), {label: `${label} ${caption}`, wrong}), html("figcaption", {}, caption)),
+        html("figure", {}, grid(rows, fitting(rows, CELL, MAX_GRID), {label: `${label} ${caption}`, wrong}), html("figcaption", {}, caption)),
       );
     const wrong = output && wanted ? differing(output, wanted) : [];
     const verdict =
@@ -275,7 +275,7 @@ export function startSearch(puzzle, {problem, say, open}) {
   async function save(to) {
     const task = puzzle.task;
     if (to === "task") return download(`${task.id}.json`, "application/json", JSON.stringify(ARC(task)) + "\n");
-    const programs = exported().slice(0, MOST_SENT).map(({program, votes = 0}) => ({program, votes}));
+    const programs = exported().slice(0, MAX_SENT).map(({program, votes = 0}) => ({program, votes}));
     const file = await post("/api/export", {task, programs, to});
     download(file.name, file.type, file.text);
   }
