@@ -9,9 +9,10 @@ policy's samples solve tasks. A variant is the full method, an ablation (with th
 shipped configurations `ablations/a1` to `a6`), `frozen` (the same samples from a policy that is not
 trained), or any settings. The table has one row per variant. Its last columns compare the tasks
 solved with those of the first variant, paired by task: difference, 95 % interval, sign test (see
-`codeit.evaluation.comparison`). With `--held-out`, the tasks to solve are the training tasks that
-`benchmarks/policies.py` held out from the policy. A run that was stopped is resumed, and a finished
-run is not repeated.
+`codeit.evaluation.comparison`). With `--held-out POLICY`, the tasks to solve are the training tasks
+that `benchmarks/policies.py` held out from the policy; with `--held-out random` they are the same
+tasks, and each run starts from random weights. A run that was stopped is resumed, and a finished run
+is not repeated.
 """
 
 from __future__ import annotations
@@ -158,7 +159,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--held-out", help="a policy of benchmarks/policies.py")
+    parser.add_argument("--held-out", help="a policy of benchmarks/policies.py, or random")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of all variants")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
