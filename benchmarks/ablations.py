@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from codeit.config import RunSettings
-from codeit.data.tasks import load_tasks
+from codeit.data.tasks import load_tasks, task_json
 from codeit.evaluation.comparison import compare
 from codeit.loop import Loop
 from codeit.policy.pretraining import split
@@ -108,11 +108,7 @@ def held_out(policy: str, directory: Path) -> dict[str, object]:
     for part, tasks in zip(("known", "held-out"), parts, strict=True):
         (directory / part).mkdir(parents=True, exist_ok=True)
         for task in tasks:
-            grids = {
-                name: [{"input": a.tolist(), "output": b and b.tolist()} for a, b in pairs]
-                for name, pairs in (("train", task.train), ("test", task.test))
-            }
-            (directory / part / f"{task.id}.json").write_text(json.dumps(grids), encoding="utf-8")
+            (directory / part / f"{task.id}.json").write_text(json.dumps(task_json(task)), encoding="utf-8")
     return {
         **ON_HELD_OUT,
         "policy.init": policy,

@@ -12,18 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from codeit.data.tasks import Pair, Task, TestPair, load_tasks
-
-
-def contents(pairs: Iterable[Pair | TestPair]) -> list[dict[str, Any]]:
-    """Return pairs as in a task's JSON file."""
-    return [
-        {name: grid.tolist() for name, grid in pair._asdict().items() if grid is not None} for pair in pairs
-    ]
+from codeit.data.tasks import Task, load_tasks, task_json
 
 
 def main() -> None:
@@ -41,8 +32,7 @@ def main() -> None:
         new = [task for task in tasks if seen.isdisjoint(pairs(task))]
         (out / name).mkdir(parents=True, exist_ok=True)
         for task in new:
-            text = json.dumps({"train": contents(task.train), "test": contents(task.test)})
-            (out / name / f"{task.id}.json").write_text(text, encoding="utf-8")
+            (out / name / f"{task.id}.json").write_text(json.dumps(task_json(task)), encoding="utf-8")
         print(f"{out / name}: {len(new)} of {len(tasks)} tasks are new")
 
 

@@ -17,6 +17,8 @@ from codeit.data.tasks import (
     equal_tasks,
     find_task,
     load_tasks,
+    parse_task,
+    task_json,
 )
 from codeit.language import Grid
 
@@ -88,6 +90,12 @@ def test_directory_is_searched_recursively_and_sorted_by_id(tmp_path: Path) -> N
 def test_test_output_may_be_missing(tmp_path: Path) -> None:
     (task,) = load_tasks(write(tmp_path / "t.json", {**TASK, "test": [{"input": [[0]]}]}))
     assert task.test[0].output is None
+
+
+@pytest.mark.parametrize("test", [ONE, {"input": [[0]]}])
+def test_task_is_written_as_it_is_read(test: dict[str, Any]) -> None:
+    data = {**TASK, "test": [test]}
+    assert task_json(parse_task(data, "t", "here")) == data
 
 
 CHALLENGES = {"b": {**TASK, "test": [{"input": [[0]]}, {"input": [[1]]}]}, "a": {**TASK, "test": [ONE]}}

@@ -148,6 +148,18 @@ def parse_task(value: Any, task_id: str, name: str) -> Task:
     return _task(name, task_id, value, prefix="")
 
 
+def task_json(task: Task) -> dict[str, Any]:
+    """Return a task as the JSON value that `parse_task` reads. An unknown output is left out."""
+    return {
+        "train": [_pair_json(pair) for pair in task.train],
+        "test": [_pair_json(pair) for pair in task.test],
+    }
+
+
+def _pair_json(pair: Pair | TestPair) -> dict[str, list[list[int]]]:
+    return {name: grid.tolist() for name, grid in pair._asdict().items() if grid is not None}
+
+
 def find_task(task_id: str, source: str | Path | None = None) -> Task:
     """Return the task with an id from a set, by default from both sets of ARC-AGI-1.
 

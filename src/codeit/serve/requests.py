@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from codeit.config import EVOLUTION_STEPS
-from codeit.data.tasks import DATA_SETS, Task, load_tasks, parse_task, parse_tasks
+from codeit.data.tasks import DATA_SETS, Task, load_tasks, parse_task, parse_tasks, task_json
 from codeit.evaluation.candidate import Candidate
 from codeit.experiments.submission import submission
 from codeit.export import to_python
@@ -73,7 +73,7 @@ def _upload(job: Job) -> Json:
     tasks = parse_tasks(job.body, name)
     if len(tasks) > MAX_TASKS:
         raise RequestError(f"{name}: expected at most {MAX_TASKS:,} tasks, found {len(tasks):,}; split it")
-    return {"tasks": [task_json(check_task(task)) for task in tasks]}
+    return {"tasks": [_task_with_id(check_task(task)) for task in tasks]}
 
 
 def _gallery(job: Job) -> Json:
@@ -86,7 +86,7 @@ def _known_task(job: Job) -> Json:
     """Return a task of a known set, by its id."""
     for task in _known(job.name):
         if task.id == job.body.decode(errors="replace"):
-            return task_json(task)
+            return _task_with_id(task)
     raise RequestError(f"expected the id of a task of {job.name}, found another")
 
 
@@ -231,16 +231,8 @@ def _text(value: object, what: str) -> str:
 # --- Writing answers ---
 
 
-def task_json(task: Task) -> Json:
-    """Return a task as ARC JSON, with its id."""
-    return {
-        "id": task.id,
-        "train": [{"input": pair.input.tolist(), "output": pair.output.tolist()} for pair in task.train],
-        "test": [
-            {"input": pair.input.tolist()} | ({} if pair.output is None else {"output": pair.output.tolist()})
-            for pair in task.test
-        ],
-    }
+def _task_with_id(task: Task) -> Json:
+    return {"id": task.id, **task_json(task)}
 
 
 def rows(grid: Grid) -> str:
