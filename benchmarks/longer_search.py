@@ -30,10 +30,12 @@ from codeit.data.tasks import Task, load_tasks
 from codeit.evaluation.candidate import Candidate
 from codeit.evaluation.comparison import compare
 from codeit.evaluation.scoring import Score
-from codeit.experiments.search_run import run_search
+from codeit.experiments.search_run import log_settings, run_search
+from codeit.language import Program
 from codeit.storage.search_log import SearchLog
 
 EVERY = 5
+TASKS = f"arc-agi-1/evaluation, every {EVERY}th"
 PROGRAMS = 1_300_000
 FIRST = 200_000
 """Programs of the searches in docs/results.md, with which longer ones are compared."""
@@ -50,19 +52,13 @@ class Search(NamedTuple):
     """Each task's ranked answers at the end, with their probabilities."""
 
 
-def search(tasks: list[Task], seed: int, points: list[int], workers: int, out: Path) -> Search:
+def search(
+    tasks: list[Task], experts: list[Program], seed: int, points: list[int], workers: int, out: Path
+) -> Search:
     """Search for all tasks, or read the finished search."""
     settings = SearchSettings()
-    recorded = {
-        "kind": "search",
-        "programs": points[-1],
-        "seed": seed,
-        "tasks": f"arc-agi-1/evaluation, every {EVERY}th",
-        "train": "arc-agi-1/training",
-        **settings.flat(),
-    }
+    recorded = log_settings(points[-1], seed, TASKS, "arc-agi-1/training", settings)
     with SearchLog(out / f"seed-{seed}", recorded) as log:
-        experts = list(load_experts().values())
         run_search(log, experts, tasks, points[-1], seed, settings=settings, workforce=workers)
         parts = list(log.parts().values())
         seconds = {
@@ -84,7 +80,10 @@ def main() -> None:
     tasks = load_tasks("arc-agi-1/evaluation")[::EVERY]
     points = sorted({FIRST, 2 * FIRST, 4 * FIRST, arguments.programs})
     points = [n for n in points if n <= arguments.programs]
-    searches = [search(tasks, seed, points, arguments.workers, arguments.out) for seed in arguments.seeds]
+    experts = list(load_experts().values())
+    searches = [
+        search(tasks, experts, seed, points, arguments.workers, arguments.out) for seed in arguments.seeds
+    ]
     ids = [task.id for task in tasks]
     columns = ("core-seconds a task", "solved", "demonstrations solved", "more than the first")
     table = Table("programs", *columns, title=f"{len(ids)} tasks")

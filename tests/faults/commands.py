@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import codeit.data.experts
 import codeit.parallel
-from codeit.data.tasks import Task, load_tasks
+from codeit.data.tasks import load_tasks, task_json
 from codeit.language import Program
 
 EXPERTS = ("3c9b0459", "67a3c6ac", "68b16354", "74dd1130", "a416b8f3", "b1948b0a")
@@ -186,7 +186,7 @@ def write_inputs(directory: Path) -> None:
     for name in ("train", "test"):
         (directory / name).mkdir()
     for task in experts.values():
-        _write_task(directory / "train" / f"{task.id}.json", task)
+        (directory / "train" / f"{task.id}.json").write_text(json.dumps(task_json(task)))
     grids = [pair.input for pair in experts["67a3c6ac"].train]
     for name, text in TO_SOLVE.items():
         program = Program.parse(text)
@@ -197,14 +197,6 @@ def write_inputs(directory: Path) -> None:
     for name, text in (("run", TRAINED), ("pretrain", PRETRAINED)):
         text = text.format(train=directory / "train", test=directory / "test", sizes=SIZES)
         (directory / f"{name}.toml").write_text(text.lstrip())
-
-
-def _write_task(path: Path, task: Task) -> None:
-    sides = {
-        side: [{"input": pair.input.tolist(), "output": pair.output.tolist()} for pair in pairs]
-        for side, pairs in (("train", task.train), ("test", task.test))
-    }
-    path.write_text(json.dumps(sides))
 
 
 def use_few_experts() -> None:

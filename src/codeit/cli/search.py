@@ -249,20 +249,13 @@ def search(
     """
     from codeit.data.tasks import load_tasks
     from codeit.experiments.mutation_baseline import PAPER_RESULTS, curve_points
-    from codeit.experiments.search_run import run_search
+    from codeit.experiments.search_run import log_settings, run_search
     from codeit.report.curve import draw
     from codeit.storage.search_log import SearchLog
 
     config = SearchSettings.from_overrides(dotted(settings))
     starters, to_solve = list(experts_of(load_tasks(train), train).values()), load_tasks(tasks)
-    recorded = {
-        "kind": "search",
-        "programs": programs,
-        "seed": seed,
-        "tasks": tasks,
-        "train": train,
-        **config.flat(),
-    }
+    recorded = log_settings(programs, seed, tasks, train, config)
     with (
         connected(cluster, workers) as machines,
         SearchLog(out, recorded, may_change=["programs"]) as log,

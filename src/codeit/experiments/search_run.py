@@ -16,6 +16,23 @@ from codeit.solver import SearchJob, TaskSearch
 from codeit.storage.search_log import Part, SearchLog
 
 
+def log_settings(
+    programs: int, seed: int, tasks: str, train: str, settings: SearchSettings
+) -> dict[str, object]:
+    """Return the settings of a search's log. `tasks` and `train` are the names of sets of tasks.
+
+    A continued search must have the same, except for `programs`.
+    """
+    return {
+        "kind": "search",
+        "programs": programs,
+        "seed": seed,
+        "tasks": tasks,
+        "train": train,
+        **settings.flat(),
+    }
+
+
 def run_search(
     log: SearchLog,
     starters: Sequence[Program],

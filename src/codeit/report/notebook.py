@@ -22,7 +22,7 @@ from codeit.report import COLOUR_NAMES, PALETTE
 from codeit.report.pictures import Cells, Colour, Items, Patches, Row, View, Words, caption, cells, views
 from codeit.solver import SolveResult
 
-CELL, MAX_SIDE = 14, 240
+CELL, MAX_PIXELS = 14, 240
 """Largest side of a cell, and of a picture, in pixels."""
 _SMALLEST = 2  # side of a cell in a picture that does not fit
 _PROGRAMS = 3  # programs of a result
@@ -176,7 +176,7 @@ def _picture(view: View, cell: float = CELL) -> Markup:
             drawing, rows = _patches(view), view.on
     text = caption(view)
     height, width = len(rows), len(rows[0])
-    side = max(_SMALLEST, min(cell, MAX_SIDE / max(height, width)))
+    side = max(_SMALLEST, min(cell, MAX_PIXELS / max(height, width)))
     return Markup(
         '<figure><svg viewBox="0 0 {} {}" width="{:.0f}" height="{:.0f}" role="img" aria-label="{}">{}</svg>'
         "<figcaption>{}</figcaption></figure>"
